@@ -1,0 +1,215 @@
+//! Chains: what an optimizer does to one group of parameters.
+
+use std::fmt;
+
+use crate::engine::AnyStage;
+use crate::engine::stage::PartStage;
+use crate::error::Error;
+use crate::formula::Page;
+use crate::hyper::{Hyper, Hypers};
+use crate::part::{Fold, Geometry, OfRule};
+use crate::rule::{Rule, Slot};
+use crate::schedule::Schedule;
+
+/// Directions one after another, and how the result is applied to the parameter.
+///
+/// A chain is put together at run time from rules, tuples of rules, folds and a geometry. Whatever
+/// its length, a step moves every byte of parameter, gradient and state once (and each fold
+/// reads the data once more).
+///
+/// ```
+/// use thalweg::{Chain, rules::*, geometry::NegativeEntropy};
+/// // AdamW with the gradient's norm limited per tensor, on positive parameters.
+/// let chain = Chain::new(())
+///     .fold(ClipNorm::default().max_norm(1.0))
+///     .then((Adam::default(), DecayWeights::default(), Scale::default().lr(1e-3)))
+///     .over(NegativeEntropy::default());
+/// assert_eq!(chain.hyper("lr")?.value(0), 1e-3);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub struct Chain {
+    stages: Vec<Box<dyn AnyStage>>,
+}
+
+impl Chain {
+    /// A chain of one rule (or tuple of rules); `()` is empty.
+    pub fn new(rule: impl Rule) -> Chain {
+        Chain { stages: vec![] }.then(rule)
+    }
+
+    /// Adds a rule, or a tuple of rules compiled into one loop.
+    #[must_use]
+    pub fn then<R: Rule>(self, rule: R) -> Chain {
+        // The empty rule would only copy the update to where it is.
+        if std::any::TypeId::of::<R>() == std::any::TypeId::of::<()>() {
+            return self;
+        }
+        self.push(PartStage::<_, false>(OfRule(rule)))
+    }
+
+    /// Adds a fold.
+    #[must_use]
+    pub fn fold(self, fold: impl Fold) -> Chain {
+        self.push(PartStage::<_, false>(fold))
+    }
+
+    /// Adds the stages of another chain.
+    #[must_use]
+    pub fn append(mut self, other: Chain) -> Chain {
+        let geometry = self.stages.pop_if(|s| s.is_geometry());
+        let replaced = other.stages.iter().any(|s| s.is_geometry());
+        self.stages.extend(other.stages);
+        self.stages.extend(geometry.filter(|_| !replaced));
+        self
+    }
+
+    /// Applies the update through `geometry` in place of `x − u`; the last one given counts.
+    #[must_use]
+    pub fn over(mut self, geometry: impl Geometry) -> Chain {
+        self.stages.pop_if(|s| s.is_geometry());
+        self.stages.push(Box::new(PartStage::<_, true>(geometry)));
+        self
+    }
+
+    fn push(mut self, stage: impl AnyStage + 'static) -> Chain {
+        let geometry = self.stages.pop_if(|s| s.is_geometry());
+        self.stages.push(Box::new(stage));
+        self.stages.extend(geometry);
+        self
+    }
+
+    /// The hyper-parameter called `name`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownHyper`], listing the names there are.
+    pub fn hyper(&self, name: &str) -> Result<Hyper, Error> {
+        self.find(name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// All hyper-parameters in the order of the formulas.
+    pub fn hypers(&self) -> Vec<Hyper> {
+        let mut all = vec![];
+        self.each(&mut |h| all.push(h.clone()));
+        all
+    }
+
+    /// Gives every hyper-parameter called `name` a value or a [`Schedule`].
+    ///
+    /// # Errors
+    /// [`Error::UnknownHyper`] if there is none; [`Error::Hyper`] or [`Error::Schedule`] if the
+    /// value is not allowed.
+    pub fn set(&mut self, name: &str, value: impl Into<Schedule>) -> Result<(), Error> {
+        let schedule = value.into();
+        let mut checked = Err(self.unknown(name));
+        self.each_mut(&mut |hyper| {
+            if hyper.spec().name == name {
+                hyper.set(schedule.clone());
+                checked = hyper.check();
+            }
+        });
+        checked
+    }
+
+    /// [`set`](Self::set) in a row.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn with(mut self, name: &str, value: impl Into<Schedule>) -> Result<Chain, Error> {
+        self.set(name, value)?;
+        Ok(self)
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let mut known: Vec<&str> = vec![];
+        for hyper in self.hypers() {
+            if !known.contains(&hyper.spec().name) {
+                known.push(hyper.spec().name);
+            }
+        }
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Error::UnknownHyper { name: name.to_owned(), known }
+    }
+
+    /// The names of the values remembered per coordinate, without repetition: the second slot
+    /// called `m` is `m.2`.
+    pub fn slots(&self) -> Vec<String> {
+        unique(self.stages.iter().flat_map(|s| s.slots()))
+    }
+
+    /// Numbers remembered per coordinate; times 4 or 8 it is the state in bytes.
+    pub fn memory_per_coordinate(&self) -> usize {
+        self.stages.iter().map(|s| s.slots().len()).sum()
+    }
+
+    /// The formulas, as the machine runs them.
+    pub fn formulas(&self) -> Page {
+        let mut page = Page::default();
+        for stage in &self.stages {
+            stage.describe(&mut page);
+        }
+        page
+    }
+
+    pub(crate) fn stages(&self) -> &[Box<dyn AnyStage>] {
+        &self.stages
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        crate::part::check(self)?;
+        let too_many = self.stages.iter().find(|s| s.slots().len() > 8);
+        match too_many {
+            Some(stage) => Err(Error::Engine(format!(
+                "a stage remembers {} values per coordinate; at most 8 fit one stage, so split its \
+                 tuple with `.then(..)`",
+                stage.slots().len()
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Numbers repeated names.
+pub(crate) fn unique(slots: impl Iterator<Item = Slot>) -> Vec<String> {
+    let mut names: Vec<String> = vec![];
+    for slot in slots {
+        let mut name = slot.name.to_owned();
+        let mut k = 2;
+        while names.contains(&name) {
+            name = format!("{}.{k}", slot.name);
+            k += 1;
+        }
+        names.push(name);
+    }
+    names
+}
+
+impl Clone for Chain {
+    fn clone(&self) -> Chain {
+        Chain { stages: self.stages.iter().map(|s| s.boxed_clone()).collect() }
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for hyper in self.hypers() {
+            map.entry(&hyper.spec().name, hyper.schedule());
+        }
+        map.finish()
+    }
+}
+
+impl Hypers for Chain {
+    fn each(&self, see: &mut dyn FnMut(&Hyper)) {
+        self.stages.iter().for_each(|s| s.each(see));
+    }
+    fn each_mut(&mut self, see: &mut dyn FnMut(&mut Hyper)) {
+        self.stages.iter_mut().for_each(|s| s.each_mut(see));
+    }
+}
+
+impl<R: Rule> From<R> for Chain {
+    fn from(rule: R) -> Chain {
+        Chain::new(rule)
+    }
+}

@@ -1,0 +1,156 @@
+//! Stages: parts behind one interface, so that a chain can be put together at run time.
+
+use std::marker::PhantomData;
+
+use super::Element;
+use super::isa::{BaselineTarget, Isa, On, ScalarTarget};
+#[cfg(target_arch = "x86_64")]
+use super::isa::{Avx2Target, Avx512Target};
+use super::kernel::{Compiled, CompiledTerms, Gather, Kernel, on};
+use crate::hyper::Hypers;
+use crate::probe::GainSlots;
+use crate::part::{Join, Part, Scope};
+use crate::rule::{At, Memory, Slot};
+
+/// The moment of a step: the parameter's step number (from 1) and the schedules' clock (from 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) t: u64,
+    pub(crate) clock: u64,
+}
+
+/// A part whose type has been forgotten.
+pub(crate) trait AnyStage: Hypers + Stage<f32> + Stage<f64> + Send + Sync {
+    fn boxed_clone(&self) -> Box<dyn AnyStage>;
+    fn slots(&self) -> Vec<Slot>;
+    fn scalars(&self) -> &'static [Slot];
+    fn first_scalars(&self) -> Vec<f64>;
+    fn join(&self) -> &'static [Join];
+    fn passes(&self) -> usize;
+    fn scope(&self) -> Scope;
+    fn is_geometry(&self) -> bool;
+    fn admits(&self, x: f64) -> Result<(), &'static str>;
+    fn refuse(&self, sums: &[f64]) -> Option<(u64, &'static str)>;
+    fn settle(&self, moment: Moment, pass: usize, sums: &[f64], scalars: &mut [f64]);
+    fn gains(&self, clock: u64) -> Option<GainSlots>;
+    fn describe(&self, to: &mut crate::formula::Page);
+}
+
+/// What of a stage depends on the number type of the data.
+pub(crate) trait Stage<E> {
+    /// Writes the memory of coordinates at `x`.
+    fn start(&self, x: &[E], slots: &mut [&mut [E]]);
+    /// The formula of the moment.
+    fn kernel(&self, isa: Isa, moment: Moment, scalars: &[f64]) -> Box<dyn Kernel<E>>;
+    /// The terms of a reading pass.
+    fn gather(&self, isa: Isa, moment: Moment, pass: usize, scalars: &[f64])
+    -> Box<dyn Gather<E>>;
+}
+
+/// A part as a stage.
+#[derive(Clone)]
+pub(crate) struct PartStage<P, const GEOMETRY: bool>(pub(crate) P);
+
+/// Reads a memory from a slice.
+fn read<F: Copy, M: Memory<F>>(values: &[F]) -> M {
+    let mut values = values.iter();
+    M::load(&mut || *values.next().expect("a slice as long as the memory"))
+}
+
+/// Writes a memory to a slice.
+fn write<F: Copy, M: Memory<F>>(memory: M, to: &mut [F]) {
+    let mut to = to.iter_mut();
+    memory.store(&mut |v| *to.next().expect("a slice as long as the memory") = v);
+}
+
+impl<P: Part, const GEOMETRY: bool> Hypers for PartStage<P, GEOMETRY> {
+    fn each(&self, see: &mut dyn FnMut(&crate::hyper::Hyper)) {
+        self.0.each(see);
+    }
+    fn each_mut(&mut self, see: &mut dyn FnMut(&mut crate::hyper::Hyper)) {
+        self.0.each_mut(see);
+    }
+}
+
+impl<P: Part, const GEOMETRY: bool> AnyStage for PartStage<P, GEOMETRY> {
+    fn boxed_clone(&self) -> Box<dyn AnyStage> {
+        Box::new(self.clone())
+    }
+    fn slots(&self) -> Vec<Slot> {
+        self.0.slots()
+    }
+    fn scalars(&self) -> &'static [Slot] {
+        P::SCALARS
+    }
+    fn first_scalars(&self) -> Vec<f64> {
+        let mut values = vec![0.0; P::Scalars::<f64>::LEN];
+        write(self.0.scalars(), &mut values);
+        values
+    }
+    fn join(&self) -> &'static [Join] {
+        P::JOIN
+    }
+    fn passes(&self) -> usize {
+        P::PASSES
+    }
+    fn scope(&self) -> Scope {
+        P::SCOPE
+    }
+    fn is_geometry(&self) -> bool {
+        GEOMETRY
+    }
+    fn admits(&self, x: f64) -> Result<(), &'static str> {
+        self.0.admits(x)
+    }
+    fn refuse(&self, sums: &[f64]) -> Option<(u64, &'static str)> {
+        self.0.refuse(read(sums))
+    }
+    fn settle(&self, moment: Moment, pass: usize, sums: &[f64], scalars: &mut [f64]) {
+        let at = At::<f64>::new(moment.t, moment.clock);
+        let settled = self.0.settle(&at, pass, read(sums), read(scalars));
+        write(settled, scalars);
+    }
+    fn gains(&self, clock: u64) -> Option<GainSlots> {
+        self.0.gains(clock)
+    }
+    fn describe(&self, to: &mut crate::formula::Page) {
+        to.part(&self.0, GEOMETRY);
+    }
+}
+
+impl<E: Element, P: Part, const GEOMETRY: bool> Stage<E> for PartStage<P, GEOMETRY> {
+    fn start(&self, x: &[E], slots: &mut [&mut [E]]) {
+        for (i, x) in x.iter().enumerate() {
+            let mut k = 0;
+            self.0.start(*x).store(&mut |v| {
+                slots[k][i] = v;
+                k += 1;
+            });
+        }
+    }
+
+    fn kernel(&self, isa: Isa, moment: Moment, scalars: &[f64]) -> Box<dyn Kernel<E>> {
+        on!(isa, T => {
+            let at = At::<On<T, E>>::new(moment.t, moment.clock);
+            let scalars: Vec<On<T, E>> =
+                scalars.iter().map(|s| On::new(E::lift(*s))).collect();
+            let flow = self.0.flow(&at, read(&scalars));
+            Box::new(Compiled::<T, P, _, GEOMETRY> { flow, marker: PhantomData })
+        })
+    }
+
+    fn gather(
+        &self,
+        isa: Isa,
+        moment: Moment,
+        pass: usize,
+        scalars: &[f64],
+    ) -> Box<dyn Gather<E>> {
+        on!(isa, T => {
+            let at = At::<On<T, f64>>::new(moment.t, moment.clock);
+            let scalars: Vec<On<T, f64>> = scalars.iter().map(|s| On::new(*s)).collect();
+            let terms = self.0.terms(&at, pass, read(&scalars));
+            Box::new(CompiledTerms::<T, P, _> { terms, marker: PhantomData })
+        })
+    }
+}

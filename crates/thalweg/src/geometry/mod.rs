@@ -1,0 +1,19 @@
+//! Geometries: how an update is applied. Every direction can be used with every geometry.
+//!
+//! A mirror map ψ has a link ∇ψ; a step is taken on the link's side,
+//! `∇ψ(x′) = ∇ψ(x) − u`, then projected onto the constraint set (Nemirovski & Yudin 1983;
+//! Beck & Teboulle 2003). The Euclidean geometry, `x − u`, is what a chain does without one.
+
+mod burg;
+mod eg_pm;
+mod entropy;
+mod hypentropy;
+mod p_norm;
+mod simplex;
+
+pub use burg::Burg;
+pub use eg_pm::{BoundedEgPm, EgPm};
+pub use entropy::NegativeEntropy;
+pub use hypentropy::Hypentropy;
+pub use p_norm::PNorm;
+pub use simplex::Simplex;

@@ -1,0 +1,86 @@
+use crate::hyper::Range;
+use crate::part::{Geometry, Join, Part};
+use crate::real::Real;
+use crate::rule::{At, Here, Slot, slot};
+
+crate::hypers! {
+    /// The squared p-norm, `‖x‖_p²/2` (Grove, Littlestone & Schuurmans 2001; Gentile 2003), with
+    /// the norm over the tensor. The link is `sign(x)·|x|^(p−1)/‖x‖_p^(p−2)`, its inverse the same
+    /// with `q = p/(p−1)`.
+    ///
+    /// `p = 2` is gradient descent; `p ≈ 1 + 1/ln d` behaves like exponentiated gradient on signed
+    /// vectors. Two extra reading passes.
+    pub struct PNorm {
+        /// The exponent of the norm.
+        p "p" = 2.0 in Range::above(1.0),
+    }
+}
+
+/// `sign(x)·|x|^(p−1)·factor`, `factor` being `‖x‖^(2−p)`; 0 at 0.
+#[inline(always)]
+fn link<F: Real>(x: F, exponent: F, factor: F) -> F {
+    x.sign() * x.abs().pow(exponent) * factor
+}
+
+/// `‖·‖_p^(2−p)` from the sum of the p-th powers; 0 for the zero vector.
+fn factor<W: Real<Wide = W>>(sum: W, p: W) -> W {
+    let (zero, two) = (W::number(0.0), W::number(2.0));
+    W::select(zero.lt(sum), sum.pow((two - p) / p), zero)
+}
+
+impl PNorm {
+    /// p and its conjugate exponent q.
+    fn exponents<F: Real>(&self, at: &At<F>) -> [F::Wide; 2] {
+        let (p, one) = (at.get(&self.p), F::Wide::number(1.0));
+        [p, p / (p - one)]
+    }
+}
+
+impl Geometry for PNorm {}
+
+impl Part for PNorm {
+    type Memory<F: Real> = [F; 0];
+    type Scalars<F: Real> = [F; 2];
+    type Terms<F: Real> = [F; 2];
+    const SCALARS: &'static [Slot] = &[slot("a"), slot("b")];
+    const JOIN: &'static [Join] = &[Join::Sum, Join::Sum];
+    const PASSES: usize = 2;
+
+    #[inline(always)]
+    fn terms<F: Real>(
+        &self,
+        at: &At<F>,
+        _: usize,
+        [a, _]: [F; 2],
+    ) -> impl Fn(F, Here<F>, [F; 0]) -> [F; 2] + Copy + Send + Sync + use<F> {
+        let [p, q] = self.exponents(at);
+        let [p, q, p_1] = at.lift([p, q, p - F::Wide::number(1.0)]);
+        move |u, here, []| {
+            let dual = link(here.x, p_1, a) - u;
+            [here.x.abs().pow(p), dual.abs().pow(q)]
+        }
+    }
+
+    fn settle<W: Real<Wide = W>>(
+        &self,
+        at: &At<W>,
+        pass: usize,
+        [primal, dual]: [W; 2],
+        [a, b]: [W; 2],
+    ) -> [W; 2] {
+        let [p, q] = self.exponents(at);
+        if pass == 0 { [factor(primal, p), b] } else { [a, factor(dual, q)] }
+    }
+
+    #[inline(always)]
+    fn at<F: Real>(
+        &self,
+        at: &At<F>,
+        [a, b]: [F; 2],
+    ) -> impl Fn(F, Here<F>, [F; 0]) -> (F, [F; 0]) + Copy + Send + Sync + use<F> {
+        let [p, q] = self.exponents(at);
+        let one = F::Wide::number(1.0);
+        let [p_1, q_1] = at.lift([p - one, q - one]);
+        move |u, here, []| (link(link(here.x, p_1, a) - u, q_1, b), [])
+    }
+}

@@ -1,0 +1,253 @@
+//! Hyper-parameters: a name, a symbol, a range, and a value that may follow a schedule.
+
+use std::fmt::{self, Display};
+
+use crate::error::Error;
+use crate::schedule::Schedule;
+
+/// The values a hyper-parameter may take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Whether the lower end itself is allowed.
+    pub low_allowed: bool,
+    /// Whether the upper end itself is allowed.
+    pub high_allowed: bool,
+}
+
+impl Range {
+    /// All finite numbers.
+    pub const ANY: Range = Range::new(f64::NEG_INFINITY, f64::INFINITY, false, false);
+    /// `(0, ∞)`.
+    pub const POSITIVE: Range = Range::new(0.0, f64::INFINITY, false, false);
+    /// `[0, ∞)`.
+    pub const NON_NEGATIVE: Range = Range::new(0.0, f64::INFINITY, true, false);
+    /// `[0, 1)`: decay rates of running averages.
+    pub const RATE: Range = Range::new(0.0, 1.0, true, false);
+    /// `[0, 1]`.
+    pub const UNIT: Range = Range::new(0.0, 1.0, true, true);
+    /// `(0, ∞]`: limits, infinity being none.
+    pub const LIMIT: Range = Range::new(0.0, f64::INFINITY, false, true);
+
+    const fn new(low: f64, high: f64, low_allowed: bool, high_allowed: bool) -> Range {
+        Range { low, high, low_allowed, high_allowed }
+    }
+
+    /// The numbers above `low`, without it.
+    pub const fn above(low: f64) -> Range {
+        Range::new(low, f64::INFINITY, false, false)
+    }
+
+    /// Whether `value` is allowed.
+    pub fn contains(&self, value: f64) -> bool {
+        let above = value > self.low || (self.low_allowed && value == self.low);
+        let below = value < self.high || (self.high_allowed && value == self.high);
+        above && below
+    }
+}
+
+impl Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = |v: f64| {
+            if v.is_infinite() {
+                if v > 0.0 { "∞".to_owned() } else { "−∞".to_owned() }
+            } else {
+                v.to_string()
+            }
+        };
+        let open = if self.low_allowed { '[' } else { '(' };
+        let close = if self.high_allowed { ']' } else { ')' };
+        write!(f, "{open}{}, {}{close}", end(self.low), end(self.high))
+    }
+}
+
+/// What a hyper-parameter is, apart from its value.
+#[derive(Debug, PartialEq)]
+pub struct HyperSpec {
+    /// The one name in Rust, Python, command line, JSON and report.
+    pub name: &'static str,
+    /// The letter of the formula.
+    pub symbol: &'static str,
+    /// One sentence: meaning and unit.
+    pub doc: &'static str,
+    /// The default.
+    pub default: f64,
+    /// The permitted values.
+    pub range: Range,
+}
+
+/// The value of a hyper-parameter: constant, or a [`Schedule`].
+#[derive(Clone, Debug)]
+pub struct Hyper {
+    spec: &'static HyperSpec,
+    schedule: Schedule,
+}
+
+impl Hyper {
+    /// A hyper-parameter at its default.
+    pub const fn new(spec: &'static HyperSpec) -> Hyper {
+        Hyper { spec, schedule: Schedule::Constant(spec.default) }
+    }
+
+    /// Name, symbol, range and default.
+    pub fn spec(&self) -> &'static HyperSpec {
+        self.spec
+    }
+
+    /// The schedule that gives the value; a constant is one too.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// The value at `step`, counted from 0.
+    pub fn value(&self, step: u64) -> f64 {
+        self.schedule.value(step)
+    }
+
+    /// Replaces the value. It is checked against the range by [`check`](Self::check), which
+    /// building an optimizer calls.
+    pub fn set(&mut self, value: impl Into<Schedule>) {
+        self.schedule = value.into();
+    }
+
+    /// Whether every value it will take is in range.
+    ///
+    /// # Errors
+    /// [`Error::Hyper`] with the first value that is not, [`Error::Schedule`] if the schedule is
+    /// malformed.
+    pub fn check(&self) -> Result<(), Error> {
+        self.schedule.check()?;
+        for step in self.schedule.knots() {
+            let (value, range) = (self.schedule.value(step), self.spec.range);
+            // A decaying schedule may reach zero in the limit where zero itself is excluded.
+            let fades = step > 0 && value == 0.0 && range.low == 0.0;
+            if !(range.contains(value) || fades) {
+                let range = range.to_string();
+                return Err(Error::Hyper { name: self.spec.name, value, range });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn resume(&mut self, saved: &Schedule) {
+        self.schedule.resume(saved);
+    }
+
+    pub(crate) fn observe(&mut self, metric: f64) {
+        self.schedule.observe(metric);
+    }
+}
+
+impl From<f64> for Schedule {
+    fn from(value: f64) -> Schedule {
+        Schedule::Constant(value)
+    }
+}
+
+/// Things that have hyper-parameters.
+pub trait Hypers {
+    /// Shows each hyper-parameter in the order of the formula.
+    fn each(&self, see: &mut dyn FnMut(&Hyper));
+    /// Shows each hyper-parameter for change.
+    fn each_mut(&mut self, see: &mut dyn FnMut(&mut Hyper));
+
+    /// The hyper-parameter called `name`, if there is one.
+    fn find(&self, name: &str) -> Option<Hyper> {
+        let mut found = None;
+        self.each(&mut |h| {
+            if h.spec.name == name && found.is_none() {
+                found = Some(h.clone());
+            }
+        });
+        found
+    }
+}
+
+/// Declares a rule's struct: its hyper-parameters with symbol, default and range, a `Default`,
+/// a setter of the same name for each, and [`Hypers`].
+///
+/// ```
+/// thalweg::hypers! {
+///     /// Multiplies by a number.
+///     pub struct Twice {
+///         /// The factor, dimensionless.
+///         factor "k" = 2.0 in thalweg::Range::ANY,
+///     }
+/// }
+/// let rule = Twice::default().factor(3.0);
+/// # use thalweg::Hypers;
+/// assert_eq!(rule.find("factor").unwrap().value(0), 3.0);
+/// ```
+///
+/// After the hyper-parameters a rule may have parts, types that complete the formula and may have
+/// hyper-parameters of their own: `with denominator: E = E::new(1e-8),`.
+#[macro_export]
+macro_rules! hypers {
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident $(<$($kind:ident: $bound:path = $default_kind:ty),+>)? {
+            $(
+                #[doc = $doc:literal]
+                $field:ident $symbol:literal = $default:literal in $range:expr,
+            )*
+            $(with $part:ident: $part_type:ty = $part_default:expr,)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        #[must_use]
+        $vis struct $name $(<$($kind: $bound = $default_kind),+>)? {
+            $(#[doc = $doc] pub(crate) $field: $crate::Hyper,)*
+            $(pub(crate) $part: $part_type,)*
+        }
+
+        impl $(<$($kind: $bound),+>)? ::core::default::Default for $name $(<$($kind),+>)? {
+            fn default() -> Self {
+                $name {
+                    $($field: {
+                        static SPEC: $crate::HyperSpec = $crate::HyperSpec {
+                            name: stringify!($field),
+                            symbol: $symbol,
+                            doc: $doc,
+                            default: $default,
+                            range: $range,
+                        };
+                        $crate::Hyper::new(&SPEC)
+                    },)*
+                    $($part: $part_default,)*
+                }
+            }
+        }
+
+        impl $(<$($kind: $bound),+>)? $name $(<$($kind),+>)? {
+            $(
+                #[doc = $doc]
+                $vis fn $field(mut self, value: impl Into<$crate::Schedule>) -> Self {
+                    self.$field.set(value);
+                    self
+                }
+            )*
+            $(
+                #[doc = concat!("Replaces the `", stringify!($part), "` part.")]
+                $vis fn $part(mut self, part: $part_type) -> Self {
+                    self.$part = part;
+                    self
+                }
+            )*
+        }
+
+        impl $(<$($kind: $bound),+>)? $crate::Hypers for $name $(<$($kind),+>)? {
+            fn each(&self, _see: &mut dyn FnMut(&$crate::Hyper)) {
+                $(_see(&self.$field);)*
+                $($crate::Hypers::each(&self.$part, _see);)*
+            }
+            fn each_mut(&mut self, _see: &mut dyn FnMut(&mut $crate::Hyper)) {
+                $(_see(&mut self.$field);)*
+                $($crate::Hypers::each_mut(&mut self.$part, _see);)*
+            }
+        }
+    };
+}

@@ -1,0 +1,160 @@
+//! Putting an optimizer together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::group::{Group, Pattern};
+use super::{NonFinite, Optimizer};
+use crate::chain::Chain;
+use crate::engine::drive::Plan;
+use crate::engine::{Element, Isa, Threads};
+use crate::error::Error;
+use crate::probe::Probe;
+
+/// Collects what an [`Optimizer`] is made of; [`build`](Self::build) checks it.
+///
+/// ```
+/// use thalweg::{NonFinite, Optimizer, recipes::{adamw, momentum}};
+/// let opt = Optimizer::<f32>::builder()
+///     .group("head", "head.*", momentum().with("lr", 0.1)?)
+///     .rest("body", adamw())
+///     .clip_global_norm(1.0)
+///     .non_finite(NonFinite::Fail)
+///     .build()?;
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+#[must_use]
+pub struct Builder {
+    groups: Vec<(String, Pattern, Chain)>,
+    non_finite: NonFinite,
+    max_norm: Option<f64>,
+    threads: Result<Threads, Error>,
+    isa: Option<Isa>,
+    probes: Vec<Probe>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder::new()
+    }
+}
+
+impl Builder {
+    /// Nothing yet.
+    pub fn new() -> Builder {
+        Builder {
+            groups: vec![],
+            non_finite: NonFinite::Skip { limit: 10 },
+            max_norm: None,
+            threads: Ok(Threads::default()),
+            isa: None,
+            probes: vec![],
+        }
+    }
+
+    /// A group: the parameters that match `pattern` (a glob if it is a string) follow `chain`.
+    pub fn group(
+        mut self,
+        name: &str,
+        pattern: impl Into<Pattern>,
+        chain: impl Into<Chain>,
+    ) -> Builder {
+        self.groups.push((name.to_owned(), pattern.into(), chain.into()));
+        self
+    }
+
+    /// The group of the parameters that no other group matches.
+    pub fn rest(self, name: &str, chain: impl Into<Chain>) -> Builder {
+        self.group(name, Pattern::Rest, chain)
+    }
+
+    /// Scales all gradients of a step by `max_norm / norm` if the Euclidean norm over all
+    /// parameters of all groups exceeds `max_norm` (Pascanu et al. 2013, arXiv 1211.5063).
+    ///
+    /// The factor is exact, as in optax; torch adds 1e-6 to the norm. It costs one reading pass
+    /// over the gradients, which the check for non-finite values makes anyway.
+    pub fn clip_global_norm(mut self, max_norm: f64) -> Builder {
+        self.max_norm = Some(max_norm);
+        self
+    }
+
+    /// What to do with a gradient that holds NaN or infinity.
+    pub fn non_finite(mut self, policy: NonFinite) -> Builder {
+        self.non_finite = policy;
+        self
+    }
+
+    /// Steps on `count` threads; 1 keeps the step on the caller's. Without this, or
+    /// [`pool`](Self::pool), rayon's current pool is used.
+    pub fn threads(mut self, count: usize) -> Builder {
+        self.threads = Threads::count(count);
+        self
+    }
+
+    /// Steps on a pool of the user's, and the calling thread.
+    pub fn pool(mut self, pool: Arc<rayon::ThreadPool>) -> Builder {
+        self.threads = Ok(Threads::Pool(pool));
+        self
+    }
+
+    /// Forces an instruction set, as the environment variable `THALWEG_ISA` does.
+    pub fn isa(mut self, isa: Isa) -> Builder {
+        self.isa = Some(isa);
+        self
+    }
+
+    /// Adds a probe: its numbers stand in every [`StepReport`](crate::StepReport).
+    pub fn probe(mut self, probe: Probe) -> Builder {
+        self.probes.push(probe);
+        self
+    }
+
+    /// Checks everything and makes the optimizer.
+    ///
+    /// # Errors
+    /// No group, two groups of one name or two rests, an unreadable pattern, a hyper-parameter out
+    /// of range, zero threads, an instruction set that is not there.
+    pub fn build<E: Element>(self) -> Result<Optimizer<E>, Error> {
+        if self.groups.is_empty() {
+            return Err(Error::NoGroup);
+        }
+        if let Some(max_norm) = self.max_norm.filter(|n| !(*n > 0.0)) {
+            let range = "(0, ∞]".to_owned();
+            return Err(Error::Hyper { name: "max_norm", value: max_norm, range });
+        }
+        let isa = match self.isa {
+            Some(isa) if !Isa::available().contains(&isa) => {
+                return Err(Error::Engine(format!("instruction set {isa} is not available here")));
+            }
+            Some(isa) => isa,
+            None => Isa::detect()?,
+        };
+        let mut groups: Vec<Group> = vec![];
+        for (name, pattern, chain) in self.groups {
+            chain.check()?;
+            let rest = matches!(pattern, Pattern::Rest);
+            if groups.iter().any(|g| g.name == name || (g.rest && rest)) {
+                return Err(Error::Duplicate { what: "group", name });
+            }
+            let matches = pattern.compile(&name)?;
+            let scalars = chain.stages().iter().map(|s| s.first_scalars()).collect();
+            groups.push(Group { name, matches, rest, chain, scalars });
+        }
+        let chains: Vec<&Chain> = groups.iter().map(|g| &g.chain).collect();
+        crate::probe::check(&self.probes, &chains)?;
+        Ok(Optimizer {
+            groups,
+            states: vec![],
+            index: HashMap::new(),
+            order: vec![],
+            steps: 0,
+            refused_in_a_row: 0,
+            non_finite: self.non_finite,
+            max_norm: self.max_norm,
+            threads: self.threads?,
+            isa,
+            probes: self.probes,
+            plan: Plan::default(),
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! Groups: which parameters a chain is for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::chain::Chain;
+use crate::error::Error;
+
+/// A test on name and shape.
+pub(crate) type Predicate = Arc<dyn Fn(&str, &[usize]) -> bool + Send + Sync>;
+
+/// Which parameters belong to a group.
+#[derive(Clone)]
+pub enum Pattern {
+    /// By a glob over the whole name: `"encoder.*.bias"`, `"*.{bias,scale}"`.
+    Glob(String),
+    /// By a regular expression that matches anywhere in the name (anchor it with `^` and `$`).
+    Regex(String),
+    /// By a test of name and shape.
+    Where(Predicate),
+    /// Those that belong to no other group.
+    Rest,
+}
+
+impl Pattern {
+    /// A test of name and shape.
+    pub fn test(test: impl Fn(&str, &[usize]) -> bool + Send + Sync + 'static) -> Pattern {
+        Pattern::Where(Arc::new(test))
+    }
+
+    pub(crate) fn compile(&self, group: &str) -> Result<Predicate, Error> {
+        let error = |pattern: &str, why: String| Error::Pattern {
+            group: group.to_owned(),
+            pattern: pattern.to_owned(),
+            why,
+        };
+        match self {
+            Pattern::Glob(glob) => {
+                let glob = globset::Glob::new(glob)
+                    .map_err(|e| error(glob, e.kind().to_string()))?
+                    .compile_matcher();
+                Ok(Arc::new(move |name, _| glob.is_match(name)))
+            }
+            Pattern::Regex(regex) => {
+                let regex =
+                    regex::Regex::new(regex).map_err(|e| error(regex, e.to_string()))?;
+                Ok(Arc::new(move |name, _| regex.is_match(name)))
+            }
+            Pattern::Where(test) => Ok(test.clone()),
+            // Not asked: the caller looks for the rest last.
+            Pattern::Rest => Ok(Arc::new(|_, _| true)),
+        }
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pattern::Glob(glob) => write!(f, "Glob({glob:?})"),
+            Pattern::Regex(regex) => write!(f, "Regex({regex:?})"),
+            Pattern::Where(_) => f.write_str("Where(..)"),
+            Pattern::Rest => f.write_str("Rest"),
+        }
+    }
+}
+
+impl From<&str> for Pattern {
+    /// A glob.
+    fn from(glob: &str) -> Pattern {
+        Pattern::Glob(glob.to_owned())
+    }
+}
+
+/// The parameters that weight decay is usually kept from: vectors and scalars (biases, gains of
+/// normalisation layers), that is everything with fewer than two axes longer than one.
+///
+/// ```
+/// use thalweg::{Optimizer, biases_and_norms, recipes::{adam, adamw}};
+/// let opt = Optimizer::<f32>::builder()
+///     .group("no decay", biases_and_norms(), adam())
+///     .rest("decay", adamw())
+///     .build()?;
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn biases_and_norms() -> Pattern {
+    Pattern::test(|_, shape| shape.iter().filter(|n| **n > 1).count() < 2)
+}
+
+/// A group.
+pub(crate) struct Group {
+    pub(crate) name: String,
+    pub(crate) matches: Predicate,
+    pub(crate) rest: bool,
+    pub(crate) chain: Chain,
+    /// Per stage, for parts whose scope is the group.
+    pub(crate) scalars: Vec<Vec<f64>>,
+}
+
+/// The group a parameter belongs to.
+pub(crate) fn assign(groups: &[Group], name: &str, shape: &[usize]) -> Result<usize, Error> {
+    let explicit: Vec<usize> = (0..groups.len())
+        .filter(|k| !groups[*k].rest && (groups[*k].matches)(name, shape))
+        .collect();
+    match (&explicit[..], groups.iter().position(|g| g.rest)) {
+        ([one], _) => Ok(*one),
+        ([], Some(rest)) => Ok(rest),
+        _ => Err(Error::Group {
+            parameter: name.to_owned(),
+            matches: explicit.iter().map(|k| groups[*k].name.clone()).collect(),
+            groups: groups.iter().map(|g| g.name.as_str()).collect::<Vec<_>>().join(", "),
+        }),
+    }
+}

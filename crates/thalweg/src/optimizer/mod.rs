@@ -1,0 +1,261 @@
+//! The optimizer: groups of parameters, their state, and the step.
+
+mod builder;
+mod checkpoint;
+mod group;
+mod report;
+mod step;
+
+use std::collections::HashMap;
+
+pub use builder::Builder;
+pub use checkpoint::Loaded;
+pub use group::{Pattern, biases_and_norms};
+pub use report::{Outcome, StepReport};
+
+use crate::chain::Chain;
+use crate::engine::buffer::Slots;
+use crate::engine::drive::Plan;
+use crate::engine::{Element, Isa, Threads};
+use crate::error::Error;
+use crate::hyper::Hypers;
+use crate::probe::Probe;
+use group::Group;
+
+/// A parameter and its gradient, lent to the optimizer for one step.
+///
+/// Names are what groups, state and checkpoints go by; the order may change between steps.
+#[derive(Debug)]
+pub struct Param<'a, E> {
+    name: &'a str,
+    shape: &'a [usize],
+    value: &'a mut [E],
+    grad: Option<&'a [E]>,
+}
+
+impl<'a, E> Param<'a, E> {
+    /// A parameter called `name` of this shape, row-major, with the gradient of the loss.
+    pub fn new(name: &'a str, shape: &'a [usize], value: &'a mut [E], grad: &'a [E]) -> Self {
+        Param { name, shape, value, grad: Some(grad) }
+    }
+
+    /// A parameter that received no gradient: it is left alone, and the report says so.
+    pub fn without_gradient(name: &'a str, shape: &'a [usize], value: &'a mut [E]) -> Self {
+        Param { name, shape, value, grad: None }
+    }
+}
+
+/// What to do with a gradient that holds NaN or infinity. It never reaches state or parameter
+/// unless the check is switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NonFinite {
+    /// Leave everything as it is, say so in the report, and fail after this many refused steps in
+    /// a row. The default is `Skip { limit: 10 }`.
+    Skip {
+        /// Refused steps in a row that are an error.
+        limit: u64,
+    },
+    /// Fail at once.
+    Fail,
+    /// Do not look. Saves the reading pass over the gradient that the check costs when nothing
+    /// else needs the norm.
+    Unchecked,
+}
+
+/// A parameter's state.
+struct State<E> {
+    name: String,
+    shape: Vec<usize>,
+    len: usize,
+    group: usize,
+    /// Steps taken.
+    t: u64,
+    frozen: bool,
+    slots: Slots<E>,
+    /// Per stage of the chain.
+    scalars: Vec<Vec<f64>>,
+}
+
+/// Trains parameters: chains of rules, one per group, stepping slices in place.
+///
+/// ```
+/// use thalweg::{Optimizer, Param, recipes::adamw};
+/// let mut opt = Optimizer::<f32>::new(adamw().with("lr", 0.1)?)?;
+/// let (mut x, shape) = (vec![1.0, -2.0], [2]);
+/// for _ in 0..200 {
+///     let g: Vec<f32> = x.iter().map(|x| 2.0 * x).collect(); // of x², summed
+///     opt.step(&mut [Param::new("x", &shape, &mut x, &g)])?;
+/// }
+/// assert!(x.iter().all(|x| x.abs() < 1e-2));
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub struct Optimizer<E: Element = f32> {
+    groups: Vec<Group>,
+    states: Vec<State<E>>,
+    index: HashMap<String, usize>,
+    /// The state of each parameter of the last step, in its order.
+    order: Vec<usize>,
+    /// Steps taken, the clock of the schedules.
+    steps: u64,
+    refused_in_a_row: u64,
+    non_finite: NonFinite,
+    max_norm: Option<f64>,
+    threads: Threads,
+    isa: Isa,
+    probes: Vec<Probe>,
+    plan: Plan,
+}
+
+impl<E: Element> Optimizer<E> {
+    /// One chain for every parameter.
+    ///
+    /// # Errors
+    /// If a hyper-parameter is out of range, or the environment forces an instruction set that is
+    /// not there.
+    pub fn new(chain: impl Into<Chain>) -> Result<Self, Error> {
+        Builder::new().rest("all", chain).build()
+    }
+
+    /// Several groups, clipping, threads, probes.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Steps taken so far; refused ones do not count.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The names of the groups with their chains.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &Chain)> {
+        self.groups.iter().map(|g| (g.name.as_str(), &g.chain))
+    }
+
+    /// Gives a hyper-parameter of every group (or of the one named) a value or schedule.
+    ///
+    /// # Errors
+    /// If no group has it, or the value is not allowed; then nothing is changed.
+    pub fn set(
+        &mut self,
+        group: Option<&str>,
+        name: &str,
+        value: impl Into<crate::Schedule>,
+    ) -> Result<(), Error> {
+        let schedule = value.into();
+        let mut unknown = Some(Error::NoGroup);
+        let mut changed = vec![];
+        for (k, g) in self.groups.iter().enumerate() {
+            if group.is_some_and(|wanted| wanted != g.name) {
+                continue;
+            }
+            let mut chain = g.chain.clone();
+            match chain.set(name, schedule.clone()) {
+                Ok(()) => changed.push((k, chain)),
+                Err(e @ Error::UnknownHyper { .. }) => unknown = Some(e),
+                Err(e) => return Err(e),
+            }
+        }
+        if let (true, Some(error)) = (changed.is_empty(), unknown) {
+            return Err(error);
+        }
+        for (k, chain) in changed {
+            self.groups[k].chain = chain;
+        }
+        Ok(())
+    }
+
+    /// Tells the plateau schedules a measured quantity, lower being better (validation loss).
+    pub fn observe(&mut self, metric: f64) {
+        for group in &mut self.groups {
+            group.chain.each_mut(&mut |hyper| hyper.observe(metric));
+        }
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Leaves the parameters that match alone from now on; their state is kept. Returns how many
+    /// of the parameters seen so far match.
+    ///
+    /// # Errors
+    /// [`Error::Pattern`] if the pattern cannot be read.
+    pub fn freeze(&mut self, pattern: impl Into<Pattern>) -> Result<usize, Error> {
+        self.set_frozen(pattern.into(), true)
+    }
+
+    /// Ends [`freeze`](Self::freeze): the parameters go on where they were.
+    ///
+    /// # Errors
+    /// [`Error::Pattern`] if the pattern cannot be read.
+    pub fn unfreeze(&mut self, pattern: impl Into<Pattern>) -> Result<usize, Error> {
+        self.set_frozen(pattern.into(), false)
+    }
+
+    fn set_frozen(&mut self, pattern: Pattern, frozen: bool) -> Result<usize, Error> {
+        let matches = pattern.compile("freeze")?;
+        let mut count = 0;
+        for state in &mut self.states {
+            if matches(&state.name, &state.shape) {
+                state.frozen = frozen;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Forgets a parameter and its state. If it comes back, it starts anew. Says whether it was
+    /// known.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let Some(gone) = self.index.remove(name) else { return false };
+        self.states.remove(gone);
+        self.order.clear();
+        self.index = self.states.iter().enumerate().map(|(k, s)| (s.name.clone(), k)).collect();
+        true
+    }
+
+    /// The names of the parameters seen so far with the number of steps each has taken.
+    pub fn params(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.states.iter().map(|s| (s.name.as_str(), s.t))
+    }
+
+    /// One slot of a parameter's state (`"m"`), as long as the parameter.
+    pub fn slot(&self, param: &str, slot: &str) -> Option<&[E]> {
+        let state = &self.states[*self.index.get(param)?];
+        let names = self.groups[state.group].chain.slots();
+        Some(state.slots.slot(names.iter().position(|n| n == slot)?))
+    }
+
+    /// A scalar of a parameter's state (EGDD's `"scale"`), or of its group's.
+    pub fn scalar(&self, param: &str, scalar: &str) -> Option<f64> {
+        let state = &self.states[*self.index.get(param)?];
+        let group = &self.groups[state.group];
+        for (k, stage) in group.chain.stages().iter().enumerate() {
+            if let Some(at) = stage.scalars().iter().position(|s| s.name == scalar) {
+                let values = match stage.scope() {
+                    crate::part::Scope::Tensor => &state.scalars[k],
+                    crate::part::Scope::Group => &group.scalars[k],
+                };
+                return values.get(at).copied();
+            }
+        }
+        None
+    }
+
+    /// Bytes of state held for the parameters seen so far.
+    pub fn state_bytes(&self) -> usize {
+        self.states.iter().map(|s| s.slots.count() * s.len * size_of::<E>()).sum()
+    }
+}
+
+impl<E: Element> std::fmt::Debug for Optimizer<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Optimizer")
+            .field("steps", &self.steps)
+            .field("groups", &self.groups.iter().map(|g| (&g.name, &g.chain)).collect::<Vec<_>>())
+            .field("params", &self.states.len())
+            .field("isa", &self.isa)
+            .finish_non_exhaustive()
+    }
+}

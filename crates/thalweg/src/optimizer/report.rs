@@ -1,0 +1,43 @@
+//! What a step did.
+
+use crate::probe::Reading;
+
+/// Whether a step was taken.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// State and parameters have moved.
+    Applied,
+    /// Nothing has changed: these parameters' gradients hold NaN or infinity (name, how many).
+    Refused(Vec<(String, u64)>),
+}
+
+/// What [`Optimizer::step`](crate::Optimizer::step) did.
+#[derive(Clone, Debug)]
+#[must_use = "a step may have been refused"]
+#[non_exhaustive]
+pub struct StepReport {
+    /// Applied or refused.
+    pub outcome: Outcome,
+    /// Steps taken so far, this one included if it was applied.
+    pub step: u64,
+    /// The Euclidean norm over all gradients before clipping; `None` if nothing needed it
+    /// ([`NonFinite::Unchecked`](crate::NonFinite) without clipping).
+    pub grad_norm: Option<f64>,
+    /// What all gradients were multiplied by to limit their norm; 1 if they were not.
+    pub clip_factor: f64,
+    /// The learning rate of each group at this step (`None` if its chain has no `lr`).
+    pub lr: Vec<(String, Option<f64>)>,
+    /// Parameters that came without a gradient and were left alone.
+    pub without_gradient: Vec<String>,
+    /// Parameters left alone because they are frozen.
+    pub frozen: usize,
+    /// What the probes read.
+    pub readings: Vec<Reading>,
+}
+
+impl StepReport {
+    /// Whether state and parameters have moved.
+    pub fn applied(&self) -> bool {
+        self.outcome == Outcome::Applied
+    }
+}

@@ -1,0 +1,206 @@
+//! What needs sums before it is a formula of one coordinate: folds and geometries.
+
+use crate::error::Error;
+use crate::hyper::{Hyper, Hypers};
+use crate::probe::GainSlots;
+use crate::real::Real;
+use crate::rule::{At, Flow, Here, Memory, Rule, Slot, zeros};
+
+/// Over what a sum runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One parameter tensor.
+    Tensor,
+    /// All parameters of the group.
+    Group,
+}
+
+/// How the terms of a sum are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// Added, in `f64`, in a fixed order.
+    Sum,
+    /// The largest is kept.
+    Max,
+}
+
+/// A formula of one coordinate that may need numbers gathered over a tensor or a group first.
+///
+/// The engine reads the data once per pass: for every coordinate it evaluates
+/// [`terms`](Self::terms) in `f64`, joins them, and lets [`settle`](Self::settle) turn the result
+/// into the scalars of this step. With these, [`at`](Self::at) is an ordinary formula.
+///
+/// A [`Fold`] returns an update, as a [`Rule`] does; a [`Geometry`] returns the new parameter.
+pub trait Part: Hypers + Clone + Send + Sync + 'static {
+    /// What is remembered per coordinate.
+    type Memory<F: Real>: Memory<F>;
+    /// What is remembered per tensor or group, always in `f64`.
+    type Scalars<F: Real>: Memory<F>;
+    /// What is gathered from each coordinate.
+    type Terms<F: Real>: Memory<F>;
+
+    /// Names of the values remembered per coordinate.
+    const SLOTS: &'static [Slot] = &[];
+    /// Names of the scalars.
+    const SCALARS: &'static [Slot] = &[];
+    /// How each term is joined.
+    const JOIN: &'static [Join] = &[];
+    /// Reading passes over the data before the formula can run.
+    const PASSES: usize = 1;
+    /// Over what the terms are joined.
+    const SCOPE: Scope = Scope::Tensor;
+    /// Whether the result is the gradient that all later rules see.
+    const ON_GRADIENT: bool = false;
+
+    /// What a coordinate at `x` remembers before the first step.
+    fn start<F: Real>(&self, _x: F) -> Self::Memory<F> {
+        zeros()
+    }
+
+    /// The scalars before the first step.
+    fn scalars(&self) -> Self::Scalars<f64> {
+        zeros()
+    }
+
+    /// What pass number `pass` gathers from one coordinate.
+    fn terms<F: Real>(
+        &self,
+        _at: &At<F>,
+        _pass: usize,
+        _scalars: Self::Scalars<F>,
+    ) -> impl Fn(F, Here<F>, Self::Memory<F>) -> Self::Terms<F> + Copy + Send + Sync + use<F, Self> {
+        |_, _, _| zeros()
+    }
+
+    /// The scalars after pass number `pass`.
+    fn settle<W: Real<Wide = W>>(
+        &self,
+        _at: &At<W>,
+        _pass: usize,
+        _sums: Self::Terms<W>,
+        scalars: Self::Scalars<W>,
+    ) -> Self::Scalars<W> {
+        scalars
+    }
+
+    /// Whether the step must be refused: how many coordinates object, and to what.
+    fn refuse(&self, _sums: Self::Terms<f64>) -> Option<(u64, &'static str)> {
+        None
+    }
+
+    /// Whether a parameter with this coordinate can be given to it at all.
+    fn admits(&self, _x: f64) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    /// The formula at one step: update in, memory in, result out, memory out.
+    fn at<F: Real>(
+        &self,
+        at: &At<F>,
+        scalars: Self::Scalars<F>,
+    ) -> impl Fn(F, Here<F>, Self::Memory<F>) -> (F, Self::Memory<F>) + Copy + Send + Sync + use<F, Self>;
+
+    /// Where it keeps learned gains, for [`Probe::Gains`](crate::Probe::Gains) to read.
+    fn gains(&self, _clock: u64) -> Option<GainSlots> {
+        None
+    }
+
+    #[doc(hidden)]
+    fn slots(&self) -> Vec<Slot> {
+        Self::SLOTS.to_vec()
+    }
+
+    #[doc(hidden)]
+    #[inline(always)]
+    fn flow<F: Real>(
+        &self,
+        at: &At<F>,
+        scalars: Self::Scalars<F>,
+    ) -> impl Fn(Flow<F>, Self::Memory<F>) -> (Flow<F>, Self::Memory<F>) + Copy + Send + Sync + use<F, Self>
+    {
+        let part = self.at(at, scalars);
+        move |Flow { u, g, x }, memory| {
+            let (u, memory) = part(u, Here { g, x }, memory);
+            let g = if Self::ON_GRADIENT { u } else { g };
+            (Flow { u, g, x }, memory)
+        }
+    }
+}
+
+/// A [`Part`] that returns an update: gradient clipping by norm, trust ratios, learned scales.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a fold",
+    note = "a rule of one coordinate is added with `.then(..)`, a geometry with `.over(..)`"
+)]
+pub trait Fold: Part {}
+
+/// A [`Part`] that applies the update: it returns the new parameter. Every direction can be
+/// applied through every geometry.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a geometry",
+    note = "a rule of one coordinate is added with `.then(..)`, a fold with `.fold(..)`"
+)]
+pub trait Geometry: Part {}
+
+/// A rule, seen as a part without sums.
+#[derive(Clone)]
+pub(crate) struct OfRule<R>(pub(crate) R);
+
+impl<R: Rule> Hypers for OfRule<R> {
+    fn each(&self, see: &mut dyn FnMut(&Hyper)) {
+        self.0.each(see);
+    }
+    fn each_mut(&mut self, see: &mut dyn FnMut(&mut Hyper)) {
+        self.0.each_mut(see);
+    }
+}
+
+impl<R: Rule> Part for OfRule<R> {
+    type Memory<F: Real> = R::Memory<F>;
+    type Scalars<F: Real> = [F; 0];
+    type Terms<F: Real> = [F; 0];
+    const PASSES: usize = 0;
+
+    fn start<F: Real>(&self, x: F) -> Self::Memory<F> {
+        self.0.start(x)
+    }
+
+    #[inline(always)]
+    fn at<F: Real>(
+        &self,
+        at: &At<F>,
+        _: [F; 0],
+    ) -> impl Fn(F, Here<F>, Self::Memory<F>) -> (F, Self::Memory<F>) + Copy + Send + Sync + use<F, R>
+    {
+        self.0.at(at)
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        self.0.slots()
+    }
+
+    fn gains(&self, clock: u64) -> Option<GainSlots> {
+        self.0.gains(clock)
+    }
+
+    #[inline(always)]
+    fn flow<F: Real>(
+        &self,
+        at: &At<F>,
+        _: [F; 0],
+    ) -> impl Fn(Flow<F>, Self::Memory<F>) -> (Flow<F>, Self::Memory<F>) + Copy + Send + Sync + use<F, R>
+    {
+        self.0.flow(at)
+    }
+}
+
+/// Checks every hyper-parameter of `part` against its range.
+pub(crate) fn check(part: &dyn Hypers) -> Result<(), Error> {
+    let mut result = Ok(());
+    part.each(&mut |hyper| {
+        if result.is_ok() {
+            result = hyper.check();
+        }
+    });
+    result
+}

@@ -1,0 +1,250 @@
+//! Probes: numbers read from a block while it is in the cache.
+
+use crate::chain::Chain;
+use crate::engine::{Element, Isa};
+use crate::engine::drive::{Tensor, Watch};
+use crate::engine::stage::{AnyStage, Moment, PartStage};
+use crate::error::Error;
+use crate::part::{Join, Part};
+use crate::real::Real;
+use crate::rule::{At, Here};
+
+/// What a probe measures. Probes read each block while the step has it in the cache, so they cost
+/// no pass over memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Probe {
+    /// The learned gains of a chain that has them: extremes, coordinates at the bounds, share of
+    /// positive alignments, and quantiles of the effective learning rate.
+    Gains,
+}
+
+/// What a probe read at one step from one parameter.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Reading {
+    /// The parameter.
+    pub param: String,
+    /// What was found.
+    pub gains: Gains,
+}
+
+/// The learned gains of one parameter after a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gains {
+    /// Smallest gain.
+    pub min: f64,
+    /// Largest gain, the sup-norm.
+    pub max: f64,
+    /// Share of coordinates at the lower bound.
+    pub at_min: f64,
+    /// Share of coordinates at the upper bound.
+    pub at_max: f64,
+    /// Share of coordinates whose gradient points the way the remembered direction did, among
+    /// those where neither is zero. NaN if there are none.
+    pub aligned: f64,
+    /// Effective learning rate `lr·gain` at [`QUANTILES`], from at most 4,096 coordinates spread
+    /// over the tensor.
+    pub rates: [f64; QUANTILES.len()],
+}
+
+/// The quantiles that [`Gains::rates`] gives.
+pub const QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
+
+/// Where a rule keeps its learned gains, within its own slots.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GainSlots {
+    /// The slot of the gain.
+    pub gain: usize,
+    /// Whether that slot holds the logarithm of the gain.
+    pub logarithm: bool,
+    /// The slot of the remembered direction.
+    pub direction: usize,
+    /// Lower bound of the gain.
+    pub min: f64,
+    /// Upper bound of the gain.
+    pub max: f64,
+}
+
+impl GainSlots {
+    /// The same, with the slots `by` places further on.
+    pub(crate) fn shifted(self, by: usize) -> GainSlots {
+        GainSlots { gain: self.gain + by, direction: self.direction + by, ..self }
+    }
+
+    /// A value of the slot as a gain.
+    fn to_gain(self, value: f64) -> f64 {
+        if self.logarithm { value.exp() } else { value }
+    }
+
+    /// A gain as a value of the slot, as the sweep rounds it.
+    fn value<E: Element>(&self, gain: f64) -> f64 {
+        E::lift(if self.logarithm { gain.ln() } else { gain }).widen()
+    }
+}
+
+crate::hypers! {
+    /// Counts the coordinates whose gradient agrees with a remembered direction.
+    pub(crate) struct Alignment {}
+}
+
+impl Part for Alignment {
+    type Memory<F: Real> = [F; 1];
+    type Scalars<F: Real> = [F; 0];
+    type Terms<F: Real> = [F; 2];
+    const JOIN: &'static [Join] = &[Join::Sum, Join::Sum];
+
+    #[inline(always)]
+    fn terms<F: Real>(
+        &self,
+        _: &At<F>,
+        _: usize,
+        _: [F; 0],
+    ) -> impl Fn(F, Here<F>, [F; 1]) -> [F; 2] + Copy + Send + Sync + use<F> {
+        |_, here, [d]| {
+            let product = d.sign() * here.g.sign();
+            [product.max(F::number(0.0)), product.abs()]
+        }
+    }
+
+    fn at<F: Real>(
+        &self,
+        _: &At<F>,
+        _: [F; 0],
+    ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F> {
+        |u, _, memory| (u, memory)
+    }
+}
+
+crate::hypers! {
+    /// Extremes of a slot, and how often it stands at its bounds.
+    pub(crate) struct Extremes {
+        /// Lower bound of the slot.
+        low "low" = 0.0 in crate::Range::ANY,
+        /// Upper bound of the slot.
+        high "high" = 0.0 in crate::Range::ANY,
+    }
+}
+
+impl Part for Extremes {
+    type Memory<F: Real> = [F; 1];
+    type Scalars<F: Real> = [F; 0];
+    type Terms<F: Real> = [F; 4];
+    const JOIN: &'static [Join] = &[Join::Max, Join::Max, Join::Sum, Join::Sum];
+
+    #[inline(always)]
+    fn terms<F: Real>(
+        &self,
+        at: &At<F>,
+        _: usize,
+        _: [F; 0],
+    ) -> impl Fn(F, Here<F>, [F; 1]) -> [F; 4] + Copy + Send + Sync + use<F> {
+        let [low, high] = at.lift([at.get(&self.low), at.get(&self.high)]);
+        let (zero, one) = (F::number(0.0), F::number(1.0));
+        move |_, _, [v]| {
+            let inside_low = F::select(low.lt(v), zero, one);
+            let inside_high = F::select(v.lt(high), zero, one);
+            [v, -v, inside_low, inside_high]
+        }
+    }
+
+    fn at<F: Real>(
+        &self,
+        _: &At<F>,
+        _: [F; 0],
+    ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F> {
+        |u, _, memory| (u, memory)
+    }
+}
+
+/// The gains of a chain with the slots counted over the whole chain.
+fn gains_of(chain: &Chain, clock: u64) -> Option<GainSlots> {
+    let mut first = 0;
+    for stage in chain.stages() {
+        if let Some(gains) = stage.gains(clock) {
+            return Some(gains.shifted(first));
+        }
+        first += stage.slots().len();
+    }
+    None
+}
+
+/// What the probes gather in the sweep, for these chains at these moments.
+pub(crate) fn watches<E: Element>(
+    probes: &[Probe],
+    isa: Isa,
+    chains: &[(&Chain, Moment)],
+) -> Vec<Watch<E>> {
+    let gains: Vec<Option<GainSlots>> =
+        chains.iter().map(|(chain, moment)| gains_of(chain, moment.clock)).collect();
+    if !probes.contains(&Probe::Gains) || gains.iter().all(Option::is_none) {
+        return vec![];
+    }
+    let gather =
+        |part: &dyn AnyStage| E::stage(part).gather(isa, Moment { t: 1, clock: 0 }, 0, &[]);
+    let before = gains.iter().map(|g| {
+        g.map(|g| (gather(&PartStage::<_, false>(Alignment::default())), g.direction))
+    });
+    let after = gains.iter().map(|g| {
+        g.map(|g| {
+            let (low, high) = (g.value::<E>(g.min), g.value::<E>(g.max));
+            let extremes = Extremes::default().low(low).high(high);
+            (gather(&PartStage::<_, false>(extremes)), g.gain)
+        })
+    });
+    vec![
+        Watch { before: true, terms: before.collect(), join: Alignment::JOIN },
+        Watch { before: false, terms: after.collect(), join: Extremes::JOIN },
+    ]
+}
+
+/// What the probes have found, in words of the reader.
+pub(crate) fn readings<E: Element>(
+    chains: &[(&Chain, Moment)],
+    tensors: &[Tensor<'_, E>],
+    names: &[&str],
+    gathered: &[Vec<Vec<f64>>],
+) -> Vec<Reading> {
+    let [aligned, extremes] = gathered else { return vec![] };
+    let mut readings = vec![];
+    for (t, tensor) in tensors.iter().enumerate().filter(|(_, t)| t.len > 0) {
+        let (chain, moment) = &chains[tensor.chain];
+        let Some(slots) = gains_of(chain, moment.clock) else { continue };
+        let lr = chain.hyper("lr").map_or(1.0, |h| h.value(moment.clock));
+        let n = tensor.len as f64;
+        let gains = Gains {
+            min: slots.to_gain(-extremes[t][1]),
+            max: slots.to_gain(extremes[t][0]),
+            at_min: extremes[t][2] / n,
+            at_max: extremes[t][3] / n,
+            aligned: aligned[t][0] / aligned[t][1],
+            rates: quantiles(tensor.slots.slot(slots.gain)).map(|v| lr * slots.to_gain(v)),
+        };
+        readings.push(Reading { param: names[t].to_owned(), gains });
+    }
+    readings
+}
+
+/// The [`QUANTILES`] of a slot, from at most 4,096 of its values in runs of 64.
+fn quantiles<E: Element>(slot: &[E]) -> [f64; QUANTILES.len()] {
+    const RUN: usize = 64;
+    const RUNS: usize = 64;
+    let stride = (slot.len() / RUNS).max(RUN);
+    let runs = (0..slot.len()).step_by(stride).map(|at| &slot[at..(at + RUN).min(slot.len())]);
+    let mut sample: Vec<f64> = runs.flatten().map(|v| v.widen()).collect();
+    sample.sort_by(f64::total_cmp);
+    QUANTILES.map(|q| sample[(q * (sample.len() - 1) as f64).round() as usize])
+}
+
+/// A probe must find something to read.
+pub(crate) fn check(probes: &[Probe], chains: &[&Chain]) -> Result<(), Error> {
+    let blind = probes.contains(&Probe::Gains) && chains.iter().all(|c| gains_of(c, 0).is_none());
+    if blind {
+        return Err(Error::Engine(
+            "Probe::Gains: no group's chain learns gains; add `LearnedGains` or `Egdd`, or drop \
+             the probe"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}

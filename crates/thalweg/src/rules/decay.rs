@@ -1,0 +1,134 @@
+//! Weight decay in its four forms.
+//!
+//! | rule | per step | place in the chain |
+//! |---|---|---|
+//! | [`L2`] | adds `λ·x` to the gradient: what adaptive methods then divide away (E38) | first |
+//! | [`DecayWeights`] | `x − η·λ·x`, decoupled (Loshchilov & Hutter 2019, arXiv 1711.05101, as torch writes it) | before [`Scale`](crate::rules::Scale) |
+//! | [`IndependentDecay`] | `x − (η/η_peak)·λ·x`: the paper's own form, the rate's schedule without its size | before `Scale` |
+//! | [`CorrectedDecay`] | `x − η·(η/η_peak)·λ·x` | before `Scale` |
+
+use crate::hyper::{Hyper, Hypers, Range};
+use crate::real::Real;
+use crate::registry::Entry;
+use crate::rule::{At, Here, Rule};
+use crate::schedule::Schedule;
+
+crate::hypers! {
+    /// Coupled L2 regularisation: adds `λ·x` to the gradient, before any moment sees it.
+    pub struct L2 {
+        /// Strength of the penalty `λ/2·‖x‖²`, in units of gradient per parameter.
+        decay "λ" = 1e-2 in Range::NON_NEGATIVE,
+    }
+}
+
+impl Rule for L2 {
+    type Memory<F: Real> = [F; 0];
+    const ON_GRADIENT: bool = true;
+
+    #[inline(always)]
+    fn at<F: Real>(
+        &self,
+        at: &At<F>,
+    ) -> impl Fn(F, Here<F>, [F; 0]) -> (F, [F; 0]) + Copy + Send + Sync + use<F> {
+        let [decay] = at.lift([at.get(&self.decay)]);
+        move |g, here, []| (g + decay * here.x, [])
+    }
+}
+
+crate::hypers! {
+    /// Decoupled weight decay: adds `λ·x` to the update, which the learning rate then multiplies.
+    pub struct DecayWeights {
+        /// Share of the parameter removed per step and unit of learning rate; torch's default.
+        decay "λ" = 1e-2 in Range::NON_NEGATIVE,
+    }
+}
+
+impl Rule for DecayWeights {
+    type Memory<F: Real> = [F; 0];
+
+    #[inline(always)]
+    fn at<F: Real>(
+        &self,
+        at: &At<F>,
+    ) -> impl Fn(F, Here<F>, [F; 0]) -> (F, [F; 0]) + Copy + Send + Sync + use<F> {
+        let [decay] = at.lift([at.get(&self.decay)]);
+        move |u, here, []| (u + decay * here.x, [])
+    }
+}
+
+/// Independent weight decay: `λ·η_t/η_peak` of the parameter per step, so that λ keeps its meaning
+/// when the learning rate is retuned. It stands before [`Scale`](crate::rules::Scale) and follows
+/// the hyper-parameter `lr` of its own, to be given the same schedule ([`Chain::set`] does so by
+/// name).
+///
+/// [`Chain::set`]: crate::Chain::set
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct IndependentDecay(Rated);
+
+/// Corrected weight decay: `λ·η_t²/η_peak` of the parameter per step.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct CorrectedDecay(Rated);
+
+crate::hypers! {
+    /// A decay that knows the learning rate's schedule.
+    pub struct Rated {
+        /// Share of the parameter removed per step at the peak of the schedule.
+        decay "λ" = 1e-2 in Range::NON_NEGATIVE,
+        /// The learning rate whose schedule it follows.
+        lr "η" = 1e-3 in Range::NON_NEGATIVE,
+    }
+}
+
+impl Rated {
+    fn peak<W: Real<Wide = W>>(&self) -> W {
+        W::named("η_peak", self.lr.schedule().peak())
+    }
+}
+
+macro_rules! rated {
+    ($name:ident, |$rated:ident, $at:ident| $factor:expr) => {
+        impl $name {
+            /// Sets λ.
+            pub fn decay(mut self, value: impl Into<Schedule>) -> Self {
+                self.0.decay.set(value);
+                self
+            }
+            /// Sets the learning rate whose schedule is followed.
+            pub fn lr(mut self, value: impl Into<Schedule>) -> Self {
+                self.0.lr.set(value);
+                self
+            }
+        }
+
+        impl Hypers for $name {
+            fn each(&self, see: &mut dyn FnMut(&Hyper)) {
+                self.0.each(see);
+            }
+            fn each_mut(&mut self, see: &mut dyn FnMut(&mut Hyper)) {
+                self.0.each_mut(see);
+            }
+        }
+
+        impl Rule for $name {
+            type Memory<F: Real> = [F; 0];
+
+            #[inline(always)]
+            fn at<F: Real>(
+                &self,
+                $at: &At<F>,
+            ) -> impl Fn(F, Here<F>, [F; 0]) -> (F, [F; 0]) + Copy + Send + Sync + use<F> {
+                let $rated = &self.0;
+                let [decay] = $at.lift([$factor]);
+                move |u, here, []| (u + decay * here.x, [])
+            }
+        }
+    };
+}
+// The rate that Scale multiplies by is divided out again: what remains per step is λ·η_t/η_peak.
+rated!(IndependentDecay, |rated, at| at.get(&rated.decay) / rated.peak());
+rated!(CorrectedDecay, |rated, at| at.get(&rated.decay) * (at.get(&rated.lr) / rated.peak()));
+
+pub(crate) const ENTRIES: &[Entry] = &[];
+pub(crate) mod recipes {}

@@ -1,0 +1,496 @@
+//! Schedules: a hyper-parameter as a function of the step, held as data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// A value that changes with the step number.
+///
+/// Steps count from 0, the first step taken, and are evaluated in `f64` once per step. A schedule
+/// is plain data: it can be compared, printed, saved in a checkpoint, and evaluated at any step
+/// without having run the ones before; only [`Plateau`] reacts to what it is told.
+///
+/// After its last step a schedule stays at its final value.
+///
+/// ```
+/// use thalweg::Schedule;
+/// let lr = Schedule::cosine(0.1, 0.0, 100).after_warmup(10);
+/// assert!((lr.value(0) - 0.01).abs() < 1e-15); // the first step is not wasted on zero
+/// assert_eq!(lr.value(10), 0.1);
+/// assert!(lr.value(110) < 1e-15);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// The same value at every step.
+    Constant(#[serde(with = "number")] f64),
+    /// `base · factorᵏ` with `k` the number of whole periods of `every` steps gone by
+    /// (torch `StepLR`).
+    Step {
+        /// Value before the first change.
+        base: f64,
+        /// What each change multiplies by.
+        factor: f64,
+        /// Steps between changes, at least 1.
+        every: u64,
+    },
+    /// `base · factorᵏ` with `k` the number of `milestones` reached (torch `MultiStepLR`).
+    MultiStep {
+        /// Value before the first milestone.
+        base: f64,
+        /// What each milestone multiplies by.
+        factor: f64,
+        /// The steps at which the value changes, ascending.
+        milestones: Vec<u64>,
+    },
+    /// `base · factor^step` (torch `ExponentialLR`).
+    Exponential {
+        /// Value at step 0.
+        base: f64,
+        /// What every step multiplies by.
+        factor: f64,
+    },
+    /// `to + (from − to)·(1 − step/steps)^power`; `power` 1 is linear (torch `PolynomialLR`).
+    Polynomial {
+        /// Value at step 0.
+        from: f64,
+        /// Value at `steps` and later.
+        to: f64,
+        /// Steps to get there, at least 1.
+        steps: u64,
+        /// Exponent, greater than 0.
+        power: f64,
+    },
+    /// Half a cosine from `from` to `to` (Loshchilov & Hutter 2017, arXiv 1608.03983, one cycle).
+    Cosine {
+        /// Value at step 0.
+        from: f64,
+        /// Value at `steps` and later.
+        to: f64,
+        /// Steps to get there, at least 1.
+        steps: u64,
+    },
+    /// Cosine with warm restarts (SGDR, Loshchilov & Hutter 2017, arXiv 1608.03983).
+    CosineRestarts {
+        /// Value at the start of each cycle.
+        from: f64,
+        /// Value that each cycle approaches.
+        to: f64,
+        /// Length of the first cycle in steps, at least 1.
+        first: u64,
+        /// How many times longer each cycle is than the one before, at least 1.
+        growth: u64,
+    },
+    /// The one-cycle policy: a cosine up to `peak`, a cosine down far below the start
+    /// (Smith & Topin 2018, arXiv 1708.07120; anchors as in torch `OneCycleLR`).
+    OneCycle {
+        /// The highest value.
+        peak: f64,
+        /// The first value, torch's default `peak / 25`.
+        start: f64,
+        /// The last value, torch's default `start / 10⁴`.
+        end: f64,
+        /// Length of the whole cycle in steps, at least 2.
+        steps: u64,
+        /// Share of the steps that go up, in (0, 1), torch's default 0.3.
+        rising: f64,
+    },
+    /// Warm-up, stable, decay (Hu et al. 2024, arXiv 2404.06395): linear up, constant, linear down.
+    Wsd {
+        /// Value of the stable part.
+        peak: f64,
+        /// Value at the end of the decay.
+        end: f64,
+        /// Steps of linear warm-up.
+        warmup: u64,
+        /// Steps at the peak.
+        stable: u64,
+        /// Steps of linear decay, at least 1.
+        decay: u64,
+    },
+    /// `peak · min((step+1)/warmup, √(warmup/(step+1)))` (Vaswani et al. 2017, arXiv 1706.03762).
+    InverseSqrt {
+        /// Value at the end of the warm-up.
+        peak: f64,
+        /// Steps of linear warm-up, at least 1.
+        warmup: u64,
+    },
+    /// A linear warm-up of `steps` steps to the first value of `then`, which starts after it.
+    /// Step `k` of the warm-up has the share `(k+1)/steps`, so that the first step does something.
+    Warmup {
+        /// Length of the warm-up in steps.
+        steps: u64,
+        /// What follows; its step 0 is the first step after the warm-up.
+        then: Box<Schedule>,
+    },
+    /// One schedule after another, each counting from its own start; the last one stays.
+    Sequential(Vec<(u64, Schedule)>),
+    /// Lower the value when a measured quantity stops improving.
+    Plateau(Plateau),
+}
+
+/// Multiplies its value by `factor` whenever the metric it is told by
+/// [`Optimizer::observe`](crate::Optimizer::observe) has not fallen by more than `threshold`
+/// (relative) for `patience` observations in a row (torch `ReduceLROnPlateau`, mode "min").
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plateau {
+    /// The value now.
+    pub value: f64,
+    /// What a reduction multiplies by, in (0, 1); torch's default 0.1.
+    pub factor: f64,
+    /// Observations without improvement that are tolerated; torch's default 10.
+    pub patience: u64,
+    /// Relative fall that counts as an improvement; torch's default 1e-4.
+    pub threshold: f64,
+    /// Observations after a reduction during which nothing is counted; torch's default 0.
+    pub cooldown: u64,
+    /// The value is never lowered below this; torch's default 0.
+    pub floor: f64,
+    /// The best metric so far (none at the start).
+    pub best: Option<f64>,
+    /// Observations without improvement so far.
+    pub bad: u64,
+    /// Observations of cool-down left.
+    pub cooling: u64,
+}
+
+impl Plateau {
+    /// A plateau schedule that starts at `value`, with torch's defaults.
+    pub fn new(value: f64) -> Plateau {
+        Plateau {
+            value,
+            factor: 0.1,
+            patience: 10,
+            threshold: 1e-4,
+            cooldown: 0,
+            floor: 0.0,
+            best: None,
+            bad: 0,
+            cooling: 0,
+        }
+    }
+
+    fn observe(&mut self, metric: f64) {
+        let better = match self.best {
+            None => !metric.is_nan(),
+            Some(best) => metric < best * (1.0 - self.threshold * best.signum()),
+        };
+        if better {
+            self.best = Some(metric);
+            self.bad = 0;
+        } else {
+            self.bad += 1;
+        }
+        if self.cooling > 0 {
+            self.cooling -= 1;
+            self.bad = 0;
+        }
+        if self.bad > self.patience {
+            self.value = (self.value * self.factor).max(self.floor);
+            self.cooling = self.cooldown;
+            self.bad = 0;
+        }
+    }
+}
+
+/// Numbers in JSON, which has no infinity: a limit that is none is the string "inf".
+mod number {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f64),
+        Text(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        let written = if value.is_finite() {
+            Written::Number(*value)
+        } else {
+            Written::Text(value.to_string())
+        };
+        written.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        match Written::deserialize(from)? {
+            Written::Number(value) => Ok(value),
+            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+/// Half a cosine from `from` (at 0) to `to` (at 1).
+fn half_cosine(from: f64, to: f64, part: f64) -> f64 {
+    to + (from - to) * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * part))
+}
+
+impl Schedule {
+    /// A straight line from `from` to `to` in `steps` steps.
+    pub fn linear(from: f64, to: f64, steps: u64) -> Schedule {
+        Schedule::Polynomial { from, to, steps, power: 1.0 }
+    }
+
+    /// Half a cosine from `from` to `to` in `steps` steps.
+    pub fn cosine(from: f64, to: f64, steps: u64) -> Schedule {
+        Schedule::Cosine { from, to, steps }
+    }
+
+    /// The one-cycle policy with torch's defaults for start, end and the rising share.
+    pub fn one_cycle(peak: f64, steps: u64) -> Schedule {
+        let start = peak / 25.0;
+        Schedule::OneCycle { peak, start, end: start / 1e4, steps, rising: 0.3 }
+    }
+
+    /// This schedule, begun after a linear warm-up of `steps` steps.
+    pub fn after_warmup(self, steps: u64) -> Schedule {
+        Schedule::Warmup { steps, then: Box::new(self) }
+    }
+
+    /// The value at `step`, counted from 0.
+    pub fn value(&self, step: u64) -> f64 {
+        let part = |steps: u64| (step as f64 / steps as f64).min(1.0);
+        match self {
+            Schedule::Constant(value) => *value,
+            Schedule::Step { base, factor, every } => {
+                base * libm::pow(*factor, (step / every) as f64)
+            }
+            Schedule::MultiStep { base, factor, milestones } => {
+                let reached = milestones.iter().filter(|m| **m <= step).count();
+                base * libm::pow(*factor, reached as f64)
+            }
+            Schedule::Exponential { base, factor } => base * libm::pow(*factor, step as f64),
+            Schedule::Polynomial { from, to, steps, power } => {
+                to + (from - to) * libm::pow(1.0 - part(*steps), *power)
+            }
+            Schedule::Cosine { from, to, steps } => half_cosine(*from, *to, part(*steps)),
+            Schedule::CosineRestarts { from, to, first, growth } => {
+                let (at, length) = cycle(step, *first, *growth);
+                half_cosine(*from, *to, at as f64 / length as f64)
+            }
+            Schedule::OneCycle { peak, start, end, steps, rising } => {
+                let last = (*steps - 1) as f64;
+                let top = rising * *steps as f64 - 1.0;
+                let at = (step as f64).min(last);
+                if at <= top {
+                    half_cosine(*start, *peak, at / top)
+                } else {
+                    half_cosine(*peak, *end, (at - top) / (last - top))
+                }
+            }
+            Schedule::Wsd { peak, end, warmup, stable, decay } => {
+                if step < *warmup {
+                    peak * (step + 1) as f64 / *warmup as f64
+                } else {
+                    let fallen = step.saturating_sub(warmup + stable).min(*decay) as f64;
+                    peak + (end - peak) * fallen / *decay as f64
+                }
+            }
+            Schedule::InverseSqrt { peak, warmup } => {
+                let ratio = (step + 1) as f64 / *warmup as f64;
+                peak * ratio.min(1.0 / ratio.sqrt())
+            }
+            Schedule::Warmup { steps, then } => {
+                if step < *steps {
+                    then.value(0) * (step + 1) as f64 / *steps as f64
+                } else {
+                    then.value(step - steps)
+                }
+            }
+            Schedule::Sequential(parts) => {
+                let mut at = step;
+                for (length, part) in &parts[..parts.len() - 1] {
+                    if at < *length {
+                        return part.value(at);
+                    }
+                    at -= length;
+                }
+                parts[parts.len() - 1].1.value(at)
+            }
+            Schedule::Plateau(plateau) => plateau.value,
+        }
+    }
+
+    /// The steps between which the schedule is monotone; its extremes are among their values.
+    pub(crate) fn knots(&self) -> Vec<u64> {
+        const FAR: u64 = 1 << 40;
+        match self {
+            Schedule::Constant(_) | Schedule::Plateau(_) => vec![0],
+            Schedule::Step { .. } | Schedule::Exponential { .. } => vec![0, FAR],
+            Schedule::MultiStep { milestones, .. } => {
+                milestones.iter().copied().chain([0]).collect()
+            }
+            Schedule::Polynomial { steps, .. } | Schedule::Cosine { steps, .. } => vec![0, *steps],
+            Schedule::CosineRestarts { first, .. } => vec![0, first - 1],
+            Schedule::OneCycle { steps, rising, .. } => {
+                let top = (rising * *steps as f64 - 1.0) as u64;
+                vec![0, top, top + 1, steps - 1]
+            }
+            Schedule::Wsd { warmup, stable, decay, .. } => {
+                vec![0, *warmup, warmup + stable, warmup + stable + decay]
+            }
+            Schedule::InverseSqrt { warmup, .. } => vec![0, warmup - 1, FAR],
+            Schedule::Warmup { steps, then } => {
+                then.knots().into_iter().map(|k| k + steps).chain([0]).collect()
+            }
+            Schedule::Sequential(parts) => {
+                let mut start = 0;
+                let mut knots = vec![];
+                for (length, part) in parts {
+                    knots.extend(part.knots().into_iter().map(|k| start + k.min(FAR)));
+                    start += length;
+                    knots.push(start.saturating_sub(1));
+                }
+                knots
+            }
+        }
+    }
+
+    /// The highest value the schedule reaches.
+    pub fn peak(&self) -> f64 {
+        self.knots().into_iter().map(|k| self.value(k)).fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// Tells every plateau in the schedule the metric, lower being better.
+    pub(crate) fn observe(&mut self, metric: f64) {
+        match self {
+            Schedule::Plateau(plateau) => plateau.observe(metric),
+            Schedule::Warmup { then, .. } => then.observe(metric),
+            Schedule::Sequential(parts) => parts.iter_mut().for_each(|(_, p)| p.observe(metric)),
+            _ => {}
+        }
+    }
+
+    /// Takes over what the plateaus of a saved schedule of the same shape had reached.
+    pub(crate) fn resume(&mut self, saved: &Schedule) {
+        match (self, saved) {
+            (Schedule::Plateau(here), Schedule::Plateau(then)) => {
+                let Plateau { value, best, bad, cooling, .. } = *then;
+                *here = Plateau { value, best, bad, cooling, ..*here };
+            }
+            (Schedule::Warmup { then: here, .. }, Schedule::Warmup { then, .. }) => {
+                here.resume(then);
+            }
+            (Schedule::Sequential(here), Schedule::Sequential(then)) => {
+                here.iter_mut().zip(then).for_each(|((_, h), (_, t))| h.resume(t));
+            }
+            _ => {}
+        }
+    }
+
+    /// Checks the numbers that define the shape; the values are checked against the range of the
+    /// hyper-parameter they are for.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let bad = |what: &str| Err(Error::Schedule { what: what.to_owned() });
+        match self {
+            Schedule::Step { every: 0, .. } => bad("Step.every is 0; it must be at least 1"),
+            Schedule::Polynomial { steps: 0, .. } | Schedule::Cosine { steps: 0, .. } => {
+                bad("steps is 0; a schedule needs at least 1 step to get from one value to another")
+            }
+            Schedule::Polynomial { power, .. } if !(power.is_finite() && *power > 0.0) => {
+                bad(&format!("Polynomial.power is {power}; it must be greater than 0"))
+            }
+            Schedule::CosineRestarts { first, growth, .. } if *first == 0 || *growth == 0 => {
+                bad("CosineRestarts.first and .growth must be at least 1")
+            }
+            Schedule::OneCycle { steps, rising, .. }
+                if *steps < 2 || !(*rising > 0.0 && *rising < 1.0) =>
+            {
+                bad(&format!(
+                    "OneCycle needs steps ≥ 2 and rising in (0, 1), not {steps} and {rising}"
+                ))
+            }
+            Schedule::OneCycle { steps, rising, .. } if rising * *steps as f64 <= 1.0 => {
+                bad("OneCycle.rising · steps must be more than 1, or nothing rises")
+            }
+            Schedule::Wsd { decay: 0, .. } => bad("Wsd.decay is 0; it must be at least 1"),
+            Schedule::InverseSqrt { warmup: 0, .. } => {
+                bad("InverseSqrt.warmup is 0; it must be at least 1")
+            }
+            Schedule::MultiStep { milestones, .. } if !milestones.is_sorted() => {
+                bad("MultiStep.milestones must be ascending")
+            }
+            Schedule::Sequential(parts) if parts.is_empty() => {
+                bad("Sequential is empty; give it at least one (length, schedule)")
+            }
+            Schedule::Sequential(parts) => parts.iter().try_for_each(|(_, p)| p.check()),
+            Schedule::Warmup { then, .. } => then.check(),
+            Schedule::Plateau(p) if !(p.factor > 0.0 && p.factor < 1.0) => {
+                bad(&format!("Plateau.factor is {}; it must lie in (0, 1)", p.factor))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where `step` lies in its cycle, and that cycle's length.
+fn cycle(step: u64, first: u64, growth: u64) -> (u64, u64) {
+    if growth == 1 {
+        return (step % first, first);
+    }
+    let (mut at, mut length) = (step, first);
+    while at >= length {
+        at -= length;
+        length = length.saturating_mul(growth);
+    }
+    (at, length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(schedule: &Schedule, steps: &[u64]) -> Vec<f64> {
+        steps.iter().map(|s| schedule.value(*s)).collect()
+    }
+
+    fn close(got: &[f64], want: &[f64]) {
+        for (g, w) in got.iter().zip(want) {
+            assert!((g - w).abs() <= 1e-12 * w.abs().max(1e-3), "{got:?} is not {want:?}");
+        }
+    }
+
+    #[test]
+    fn shapes() {
+        let step = Schedule::Step { base: 1.0, factor: 0.5, every: 3 };
+        close(&values(&step, &[0, 2, 3, 6]), &[1.0, 1.0, 0.5, 0.25]);
+        let multi = Schedule::MultiStep { base: 1.0, factor: 0.1, milestones: vec![2, 5] };
+        close(&values(&multi, &[0, 1, 2, 4, 5, 9]), &[1.0, 1.0, 0.1, 0.1, 0.01, 0.01]);
+        close(&values(&Schedule::linear(1.0, 0.0, 4), &[0, 1, 4, 9]), &[1.0, 0.75, 0.0, 0.0]);
+        let restarts = Schedule::CosineRestarts { from: 1.0, to: 0.0, first: 2, growth: 2 };
+        close(&values(&restarts, &[0, 1, 2, 4, 6]), &[1.0, 0.5, 1.0, 0.5, 1.0]);
+        let wsd = Schedule::Wsd { peak: 1.0, end: 0.0, warmup: 2, stable: 3, decay: 2 };
+        close(&values(&wsd, &[0, 1, 2, 5, 6, 7, 8]), &[0.5, 1.0, 1.0, 1.0, 0.5, 0.0, 0.0]);
+        let inverse = Schedule::InverseSqrt { peak: 1.0, warmup: 4 };
+        close(&values(&inverse, &[0, 3, 15]), &[0.25, 1.0, 0.5]);
+        let sequential = Schedule::Sequential(vec![
+            (2, Schedule::Constant(1.0)),
+            (3, Schedule::linear(1.0, 0.0, 2)),
+        ]);
+        close(&values(&sequential, &[0, 1, 2, 3, 4, 9]), &[1.0, 1.0, 1.0, 0.5, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_plateau_waits_and_then_lowers() {
+        let mut plateau = Plateau { patience: 1, factor: 0.5, ..Plateau::new(1.0) };
+        for (metric, want) in [(3.0, 1.0), (2.0, 1.0), (2.0, 1.0), (2.0, 0.5), (1.0, 0.5)] {
+            plateau.observe(metric);
+            assert_eq!(plateau.value, want);
+        }
+    }
+
+    #[test]
+    fn malformed_schedules_are_refused() {
+        for bad in [
+            Schedule::Step { base: 1.0, factor: 0.5, every: 0 },
+            Schedule::linear(1.0, 0.0, 0),
+            Schedule::Sequential(vec![]),
+            Schedule::Sequential(vec![(3, Schedule::cosine(1.0, 0.0, 0))]),
+            Schedule::one_cycle(1.0, 1),
+            Schedule::MultiStep { base: 1.0, factor: 0.1, milestones: vec![5, 2] },
+        ] {
+            assert!(bad.check().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What the integration tests share.
+
+#![allow(dead_code, reason = "every test file uses a part of it")]
+
+pub mod golden;
