@@ -3,3 +3,5 @@
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 pub mod golden;
+pub mod prng;
+pub mod walk;
