@@ -1,0 +1,57 @@
+//! Arguments, progress and tables. Results go to stdout, everything else to stderr.
+
+mod args;
+mod compare;
+mod data;
+mod list;
+mod progress;
+mod table;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::{Cli, Command, CompareArgs, DataCommand, ListArgs, Listing};
+
+use crate::{Error, Result};
+
+/// Runs the command line of this process: exit code 0 for done, 1 for failed, 2 for a wrong request.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Compare(args) => compare::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Data { command } => data::run(&command),
+        Command::Bench(args) => crate::bench::run(&args),
+    }
+}
+
+/// Prints a result. A reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::failed(
+            format!("cannot write to standard output: {e}"),
+            "check where the output is sent",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a value as JSON on one line.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string(value).map_err(|e| {
+        Error::failed(format!("cannot write the results as JSON: {e}"), "please report this defect")
+    })?;
+    print(&(text + "\n"))
+}

@@ -1,0 +1,189 @@
+//! The only place that touches the library: optimizers by name, and their steps.
+
+use thalweg::{Optimizer, Param, Schedule as LibrarySchedule, registry};
+
+use crate::tasks::{ParameterSpec, Schedule, Task};
+use crate::{Error, Result};
+
+/// A hyper-parameter that the protocol tunes, and the range its author declares for it.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Range {
+    /// The hyper-parameter's name.
+    pub hyper: &'static str,
+    /// The smallest value worth trying.
+    pub low: f64,
+    /// The largest value worth trying.
+    pub high: f64,
+}
+
+impl Range {
+    /// The value at `u` in `[0, 1)`, spread evenly over the logarithm.
+    pub fn at(&self, u: f64) -> f64 {
+        (self.low.ln() + u * (self.high.ln() - self.low.ln())).exp()
+    }
+}
+
+/// An optimizer that can be compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The name used on the command line.
+    pub name: &'static str,
+    /// One line on the method.
+    pub summary: &'static str,
+    /// What is tuned; the same for every task.
+    pub tune: Vec<Range>,
+}
+
+/// Every optimizer of the library that declares what to tune.
+pub fn all() -> Vec<Entry> {
+    registry::all()
+        .iter()
+        .map(|e| Entry {
+            name: e.name,
+            summary: e.summary,
+            tune: e
+                .tune
+                .iter()
+                .map(|t| Range { hyper: t.hyper, low: t.low, high: t.high })
+                .collect(),
+        })
+        .collect()
+}
+
+/// What is compared on `task` when nobody names optimizers: its shortlist, or else everything but the
+/// presets that follow another library (`adam@keras`).
+pub fn defaults(task: &Task) -> Vec<Entry> {
+    let wanted = |e: &Entry| match task.shortlist {
+        [] => !e.name.contains('@'),
+        shortlist => shortlist.contains(&e.name),
+    };
+    all().into_iter().filter(wanted).collect()
+}
+
+/// The optimizers with the given names, in that order, each once; `all` stands for all, presets too.
+pub fn select(names: &[String]) -> Result<Vec<Entry>> {
+    let known = all();
+    if names.iter().any(|name| name == "all") {
+        return Ok(known);
+    }
+    let mut chosen: Vec<Entry> = Vec::new();
+    for name in names {
+        let entry = known.iter().find(|e| e.name == name).ok_or_else(|| {
+            // The library knows which names are near.
+            let problem = match registry::get(name) {
+                Err(error) => error.to_string(),
+                Ok(_) => format!("`{name}` declares nothing to tune"),
+            };
+            Error::usage(problem, "choose from `thalweg list optimizers`")
+        })?;
+        if !chosen.iter().any(|c| c.name == entry.name) {
+            chosen.push(entry.clone());
+        }
+    }
+    Ok(chosen)
+}
+
+/// An optimizer in use.
+pub struct Stepper(Optimizer<f32>);
+
+/// What a step did.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stepped {
+    /// The parameters moved.
+    Applied,
+    /// The optimizer refused, for this reason; the parameters are as before.
+    Refused(String),
+}
+
+impl Stepper {
+    /// The optimizer `name` with the given hyper-parameters, for a run of `budget` steps. A learning
+    /// rate among them is the peak of `schedule`.
+    pub fn new(
+        name: &str,
+        hypers: &[(&str, f64)],
+        schedule: Schedule,
+        budget: usize,
+    ) -> Result<Self> {
+        let make = || {
+            let mut chain = registry::build(name, hypers)?;
+            if schedule == Schedule::WarmupCosine
+                && let Some((_, lr)) = hypers.iter().find(|(hyper, _)| *hyper == "lr")
+            {
+                let warmup = schedule.warmup(budget) as u64;
+                let fall = (budget as u64).saturating_sub(warmup).max(1);
+                chain.set("lr", LibrarySchedule::cosine(*lr, 0.0, fall).after_warmup(warmup))?;
+            }
+            // Many runs share the machine, one core each.
+            Optimizer::<f32>::builder().rest("all", chain).threads(1).build()
+        };
+        make().map(Stepper).map_err(|e: thalweg::Error| {
+            Error::failed(
+                format!("cannot make the optimizer `{name}` with {hypers:?}: {e}"),
+                "choose other optimizers with --optimizers, and report this defect",
+            )
+        })
+    }
+
+    /// One step on all parameters.
+    pub fn step(
+        &mut self,
+        parameters: &[ParameterSpec],
+        values: &mut [Vec<f32>],
+        gradients: &[Vec<f32>],
+    ) -> Stepped {
+        let mut borrowed: Vec<Param<'_, f32>> = parameters
+            .iter()
+            .zip(values)
+            .zip(gradients)
+            .map(|((p, value), gradient)| Param::new(&p.name, &p.shape, value, gradient))
+            .collect();
+        match self.0.step(&mut borrowed) {
+            Ok(report) if report.applied() => Stepped::Applied,
+            Ok(_) => Stepped::Refused("a gradient is not finite".to_owned()),
+            Err(error) => Stepped::Refused(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_spread_over_the_logarithm() {
+        let range = Range { hyper: "lr", low: 1e-4, high: 1.0 };
+        assert!((range.at(0.0) - 1e-4).abs() < 1e-16);
+        assert!((range.at(0.5) - 1e-2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn defaults_leave_presets_out_and_shortlists_name_what_exists() {
+        for task in crate::tasks::TASKS {
+            let defaults = defaults(task);
+            assert!(defaults.iter().all(|e| !e.name.contains('@')));
+            match task.shortlist {
+                [] => assert!(defaults.len() >= 12),
+                shortlist => assert_eq!(defaults.len(), shortlist.len()),
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_optimizer_is_a_usage_error() {
+        let error = select(&["adamm".to_owned()]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.problem().contains("adam"));
+    }
+
+    #[test]
+    fn every_optimizer_can_be_made_at_both_ends_of_its_ranges() {
+        for entry in all() {
+            for u in [0.0, 1.0] {
+                let hypers: Vec<_> = entry.tune.iter().map(|r| (r.hyper, r.at(u))).collect();
+                for schedule in [Schedule::Constant, Schedule::WarmupCosine] {
+                    Stepper::new(entry.name, &hypers, schedule, 100).unwrap();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The protocol as a whole, on the digits.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::*;
+use crate::{optimizers, tasks};
+
+struct Counter(Mutex<HashMap<(String, &'static str), usize>>);
+
+impl Observer for Counter {
+    fn ended(&self, phase: Phase, run: &Run) {
+        *self.0.lock().unwrap().entry((format!("{phase:?}"), run.spec.optimizer)).or_default() += 1;
+    }
+}
+
+fn plan(workers: usize) -> Plan {
+    Plan {
+        tasks: tasks::select(&["digits-softmax".to_owned()]).unwrap(),
+        optimizers: Some(optimizers::select(&["adam".to_owned(), "adamw".to_owned()]).unwrap()),
+        seeds: Some(3),
+        trials: Some(4),
+        budget: Some(60),
+        workers,
+    }
+}
+
+fn silent() -> Counter {
+    Counter(Mutex::new(HashMap::new()))
+}
+
+/// Everything but the clock.
+fn fingerprint(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for standing in outcome.tasks.iter().flat_map(|t| &t.standings) {
+        text += &format!("{} {:?} {:?}\n", standing.optimizer, standing.chosen, standing.test_loss);
+        for seed in &standing.seeds {
+            for p in &seed.points {
+                text += &format!("{} {:?} {:?}\n", p.step, p.train_loss, p.validation);
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn results_do_not_depend_on_how_many_run_at_once() {
+    let alone = compare(&plan(1), &silent()).unwrap();
+    let together = compare(&plan(3), &silent()).unwrap();
+    assert_eq!(fingerprint(&alone), fingerprint(&together));
+}
+
+#[test]
+fn every_optimizer_gets_the_same_budget() {
+    let counter = silent();
+    let outcome = compare(&plan(2), &counter).unwrap();
+    let counts = counter.0.into_inner().unwrap();
+    for name in ["adam", "adamw"] {
+        assert_eq!(counts[&("Tuning".to_owned(), name)], 4);
+        assert_eq!(counts[&("Final".to_owned(), name)], 3);
+    }
+    for standing in &outcome.tasks[0].standings {
+        assert_eq!(standing.gradients_spent, 7 * 60);
+        assert_eq!(standing.trials.len(), 4);
+    }
+}
+
+#[test]
+fn optimizers_share_start_and_trials() {
+    let outcome = compare(&plan(2), &silent()).unwrap();
+    let [a, b] = &outcome.tasks[0].standings[..] else { panic!("two standings") };
+    for (a, b) in a.seeds.iter().zip(&b.seeds) {
+        assert_eq!(a.points[0].validation, b.points[0].validation);
+    }
+    assert_ne!(a.seeds[0].points[0].validation, a.seeds[1].points[0].validation);
+    let position = |s: &Standing, i: usize| {
+        let r = s.ranges[0];
+        (s.trials[i].hypers[0].1.ln() - r.low.ln()) / (r.high.ln() - r.low.ln())
+    };
+    for i in 0..4 {
+        assert!((position(a, i) - position(b, i)).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn tuning_never_sees_the_test_set() {
+    struct NoTest;
+    impl Observer for NoTest {
+        fn ended(&self, phase: Phase, run: &Run) {
+            assert_eq!(run.test.is_some(), phase == Phase::Final);
+        }
+    }
+    compare(&plan(1), &NoTest).unwrap();
+}
+
+#[test]
+fn divergence_is_counted_and_ranks_last() {
+    let mut plan = plan(2);
+    // The first optimizer is made to diverge in every trial and on every seed.
+    let entries = plan.optimizers.as_mut().unwrap();
+    (entries[0].tune[0].low, entries[0].tune[0].high) = (1e30, 1e35);
+    let outcome = compare(&plan, &silent()).unwrap();
+    let last = &outcome.tasks[0].standings[1];
+    assert_eq!((last.optimizer, last.rank), ("adam", 2));
+    assert_eq!((last.diverged_trials, last.diverged_seeds), (4, 3));
+    assert!(last.test_loss.mean.is_infinite() && !last.may_equal_first);
+    assert_eq!(last.trials.len(), 4);
+}
+
+#[test]
+fn an_optimum_at_the_edge_is_flagged() {
+    let mut plan = plan(2);
+    let entries = plan.optimizers.as_mut().unwrap();
+    entries.truncate(1);
+    (entries[0].tune[0].low, entries[0].tune[0].high) = (1e-8, 1e-5);
+    let outcome = compare(&plan, &silent()).unwrap();
+    assert_eq!(outcome.tasks[0].standings[0].edges, [Edge { hyper: "lr", side: Side::High }]);
+}
+
+#[test]
+fn nothing_to_do_is_a_usage_error() {
+    for plan in [
+        Plan { seeds: Some(0), ..plan(1) },
+        Plan { budget: Some(0), ..plan(1) },
+        Plan { trials: Some(0), ..plan(1) },
+        Plan { optimizers: Some(Vec::new()), ..plan(1) },
+    ] {
+        assert_eq!(compare(&plan, &silent()).unwrap_err().exit_code(), 2);
+    }
+}

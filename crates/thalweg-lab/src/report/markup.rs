@@ -1,0 +1,113 @@
+//! Escaping and number formats.
+
+/// `text` with the characters that HTML and SVG give a meaning escaped.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\'' => out += "&#39;",
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A coordinate: a tenth of a pixel is enough, and keeps the file small.
+pub(super) fn px(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+/// A value as people write it: three significant digits, powers of ten only when they help.
+pub(super) fn number(value: f64) -> String {
+    if value.is_nan() {
+        return "–".to_owned();
+    }
+    if value.is_infinite() {
+        return "∞".to_owned();
+    }
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let exponent = value.abs().log10().floor() as i32;
+    match exponent {
+        -3..=4 => {
+            let text = format!("{value:.*}", (2 - exponent).clamp(0, 6) as usize);
+            match text.contains('.') {
+                true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+                false => text,
+            }
+        }
+        _ => {
+            let mantissa = format!("{:.2}", value / 10f64.powi(exponent));
+            let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
+            let power = superscript(exponent);
+            if mantissa == "1" { power } else { format!("{mantissa}·{power}") }
+        }
+    }
+}
+
+fn superscript(exponent: i32) -> String {
+    let digits = exponent.to_string();
+    let raised = digits.chars().map(|c| match c {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        c => char::from_u32('⁰' as u32 + (c as u32 - '0' as u32)).unwrap_or(c),
+    });
+    format!("10{}", raised.collect::<String>())
+}
+
+/// A mean with its interval, in a fixed number of decimals.
+pub(super) fn interval(mean: f64, half_width: Option<f64>, decimals: usize) -> String {
+    match (mean.is_finite(), half_width) {
+        (false, _) => "∞".to_owned(),
+        (true, None) => format!("{mean:.decimals$}"),
+        (true, Some(h)) => format!("{mean:.decimals$} ± {h:.decimals$}"),
+    }
+}
+
+/// The colour and dash pattern of series `index`: seven colours, then another pattern.
+pub(super) fn style(index: usize) -> String {
+    format!("c{} d{}", index % 7, (index / 7 + index % 7) % 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_escapes_the_escaping() {
+        assert_eq!(
+            escape(r#"<a href='x' b="&">"#),
+            "&lt;a href=&#39;x&#39; b=&quot;&amp;&quot;&gt;"
+        );
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.125, "0.125"),
+            (0.1, "0.1"),
+            (20.0, "20"),
+            (1234.0, "1234"),
+            (1e-4, "10⁻⁴"),
+            (2.5e-6, "2.5·10⁻⁶"),
+            (f64::INFINITY, "∞"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn styles_of_the_first_twenty_eight_series_differ() {
+        let styles: std::collections::HashSet<String> = (0..28).map(style).collect();
+        assert_eq!(styles.len(), 28);
+    }
+}

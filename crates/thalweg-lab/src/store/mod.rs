@@ -1,0 +1,80 @@
+//! What was measured, as data: the outcome with everything needed to judge and repeat it.
+//!
+//! For now a JSON document beside the report; a queryable store of runs takes its place here later.
+
+mod manifest;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+pub use manifest::Manifest;
+pub(crate) use manifest::threads;
+
+use crate::protocol::Outcome;
+use crate::{Error, Result};
+
+/// The version of the document's layout.
+pub const LAYOUT: u32 = 1;
+
+/// A comparison and the circumstances of its making.
+#[derive(Debug, Clone, Serialize)]
+pub struct Document {
+    /// The version of this layout.
+    pub layout: u32,
+    /// Versions, machine and time.
+    pub manifest: Manifest,
+    /// The results. A loss that is infinite (a divergence) is `null`.
+    pub outcome: Outcome,
+}
+
+impl Document {
+    /// The document of an outcome.
+    pub fn new(outcome: Outcome, command: Vec<String>, seconds: f64) -> Self {
+        Document { layout: LAYOUT, manifest: Manifest::new(command, seconds), outcome }
+    }
+
+    /// The document as JSON.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|e| {
+            Error::failed(
+                format!("cannot write the results as JSON: {e}"),
+                "please report this defect",
+            )
+        })
+    }
+}
+
+/// Writes `text` to `directory/name`, making the directory if needed.
+pub fn write(directory: &Path, name: &str, text: &str) -> Result<()> {
+    let path = directory.join(name);
+    std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&path, text)).map_err(|e| {
+        Error::failed(
+            format!("cannot write {}: {e}", path.display()),
+            "give --out a directory you may write to",
+        )
+    })
+}
+
+/// Checks that results can be written to `directory` before hours are spent on making them.
+pub fn prepare(directory: &Path) -> Result<()> {
+    let probe = ".thalweg-write-test";
+    write(directory, probe, "")?;
+    // A probe that stays behind does no harm, and the check has done its work.
+    let _ = std::fs::remove_file(directory.join(probe));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_cannot_be_written_names_the_flag() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(prepare(&file.join("below")).unwrap_err().fix().contains("--out"));
+        prepare(&dir.path().join("a/b")).unwrap();
+    }
+}
