@@ -116,6 +116,9 @@ pub enum Error {
         /// The operating system's answer.
         source: std::io::Error,
     },
+    /// An online game or a divergence cannot be what was asked for.
+    #[error("online: {0}")]
+    Online(String),
     /// A setting of the engine is not usable here.
     #[error("{0}")]
     Engine(String),

@@ -12,6 +12,7 @@ mod formula;
 pub mod geometry;
 mod hyper;
 mod math;
+pub mod online;
 mod optimizer;
 mod part;
 mod probe;
