@@ -154,6 +154,11 @@ impl Chain {
         &self.stages
     }
 
+    /// A chain with at least one stage: the empty one subtracts the gradient as it is.
+    pub(crate) fn or_identity(self) -> Chain {
+        if self.stages.is_empty() { self.push(PartStage::<_, false>(OfRule(()))) } else { self }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         crate::part::check(self)?;
         let too_many = self.stages.iter().find(|s| s.slots().len() > 8);

@@ -51,6 +51,8 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
     const SCOPE: Scope = Scope::Tensor;
     /// Whether the result is the gradient that all later rules see.
     const ON_GRADIENT: bool = false;
+    #[doc(hidden)]
+    const REDEFINES_GRADIENT: bool = Self::ON_GRADIENT;
 
     /// What a coordinate at `x` remembers before the first step.
     fn start<F: Real>(&self, _x: F) -> Self::Memory<F> {
@@ -160,6 +162,7 @@ impl<R: Rule> Part for OfRule<R> {
     type Scalars<F: Real> = [F; 0];
     type Terms<F: Real> = [F; 0];
     const PASSES: usize = 0;
+    const REDEFINES_GRADIENT: bool = R::REDEFINES_GRADIENT;
 
     fn start<F: Real>(&self, x: F) -> Self::Memory<F> {
         self.0.start(x)

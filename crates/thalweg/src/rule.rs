@@ -203,6 +203,8 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
     const SLOTS: &'static [Slot] = &[];
     /// Whether the result is the gradient that all later rules see (clip, L2) and not an update.
     const ON_GRADIENT: bool = false;
+    #[doc(hidden)]
+    const REDEFINES_GRADIENT: bool = Self::ON_GRADIENT;
 
     /// The formula at one step.
     fn at<F: Real>(
@@ -286,6 +288,7 @@ macro_rules! tuple {
 
         impl<$($rule: Rule),+> Rule for ($($rule,)+) {
             type Memory<F: Real> = nest_type!($($rule::Memory<F>),+);
+            const REDEFINES_GRADIENT: bool = $($rule::REDEFINES_GRADIENT)||+;
 
             #[inline(always)]
             fn at<F: Real>(

@@ -3,14 +3,20 @@
 //! Blocks start at multiples of [`BLOCK`] of their tensor and every sum is joined block by block
 //! in the tensor's order, so neither the thread count nor the neighbours of a tensor change a bit.
 
-use super::isa::Isa;
-use super::kernel::{self, BLOCK, Block, CHUNK, Gather, Kernel, MAX_SLOTS, join, neutral};
+use std::mem::MaybeUninit;
+
+use super::kernel::{
+    BLOCK, Block, CHUNK, Gather, Kernel, MAX_HINTS, MAX_SLOTS, join, neutral,
+};
 use super::threads::Threads;
 use super::{Element, buffer::Slots};
 use crate::part::Join;
 
 /// Coordinates a thread takes at a time.
 const BATCH: usize = 16 * BLOCK;
+/// How far ahead of use a chain of one stage asks for memory, in bytes. (A longer chain asks for
+/// the next block, spread over its stages, so that loading and computing overlap.)
+const AHEAD: usize = 2048;
 /// Below this many coordinates a step stays on the calling thread: waking another costs more.
 pub(crate) const ALONE: usize = 24 * BLOCK;
 
@@ -34,8 +40,6 @@ pub(crate) struct Prepared<E> {
     pub(crate) kernels: Vec<Box<dyn Kernel<E>>>,
     /// The first slot of each kernel.
     pub(crate) first_slot: Vec<usize>,
-    /// Whether the last kernel writes the parameter itself.
-    pub(crate) geometry: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,16 +110,16 @@ impl Plan {
     }
 }
 
-/// A block's buffers in the cache.
+/// A block in the cache. Not cleared: that would cost as much as a stage.
 #[repr(align(64))]
-struct Buffer<E>([E; BLOCK]);
+struct Buffer<E>(MaybeUninit<[E; BLOCK]>);
 
 impl<E: Element> Buffer<E> {
     fn new() -> Buffer<E> {
-        Buffer([E::number(0.0); BLOCK])
+        Buffer(MaybeUninit::uninit())
     }
     fn pointer(&mut self) -> *mut E {
-        self.0.as_mut_ptr()
+        self.0.as_mut_ptr().cast()
     }
 }
 
@@ -136,7 +140,6 @@ fn slots_at<E: Element>(
 
 /// What a sweep works with.
 pub(crate) struct Sweep<'a, E> {
-    pub(crate) isa: Isa,
     pub(crate) threads: &'a Threads,
     pub(crate) plan: &'a Plan,
     pub(crate) tensors: &'a [Tensor<'a, E>],
@@ -216,7 +219,7 @@ impl<E: Element> Sweep<'_, E> {
         self.plan.each_block(self.threads, |t, start, n| {
             let tensor = &self.tensors[t];
             let g = tensor.g.cast_mut().wrapping_add(start);
-            let block = Block { n, x: g, g, u: g, scale: self.scale, slots: [g; MAX_SLOTS] };
+            let block = self.plain(n, g, g);
             let leaf = self.plan.first_leaf[t] + start / BLOCK;
             // SAFETY: the gradient holds `n` coordinates from `start`; gathering only reads.
             unsafe { gather.gather(&block, rows.at(leaf, 1)) }
@@ -249,6 +252,23 @@ impl<E: Element> Sweep<'_, E> {
         leaves.join(self.plan, how)
     }
 
+    /// A block of `n` coordinates that reads the scaled gradient and writes nothing.
+    fn plain(&self, n: usize, x: *mut E, g: *const E) -> Block<E> {
+        Block {
+            n,
+            x,
+            u: g,
+            u_scale: self.scale,
+            g,
+            g_scale: self.scale,
+            u_out: x,
+            g_out: x,
+            slots: [x; MAX_SLOTS],
+            hints: [x; MAX_HINTS],
+            hint_count: 0,
+        }
+    }
+
     /// Runs the stages before `stage` on copies and shows the block that stage would receive.
     fn dry_run(
         &self,
@@ -259,24 +279,21 @@ impl<E: Element> Sweep<'_, E> {
         n: usize,
         see: impl FnOnce(&Block<E>),
     ) {
-        let (mut x, mut g, mut u) = (Buffer::new(), Buffer::new(), Buffer::new());
-        let mut from = Buffer::new();
+        let (x, g) = (tensor.x.wrapping_add(start), tensor.g.wrapping_add(start));
+        if stage == 0 {
+            let slots = slots_at(tensor, 0, start, x);
+            return see(&Block { slots, ..self.plain(n, x, g) });
+        }
+        let (mut x_copy, mut g_copy, mut buffers) = (Buffer::new(), Buffer::new(), Buffers::new());
         let whole = n.next_multiple_of(CHUNK);
-        let none = u.pointer();
-        let mut block = Block {
-            n: whole,
-            x: x.pointer(),
-            g: g.pointer(),
-            u: u.pointer(),
-            scale: self.scale,
-            slots: [none; MAX_SLOTS],
-        };
         // SAFETY: tensors hold `n` coordinates from `start`, slots whole chunks; the copies are
         // this function's own and hold a block.
         unsafe {
-            std::ptr::copy_nonoverlapping(tensor.x.add(start), block.x, n);
-            std::ptr::copy_nonoverlapping(tensor.g.add(start), from.pointer(), n);
-            kernel::load(self.isa, &block, from.pointer());
+            for (from, to) in [(x.cast_const(), x_copy.pointer()), (g, g_copy.pointer())] {
+                std::ptr::copy_nonoverlapping(from, to, n);
+                std::ptr::write_bytes(to.add(n), 0, whole - n);
+            }
+            let mut block = self.plain(whole, x_copy.pointer(), g_copy.pointer());
             for (k, kernel) in chain.kernels[..stage].iter().enumerate() {
                 let first = chain.first_slot[k];
                 let count = chain.first_slot[k + 1] - first;
@@ -286,12 +303,12 @@ impl<E: Element> Sweep<'_, E> {
                     std::ptr::copy_nonoverlapping(slot, copy.pointer(), whole);
                     block.slots[j] = copy.pointer();
                 }
-                kernel.staged(&block);
+                buffers.pass(kernel.as_ref(), &mut block);
             }
+            block.n = n;
+            block.slots = slots_at(tensor, chain.first_slot[stage], start, block.x);
+            see(&block);
         }
-        block.n = n;
-        block.slots = slots_at(tensor, chain.first_slot[stage], start, none);
-        see(&block);
     }
 
     /// The step itself: every formula over every block, once. Returns what the watches gathered,
@@ -332,9 +349,9 @@ impl<E: Element> Sweep<'_, E> {
         sums: &mut [f64],
     ) {
         let Some((terms, first)) = &watch.terms[tensor.chain] else { return };
-        let (x, g) = (tensor.x.wrapping_add(start), tensor.g.cast_mut().wrapping_add(start));
+        let (x, g) = (tensor.x.wrapping_add(start), tensor.g.wrapping_add(start));
         let slots = slots_at(tensor, *first, start, x);
-        let block = Block { n, x, g, u: g, scale: self.scale, slots };
+        let block = Block { slots, ..self.plain(n, x, g) };
         // SAFETY: the streams hold `n` coordinates from `start`; gathering only reads.
         unsafe { terms.gather(&block, sums) }
     }
@@ -373,26 +390,91 @@ impl<E: Element> Sweep<'_, E> {
         g: *const E,
         n: usize,
     ) {
-        let scale = self.scale;
-        if let [kernel] = &chain.kernels[..] {
-            let slots = slots_at(tensor, 0, start, x);
-            // SAFETY: the caller's promise; a fused kernel only reads `g` and ignores `u`.
-            return unsafe { kernel.fused(&Block { n, x, g: g.cast_mut(), u: x, scale, slots }) };
-        }
-        let (mut g_here, mut u_here) = (Buffer::new(), Buffer::new());
-        let (u, none) = (u_here.pointer(), x);
-        let mut block =
-            Block { n, x, g: g_here.pointer(), u, scale, slots: [none; MAX_SLOTS] };
+        let mut block = self.plain(n, x, g);
+        let Some((last, before)) = chain.kernels.split_last() else {
+            return;
+        };
+        let streams = streams(tensor, x, g, start);
+        let streams = &streams[..2 + tensor.slots.count().min(MAX_SLOTS)];
         // SAFETY: the caller's promise; the buffers hold a block.
         unsafe {
-            kernel::load(self.isa, &block, g);
-            for (kernel, first) in chain.kernels.iter().zip(&chain.first_slot) {
-                block.slots = slots_at(tensor, *first, start, none);
-                kernel.staged(&block);
+            if before.is_empty() {
+                let ahead = AHEAD / size_of::<E>();
+                block.hint(streams, ahead);
+                block.slots = slots_at(tensor, 0, start, x);
+                return last.apply(&block);
             }
-            if !chain.geometry {
-                kernel::apply(self.isa, &block);
+            let mut buffers = Buffers::new();
+            let share = streams.len().div_ceil(chain.kernels.len());
+            let mut hints = streams.chunks(share);
+            for (kernel, first) in before.iter().zip(&chain.first_slot) {
+                block.slots = slots_at(tensor, *first, start, x);
+                block.hint(hints.next().unwrap_or(&[]), BLOCK);
+                buffers.pass(kernel.as_ref(), &mut block);
             }
+            block.slots = slots_at(tensor, chain.first_slot[before.len()], start, x);
+            block.hint(hints.next().unwrap_or(&[]), BLOCK);
+            last.apply(&block);
         }
+    }
+}
+
+/// The streams of a tensor from `start` on: parameter, gradient, slots.
+fn streams<E: Element>(
+    tensor: &Tensor<'_, E>,
+    x: *mut E,
+    g: *const E,
+    start: usize,
+) -> [*const E; MAX_HINTS] {
+    let mut streams = [g; MAX_HINTS];
+    streams[0] = x.cast_const();
+    for k in 0..tensor.slots.count().min(MAX_SLOTS) {
+        streams[2 + k] = tensor.slots.pointer(k).wrapping_add(start).cast_const();
+    }
+    streams
+}
+
+impl<E: Element> Block<E> {
+    /// Has the next kernel ask for these streams, `ahead` coordinates further on.
+    fn hint(&mut self, streams: &[*const E], ahead: usize) {
+        for (hint, stream) in self.hints.iter_mut().zip(streams) {
+            *hint = stream.wrapping_add(ahead);
+        }
+        self.hint_count = streams.len();
+    }
+}
+
+/// The buffers between the stages of a chain, in the cache: the update in two that take turns, and
+/// the gradient once a stage has redefined it.
+struct Buffers<E> {
+    u: [Buffer<E>; 2],
+    g: [Buffer<E>; 2],
+    turn: usize,
+}
+
+impl<E: Element> Buffers<E> {
+    fn new() -> Buffers<E> {
+        Buffers {
+            u: [Buffer::new(), Buffer::new()],
+            g: [Buffer::new(), Buffer::new()],
+            turn: 0,
+        }
+    }
+
+    /// Runs a stage and makes its result what the block's next stage receives.
+    ///
+    /// # Safety
+    /// As for [`Kernel::update`], but for `u_out` and `g_out`.
+    unsafe fn pass(&mut self, kernel: &dyn Kernel<E>, block: &mut Block<E>) {
+        let one = E::number(1.0);
+        block.u_out = self.u[self.turn].pointer();
+        block.g_out = self.g[self.turn].pointer();
+        // SAFETY: the caller's promise; of two buffers the one not read is written.
+        unsafe { kernel.update(block) }
+        (block.u, block.u_scale) = (block.u_out, one);
+        if kernel.redefines_gradient() {
+            (block.g, block.g_scale) = (block.g_out, one);
+        }
+        self.turn = 1 - self.turn;
     }
 }

@@ -124,6 +124,33 @@ target!(/// See [`Isa::Avx2`].
 target!(/// See [`Isa::Avx512`].
     Avx512Target, vector true, features "avx512f,avx512vl,avx512bw,avx512dq");
 
+/// Evaluates `$run` with the type `$target` standing for the instruction set `$isa`.
+macro_rules! on {
+    ($isa:expr, $target:ident => $run:expr) => {
+        match $isa {
+            $crate::Isa::Scalar => {
+                type $target = $crate::engine::isa::ScalarTarget;
+                $run
+            }
+            #[cfg(target_arch = "x86_64")]
+            $crate::Isa::Avx2 => {
+                type $target = $crate::engine::isa::Avx2Target;
+                $run
+            }
+            #[cfg(target_arch = "x86_64")]
+            $crate::Isa::Avx512 => {
+                type $target = $crate::engine::isa::Avx512Target;
+                $run
+            }
+            _ => {
+                type $target = $crate::engine::isa::BaselineTarget;
+                $run
+            }
+        }
+    };
+}
+pub(crate) use on;
+
 /// A number of a sweep compiled for the set `T`.
 ///
 /// The mark makes every formula a different type for every set, so each closure has one caller
@@ -184,6 +211,10 @@ impl<T: Target, F: Real> Real for On<T, F> {
     #[inline(always)]
     fn named(name: &'static str, value: f64) -> Self {
         On::new(F::named(name, value))
+    }
+    #[inline(always)]
+    fn away_from_zero(self) -> Self {
+        On::new(self.0.away_from_zero())
     }
     #[inline(always)]
     fn lt(self, other: Self) -> F::Mask {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! for each chunk of 64 coordinates:
-//!     ask the memory for the chunk 2 KiB ahead, of every stream
+//!     ask the memory for what will be needed later
 //!     for each coordinate of the chunk:            ← vector code
 //!         load u, g, x and the memory; run the formula; store what changed
 //! ```
@@ -18,9 +18,7 @@
 use std::hint::black_box;
 use std::marker::PhantomData;
 
-use super::isa::{BaselineTarget, Isa, On, ScalarTarget, Target, Task};
-#[cfg(target_arch = "x86_64")]
-use super::isa::{Avx2Target, Avx512Target};
+use super::isa::{On, Target, Task};
 use super::Element;
 use crate::part::{Join, Part};
 use crate::rule::{Flow, Here, Memory};
@@ -33,41 +31,60 @@ pub(crate) const BLOCK: usize = 1024;
 pub(crate) const MAX_TERMS: usize = 8;
 /// Most slots a part may have.
 pub(crate) const MAX_SLOTS: usize = 8;
-/// How far ahead of use memory is asked for, in bytes.
-const AHEAD: usize = 2048;
 
-/// One block of one parameter.
+/// Most streams a kernel asks the memory for on behalf of later work.
+pub(crate) const MAX_HINTS: usize = MAX_SLOTS + 2;
+
+/// One block of one parameter, as one kernel sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<E> {
     /// Coordinates, at most [`BLOCK`]; for kernels a multiple of [`CHUNK`].
     pub(crate) n: usize,
     /// The parameter.
     pub(crate) x: *mut E,
-    /// The gradient; scaled and in the cache for staged kernels, as the user has it for fused ones.
-    pub(crate) g: *mut E,
-    /// The update, in the cache; staged kernels only.
-    pub(crate) u: *mut E,
-    /// What a fused kernel multiplies the gradient by.
-    pub(crate) scale: E,
+    /// The update that reaches the kernel, and what it is multiplied by.
+    pub(crate) u: *const E,
+    pub(crate) u_scale: E,
+    /// The gradient, and what it is multiplied by. May be the same memory as `u`.
+    pub(crate) g: *const E,
+    pub(crate) g_scale: E,
+    /// Where [`Kernel::update`] leaves the update and, if the part redefines it, the gradient.
+    pub(crate) u_out: *mut E,
+    pub(crate) g_out: *mut E,
     /// The slots of this part, padded to whole chunks.
     pub(crate) slots: [*mut E; MAX_SLOTS],
+    /// Streams to ask the memory for, at the offset the kernel has reached.
+    pub(crate) hints: [*const E; MAX_HINTS],
+    pub(crate) hint_count: usize,
+}
+
+impl<E> Block<E> {
+    /// Asks the memory for the chunks of the hinted streams.
+    #[inline(always)]
+    fn ask(&self, at: usize) {
+        for hint in self.hints.iter().take(self.hint_count) {
+            prefetch(hint.wrapping_add(at));
+        }
+    }
 }
 
 /// A formula ready to run, its constants computed.
 pub(crate) trait Kernel<E>: Send + Sync {
-    /// From the user's gradient straight to the parameter.
+    /// Leaves the result in `u_out`.
     ///
     /// # Safety
-    /// `x`, `g` and the slots are valid for `n` coordinates, a multiple of [`CHUNK`]; none overlap
-    /// and nobody else uses them meanwhile.
-    unsafe fn fused(&self, block: &Block<E>);
+    /// All streams are valid for `n` coordinates, a multiple of [`CHUNK`]; those that are written
+    /// overlap no other, and nobody else uses them meanwhile.
+    unsafe fn update(&self, block: &Block<E>);
 
-    /// From the update in the cache to the update in the cache (or, for a geometry, the
-    /// parameter).
+    /// Applies the result to the parameter.
     ///
     /// # Safety
-    /// As for [`fused`](Self::fused); `u` is valid as well.
-    unsafe fn staged(&self, block: &Block<E>);
+    /// As for [`update`](Self::update), without `u_out` and `g_out`.
+    unsafe fn apply(&self, block: &Block<E>);
+
+    /// Whether [`update`](Self::update) writes `g_out`.
+    fn redefines_gradient(&self) -> bool;
 }
 
 /// Terms ready to be gathered.
@@ -75,7 +92,8 @@ pub(crate) trait Gather<E>: Send + Sync {
     /// Writes the joined terms of the block.
     ///
     /// # Safety
-    /// All streams of the block are valid for `n` coordinates, any number; nothing is written to them.
+    /// `x`, `u`, `g` and the slots are valid for `n` coordinates, any number; nothing is written
+    /// to them.
     unsafe fn gather(&self, block: &Block<E>, sums: &mut [f64]);
 }
 
@@ -85,7 +103,12 @@ pub(crate) struct Compiled<T, P, C, const GEOMETRY: bool> {
     pub(crate) marker: PhantomData<(T, P)>,
 }
 
-struct Sweep<'a, T, E, P, C, const FUSED: bool, const GEOMETRY: bool> {
+/// What becomes of a kernel's result.
+const TO_UPDATE: u8 = 0;
+const SUBTRACT: u8 = 1;
+const TO_PARAMETER: u8 = 2;
+
+struct Sweep<'a, T, E, P, C, const RESULT: u8> {
     flow: &'a C,
     block: &'a Block<E>,
     marker: PhantomData<(T, P)>,
@@ -101,41 +124,49 @@ where
         + Send
         + Sync,
 {
-    unsafe fn fused(&self, block: &Block<E>) {
-        let task: Sweep<'_, T, E, P, C, true, GEOMETRY> =
+    unsafe fn update(&self, block: &Block<E>) {
+        let task: Sweep<'_, T, E, P, C, TO_UPDATE> =
             Sweep { flow: &self.flow, block, marker: PhantomData };
         // SAFETY: kernels are only made for available instruction sets.
         unsafe { T::run(task) }
     }
-    unsafe fn staged(&self, block: &Block<E>) {
-        let task: Sweep<'_, T, E, P, C, false, GEOMETRY> =
-            Sweep { flow: &self.flow, block, marker: PhantomData };
+
+    unsafe fn apply(&self, block: &Block<E>) {
+        let (flow, marker) = (&self.flow, PhantomData);
         // SAFETY: kernels are only made for available instruction sets.
-        unsafe { T::run(task) }
+        unsafe {
+            if GEOMETRY {
+                T::run(Sweep::<'_, T, E, P, C, TO_PARAMETER> { flow, block, marker });
+            } else {
+                T::run(Sweep::<'_, T, E, P, C, SUBTRACT> { flow, block, marker });
+            }
+        }
+    }
+
+    fn redefines_gradient(&self) -> bool {
+        P::REDEFINES_GRADIENT
     }
 }
 
 /// A chunk of a stream.
 type Lane<E> = [E; CHUNK];
 
+/// Asks the memory for a chunk.
 #[inline(always)]
-fn prefetch<E>(stream: *const E) {
+fn prefetch<E>(chunk: *const E) {
     #[cfg(target_arch = "x86_64")]
     {
-        let ahead = stream.cast::<i8>().wrapping_add(AHEAD);
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let chunk = chunk.cast::<i8>();
         let mut line = 0;
         while line < CHUNK * size_of::<E>() {
             // SAFETY: prefetching never faults, whatever the address.
-            unsafe {
-                core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(
-                    ahead.wrapping_add(line),
-                );
-            }
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(chunk.wrapping_add(line)) };
             line += 64;
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = stream;
+    let _ = chunk;
 }
 
 /// The coordinate loop's index; opaque for the scalar target, whose loop must stay scalar.
@@ -152,11 +183,14 @@ mod chunk {
         ($($name:ident: $($slot:ident)*;)*) => {$(
             #[inline(always)]
             #[allow(clippy::too_many_arguments, reason = "one argument per stream")]
-            pub(super) fn $name<T, E, P, C, const FUSED: bool, const GEOMETRY: bool>(
+            pub(super) fn $name<T, E, P, C, const RESULT: u8>(
                 flow: &C,
+                block: &Block<E>,
                 x: &mut Lane<E>,
-                g: &mut Lane<E>,
-                u: &mut Lane<E>,
+                u: &Lane<E>,
+                g: &Lane<E>,
+                u_out: &mut Lane<E>,
+                g_out: &mut Lane<E>,
                 $($slot: &mut Lane<E>),*
             ) where
                 T: Target,
@@ -174,8 +208,11 @@ mod chunk {
                         k += 1;
                         On::new(values[k - 1])
                     });
-                    let u_in = if FUSED { g[i] } else { u[i] };
-                    let before = Flow { u: On::new(u_in), g: On::new(g[i]), x: On::new(x[i]) };
+                    let before = Flow {
+                        u: On::new(u[i] * block.u_scale),
+                        g: On::new(g[i] * block.g_scale),
+                        x: On::new(x[i]),
+                    };
                     let (after, memory) = flow(before, memory);
                     k = 0;
                     memory.store(&mut |v| {
@@ -185,13 +222,15 @@ mod chunk {
                     let [$($slot,)* _] = [$(&mut $slot[i],)* &mut x[i]];
                     let mut _k = 0;
                     $(*$slot = values[_k]; _k += 1;)*
-                    if GEOMETRY {
-                        x[i] = after.u.0;
-                    } else if FUSED {
-                        x[i] = x[i] - after.u.0;
-                    } else {
-                        u[i] = after.u.0;
-                        g[i] = after.g.0;
+                    match RESULT {
+                        TO_UPDATE => {
+                            u_out[i] = after.u.0;
+                            if P::REDEFINES_GRADIENT {
+                                g_out[i] = after.g.0;
+                            }
+                        }
+                        SUBTRACT => x[i] = x[i] - after.u.0,
+                        _ => x[i] = after.u.0,
                     }
                     j += 1;
                 }
@@ -204,8 +243,7 @@ mod chunk {
     }
 }
 
-impl<T, E, P, C, const FUSED: bool, const GEOMETRY: bool> Task
-    for Sweep<'_, T, E, P, C, FUSED, GEOMETRY>
+impl<T, E, P, C, const RESULT: u8> Task for Sweep<'_, T, E, P, C, RESULT>
 where
     T: Target,
     E: Element,
@@ -214,35 +252,29 @@ where
 {
     #[inline(always)]
     fn run(self) {
-        let Block { n, x, g, u, scale, slots } = *self.block;
+        let block = self.block;
         let mut at = 0;
-        while at < n {
-            let mut g_scaled = [scale; CHUNK];
-            let mut no_u = [scale; CHUNK];
-            // SAFETY: all streams hold a whole chunk from `at` on, and none overlap.
+        while at < block.n {
+            block.ask(at);
+            // Streams that a kernel does not write may be missing.
+            let (mut no_u, mut no_g) = ([block.u_scale; CHUNK], [block.u_scale; CHUNK]);
+            // SAFETY: all streams hold a whole chunk from `at` on; those written overlap no other.
             unsafe {
-                let g = if FUSED {
-                    prefetch(x.add(at));
-                    prefetch(g.add(at));
-                    let from = &*g.add(at).cast::<Lane<E>>();
-                    let mut j = 0;
-                    while j < CHUNK {
-                        g_scaled[j] = from[j] * scale;
-                        j += 1;
-                    }
-                    &mut g_scaled
+                let x = &mut *block.x.add(at).cast();
+                let (u, g) = (&*block.u.add(at).cast(), &*block.g.add(at).cast());
+                let u_out =
+                    if RESULT == TO_UPDATE { &mut *block.u_out.add(at).cast() } else { &mut no_u };
+                let g_out = if RESULT == TO_UPDATE && P::REDEFINES_GRADIENT {
+                    &mut *block.g_out.add(at).cast()
                 } else {
-                    &mut *g.add(at).cast()
+                    &mut no_g
                 };
-                let x = &mut *x.add(at).cast();
-                let u = if FUSED { &mut no_u } else { &mut *u.add(at).cast() };
-                let s = |k: usize| {
-                    prefetch(slots[k].add(at));
-                    &mut *slots[k].add(at).cast::<Lane<E>>()
-                };
+                let s = |k: usize| &mut *block.slots[k].add(at).cast::<Lane<E>>();
                 macro_rules! call {
                     ($name:ident $($k:literal)*) => {
-                        chunk::$name::<T, E, P, C, FUSED, GEOMETRY>(self.flow, x, g, u, $(s($k)),*)
+                        chunk::$name::<T, E, P, C, RESULT>(
+                            self.flow, block, x, u, g, u_out, g_out, $(s($k)),*
+                        )
                     };
                 }
                 match P::Memory::<On<T, E>>::LEN {
@@ -260,111 +292,6 @@ where
             at += CHUNK;
         }
     }
-}
-
-/// The first stage of a staged chain: `g` and `u` become the scaled gradient in the cache.
-struct Load<'a, T, E> {
-    block: &'a Block<E>,
-    from: *const E,
-    marker: PhantomData<T>,
-}
-
-impl<T: Target, E: Element> Task for Load<'_, T, E> {
-    #[inline(always)]
-    fn run(self) {
-        let Block { n, x, g, u, scale, .. } = *self.block;
-        let mut at = 0;
-        while at < n {
-            // SAFETY: as in `Sweep::run`; `from` holds whole chunks as well.
-            unsafe {
-                prefetch(x.add(at));
-                prefetch(self.from.add(at));
-                let from = &*self.from.add(at).cast::<Lane<E>>();
-                let g = &mut *g.add(at).cast::<Lane<E>>();
-                let u = &mut *u.add(at).cast::<Lane<E>>();
-                let mut j = 0;
-                while j < CHUNK {
-                    let scaled = from[j] * scale;
-                    g[j] = scaled;
-                    u[j] = scaled;
-                    j += 1;
-                }
-            }
-            at += CHUNK;
-        }
-    }
-}
-
-/// The last stage of a staged chain: `x − u`.
-struct Apply<'a, T, E> {
-    block: &'a Block<E>,
-    marker: PhantomData<T>,
-}
-
-impl<T: Target, E: Element> Task for Apply<'_, T, E> {
-    #[inline(always)]
-    fn run(self) {
-        let Block { n, x, u, .. } = *self.block;
-        let mut at = 0;
-        while at < n {
-            // SAFETY: as in `Sweep::run`.
-            unsafe {
-                let x = &mut *x.add(at).cast::<Lane<E>>();
-                let u = &*u.add(at).cast::<Lane<E>>();
-                let mut j = 0;
-                while j < CHUNK {
-                    x[j] = x[j] - u[j];
-                    j += 1;
-                }
-            }
-            at += CHUNK;
-        }
-    }
-}
-
-/// Runs `$task::<Target, ..>` on the instruction set `$isa`.
-macro_rules! on {
-    ($isa:expr, $target:ident => $run:expr) => {
-        match $isa {
-            Isa::Scalar => {
-                type $target = ScalarTarget;
-                $run
-            }
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => {
-                type $target = Avx2Target;
-                $run
-            }
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => {
-                type $target = Avx512Target;
-                $run
-            }
-            _ => {
-                type $target = BaselineTarget;
-                $run
-            }
-        }
-    };
-}
-pub(crate) use on;
-
-/// Fills `g` and `u` of the block from the user's gradient.
-///
-/// # Safety
-/// As for [`Kernel::staged`]; `from` is valid for `n` coordinates.
-pub(crate) unsafe fn load<E: Element>(isa: Isa, block: &Block<E>, from: *const E) {
-    // SAFETY: `isa` is available, the rest is the caller's promise.
-    unsafe { on!(isa, T => T::run(Load::<T, E> { block, from, marker: PhantomData })) }
-}
-
-/// Subtracts the update from the parameter.
-///
-/// # Safety
-/// As for [`Kernel::staged`].
-pub(crate) unsafe fn apply<E: Element>(isa: Isa, block: &Block<E>) {
-    // SAFETY: `isa` is available, the rest is the caller's promise.
-    unsafe { on!(isa, T => T::run(Apply::<T, E> { block, marker: PhantomData })) }
 }
 
 /// The terms `terms` of part `P`, compiled for target `T`.
@@ -432,6 +359,7 @@ where
     fn run(self) {
         let count = P::Terms::<Wide<T>>::LEN;
         let Block { n, x, g, u, slots, .. } = *self.block;
+        let (u_scale, g_scale) = (self.block.u_scale, self.block.g_scale);
         // One partial result per place in the chunk: independent chains that become vector code,
         // and an order that no instruction set changes.
         let mut lanes = [[0.0; CHUNK]; MAX_TERMS];
@@ -441,17 +369,20 @@ where
         let mut at = 0;
         while at < n {
             let rest = (n - at).min(CHUNK);
+            self.block.ask(at);
             let mut j = 0;
             while j < rest {
                 let i = at + index::<T>(j);
                 // SAFETY: `i` is below `n`, for which all streams are valid.
-                let read = |stream: *mut E| Wide::<T>::new(unsafe { *stream.add(i) }.widen());
+                let read = |stream: *const E| unsafe { *stream.add(i) };
+                let wide = |value: E| Wide::<T>::new(value.widen());
                 let mut k = 0;
                 let memory = P::Memory::load(&mut || {
                     k += 1;
-                    read(slots[k - 1])
+                    wide(read(slots[k - 1]))
                 });
-                let terms = (self.terms)(read(u), Here { g: read(g), x: read(x) }, memory);
+                let here = Here { g: wide(read(g) * g_scale), x: wide(read(x)) };
+                let terms = (self.terms)(wide(read(u) * u_scale), here, memory);
                 k = 0;
                 terms.store(&mut |term: Wide<T>| {
                     lanes[k][j] = join(P::JOIN[k], lanes[k][j], term.0);

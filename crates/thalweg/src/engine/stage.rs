@@ -3,10 +3,8 @@
 use std::marker::PhantomData;
 
 use super::Element;
-use super::isa::{BaselineTarget, Isa, On, ScalarTarget};
-#[cfg(target_arch = "x86_64")]
-use super::isa::{Avx2Target, Avx512Target};
-use super::kernel::{Compiled, CompiledTerms, Gather, Kernel, on};
+use super::isa::{Isa, On, on};
+use super::kernel::{Compiled, CompiledTerms, Gather, Kernel};
 use crate::hyper::Hypers;
 use crate::probe::GainSlots;
 use crate::part::{Join, Part, Scope};

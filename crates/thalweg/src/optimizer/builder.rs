@@ -132,6 +132,7 @@ impl Builder {
         let mut groups: Vec<Group> = vec![];
         for (name, pattern, chain) in self.groups {
             chain.check()?;
+            let chain = chain.or_identity();
             let rest = matches!(pattern, Pattern::Rest);
             if groups.iter().any(|g| g.name == name || (g.rest && rest)) {
                 return Err(Error::Duplicate { what: "group", name });

@@ -174,7 +174,6 @@ impl<E: Element> Optimizer<E> {
             .collect();
         let chains = self.chains(&moments, &mut tensors);
         let mut sweep = Sweep {
-            isa: self.isa,
             threads: &self.threads,
             plan,
             tensors: &tensors,
@@ -302,8 +301,7 @@ impl<E: Element> Optimizer<E> {
                 for stage in stages {
                     first_slot.push(first_slot[first_slot.len() - 1] + stage.slots().len());
                 }
-                let geometry = stages.last().is_some_and(|s| s.is_geometry());
-                Prepared { kernels: vec![], first_slot, geometry }
+                Prepared { kernels: vec![], first_slot }
             })
             .collect();
         let depth = chains.iter().map(|c| self.stages(c).len()).max().unwrap_or(0);
