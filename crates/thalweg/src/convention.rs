@@ -8,6 +8,9 @@ use crate::real::Real;
 use crate::rule::At;
 
 /// How the second moment `v` and ε become what the update is divided by.
+///
+/// Where ε is zero, the smallest normal number stands in for it: the divisor of a coordinate that
+/// has never had a gradient must not be zero (E48).
 pub trait Denominator: Hypers + Clone + Send + Sync + 'static {
     /// With ε at this default.
     fn new(eps: f64) -> Self;
@@ -59,6 +62,7 @@ crate::hypers! {
 }
 denominator!(Outside, |self, at, correct| {
     let [correct, eps] = at.lift([correct, at.get(&self.eps)]);
+    let eps = eps.away_from_zero();
     move |v| (v * correct).sqrt() + eps
 });
 
@@ -72,6 +76,7 @@ crate::hypers! {
 }
 denominator!(Inside, |self, at, correct| {
     let [correct, eps] = at.lift([correct, at.get(&self.eps)]);
+    let eps = eps.away_from_zero();
     move |v| (v * correct + eps).sqrt()
 });
 
@@ -85,6 +90,7 @@ crate::hypers! {
 }
 denominator!(Hat, |self, at, correct| {
     let [root, eps] = at.lift([correct.sqrt(), at.get(&self.eps)]);
+    let eps = eps.away_from_zero();
     move |v| (v.sqrt() + eps) * root
 });
 
@@ -97,6 +103,7 @@ crate::hypers! {
 }
 denominator!(Floor, |self, at, correct| {
     let [correct, eps] = at.lift([correct, at.get(&self.eps)]);
+    let eps = eps.away_from_zero();
     move |v| (v * correct).sqrt().max(eps)
 });
 
@@ -111,5 +118,6 @@ crate::hypers! {
 }
 denominator!(Both, |self, at, correct| {
     let [correct, eps, root] = at.lift([correct, at.get(&self.eps), at.get(&self.eps_root)]);
+    let eps = eps.away_from_zero();
     move |v| (v * correct + root).sqrt() + eps
 });

@@ -73,6 +73,11 @@ pub trait Real:
     fn clamp(self, low: Self, high: Self) -> Self {
         self.max(low).min(high)
     }
+    /// `self`, or the smallest normal number if `self` is closer to zero.
+    ///
+    /// What a divisor adds to a root: 0/0 becomes 0, and no root of a representable square
+    /// notices. Formulas are printed without it.
+    fn away_from_zero(self) -> Self;
     /// −1, 0 or 1 by the sign of `self`; 0 for both zeros and for NaN.
     #[inline(always)]
     fn sign(self) -> Self {
@@ -150,6 +155,10 @@ macro_rules! real {
             #[inline(always)]
             fn abs(self) -> Self {
                 $float::abs(self)
+            }
+            #[inline(always)]
+            fn away_from_zero(self) -> Self {
+                self.max($float::MIN_POSITIVE)
             }
             #[inline(always)]
             fn exp(self) -> Self {

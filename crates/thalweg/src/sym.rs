@@ -143,6 +143,9 @@ impl Real for Sym {
     fn select(mask: SymMask, yes: Sym, no: Sym) -> Sym {
         if yes == no { yes } else { Sym::make(Node::Select(mask, yes, no)) }
     }
+    fn away_from_zero(self) -> Sym {
+        self
+    }
     fn sqrt(self) -> Sym {
         Sym::make(Node::Call("√", self))
     }

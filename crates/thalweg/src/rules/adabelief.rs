@@ -69,6 +69,7 @@ impl<G: Guard> Rule for AdaBelief<G> {
         let [b2, a2, c2] = at.ema(&self.beta2);
         let (inside, outside) = self.guard.get(at);
         let [inside, outside] = at.lift([inside, outside]);
+        let outside = outside.away_from_zero();
         move |g, _, [m, s]| {
             let m = b1 * m + a1 * g;
             let d = g - m;
@@ -125,11 +126,12 @@ impl Rule for RectifiedAdaBelief {
             F::Wide::select(early, one, zero),
             at.get(&self.eps),
         ]);
+        let guard = eps.away_from_zero();
         move |g, _, [m, s]| {
             let m = b1 * m + a1 * g;
             let d = g - m;
             let s = b2 * s + a2 * d * d + eps;
-            let u = numerator * c1 * m / (root * (s.sqrt() + eps) + constant);
+            let u = numerator * c1 * m / (root * (s.sqrt() + guard) + constant);
             (u, [m, s])
         }
     }

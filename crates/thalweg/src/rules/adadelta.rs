@@ -30,6 +30,7 @@ impl Rule for AdaDelta {
     ) -> impl Fn(F, Here<F>, [F; 2]) -> (F, [F; 2]) + Copy + Send + Sync + use<F> {
         let [rho, new, _] = at.ema(&self.rho);
         let [eps] = at.lift([at.get(&self.eps)]);
+        let eps = eps.away_from_zero();
         move |g, _, [v, delta]| {
             let v = rho * v + new * g * g;
             // One root of the quotient in place of two roots: half the cost, the same number.
