@@ -217,10 +217,6 @@ impl<T: Target, F: Real> Real for On<T, F> {
         On::new(self.0.away_from_zero())
     }
     #[inline(always)]
-    fn away_from_zero(self) -> Self {
-        On::new(self.0.away_from_zero())
-    }
-    #[inline(always)]
     fn lt(self, other: Self) -> F::Mask {
         self.0.lt(other.0)
     }
