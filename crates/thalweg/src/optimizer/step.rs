@@ -32,6 +32,19 @@ impl<E: Element> Optimizer<E> {
     /// or if gradients are not finite and the policy says to fail. An error leaves parameters and
     /// state as they were.
     pub fn step(&mut self, params: &mut [Param<'_, E>]) -> Result<StepReport, Error> {
+        let known = self.states.len();
+        let result = self.attempt(params);
+        if !result.as_ref().is_ok_and(StepReport::applied) && self.states.len() > known {
+            // A geometry's memory is that of the value a parameter came with; by the next attempt
+            // the user may have changed it.
+            self.states.truncate(known);
+            self.index.retain(|_, k| *k < known);
+            self.order.clear();
+        }
+        result
+    }
+
+    fn attempt(&mut self, params: &mut [Param<'_, E>]) -> Result<StepReport, Error> {
         let order = self.resolve(params)?;
         let mut report = self.empty_report(params, &order);
         let active: Vec<usize> = (0..params.len())
@@ -78,24 +91,16 @@ impl<E: Element> Optimizer<E> {
                     return Err(Error::Duplicate { what: "parameter", name });
                 }
             }
-            let known = self.states.len();
             for param in params {
                 whole(param)?;
                 match self.index.get(param.name) {
                     Some(k) => order.push(*k),
-                    None => match self.admit(param) {
-                        Ok(state) => {
-                            order.push(self.states.len());
-                            self.index.insert(param.name.to_owned(), self.states.len());
-                            self.states.push(state);
-                        }
-                        Err(error) => {
-                            // What this call has added goes again: an error changes nothing.
-                            self.states.truncate(known);
-                            self.index.retain(|_, k| *k < known);
-                            return Err(error);
-                        }
-                    },
+                    None => {
+                        let state = self.admit(param)?;
+                        order.push(self.states.len());
+                        self.index.insert(param.name.to_owned(), self.states.len());
+                        self.states.push(state);
+                    }
                 }
             }
         }
@@ -243,22 +248,26 @@ impl<E: Element> Optimizer<E> {
         let moment = Moment { t: 1, clock: 0 };
         let gather: Box<dyn Gather<E>> =
             E::stage(&part as &dyn AnyStage).gather(self.isa, moment, 0, &[]);
-        let norm = sweep.squares(gather.as_ref()).iter().sum::<f64>().sqrt();
-        report.grad_norm = Some(norm);
-        if !norm.is_finite() && self.non_finite != NonFinite::Unchecked {
+        let mut norm = sweep.squares(gather.as_ref()).iter().sum::<f64>().sqrt();
+        if !norm.is_finite() {
+            let gradients: Vec<&[E]> =
+                active.iter().map(|k| params[*k].grad.unwrap_or(&[])).collect();
             let refused: Vec<(String, u64)> = active
                 .iter()
-                .filter_map(|k| {
-                    let grad = params[*k].grad.unwrap_or(&[]);
+                .zip(&gradients)
+                .filter_map(|(k, grad)| {
                     let count = grad.iter().filter(|g| !g.widen().is_finite()).count() as u64;
                     (count > 0).then(|| (params[*k].name.to_owned(), count))
                 })
                 .collect();
-            // Finite f64 gradients can have a norm beyond f64; they are let through.
-            if !refused.is_empty() {
+            if refused.is_empty() {
+                norm = norm_of_huge(&gradients);
+            } else if self.non_finite != NonFinite::Unchecked {
+                report.grad_norm = Some(norm);
                 return Some(refused);
             }
         }
+        report.grad_norm = Some(norm);
         if let Some(max_norm) = self.max_norm.filter(|max| norm > *max && norm.is_finite()) {
             report.clip_factor = max_norm / norm;
             sweep.scale = E::lift(report.clip_factor);
@@ -278,7 +287,7 @@ impl<E: Element> Optimizer<E> {
         };
         if self.refused_in_a_row >= limit {
             let (parameter, count) = refused[0].clone();
-            let more = if limit > 1 { format!(", the {limit}th in a row") } else { String::new() };
+            let more = if limit > 1 { format!(", {limit} refused in a row") } else { String::new() };
             return Err(Error::NonFinite { parameter, count, step: self.steps + 1, more });
         }
         report.outcome = Outcome::Refused(refused);
@@ -409,6 +418,15 @@ impl<E: Element> Optimizer<E> {
 /// Whether a part keeps scalars per tensor, so that tensors cannot share its formula.
 pub(super) fn has_own_scalars(part: &dyn AnyStage) -> bool {
     part.scope() == Scope::Tensor && !part.scalars().is_empty()
+}
+
+/// The norm of finite gradients whose squares leave the range of `f64`.
+fn norm_of_huge<E: Element>(gradients: &[&[E]]) -> f64 {
+    let all = || gradients.iter().flat_map(|g| g.iter()).map(|g| g.widen());
+    let largest = all().fold(0.0, |a: f64, g| a.max(g.abs()));
+    let ratio = all().map(|g| (g / largest) * (g / largest)).sum::<f64>().sqrt();
+    // Beyond the largest number a limit would turn the gradient to zero.
+    (largest * ratio).min(f64::MAX)
 }
 
 /// Whether a parameter is what it was.
