@@ -100,14 +100,15 @@ impl Chain {
     /// value is not allowed.
     pub fn set(&mut self, name: &str, value: impl Into<Schedule>) -> Result<(), Error> {
         let schedule = value.into();
-        let mut checked = Err(self.unknown(name));
+        let mut checked = None;
         self.each_mut(&mut |hyper| {
             if hyper.spec().name == name {
                 hyper.set(schedule.clone());
-                checked = hyper.check();
+                // Equal names may have different ranges.
+                checked = Some(checked.take().unwrap_or(Ok(())).and_then(|()| hyper.check()));
             }
         });
-        checked
+        checked.unwrap_or_else(|| Err(self.unknown(name)))
     }
 
     /// [`set`](Self::set) in a row.

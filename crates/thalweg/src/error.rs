@@ -30,6 +30,14 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
+    /// There is no group of that name.
+    #[error("no group is called {name:?}; there are: {known}")]
+    UnknownGroup {
+        /// The name that was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// There is no optimizer of that name.
     #[error("no optimizer is called {name:?}{hint}")]
     UnknownOptimizer {
