@@ -136,6 +136,8 @@ pub enum Schedule {
 pub struct Plateau {
     /// The value now.
     pub value: f64,
+    /// The value before the first reduction (none if there has been none).
+    pub start: Option<f64>,
     /// What a reduction multiplies by, in (0, 1); torch's default 0.1.
     pub factor: f64,
     /// Observations without improvement that are tolerated; torch's default 10.
@@ -159,6 +161,7 @@ impl Plateau {
     pub fn new(value: f64) -> Plateau {
         Plateau {
             value,
+            start: None,
             factor: 0.1,
             patience: 10,
             threshold: 1e-4,
@@ -172,7 +175,7 @@ impl Plateau {
 
     fn observe(&mut self, metric: f64) {
         let better = match self.best {
-            None => !metric.is_nan(),
+            None => metric < f64::INFINITY,
             Some(best) => metric < best * (1.0 - self.threshold * best.signum()),
         };
         if better {
@@ -186,6 +189,7 @@ impl Plateau {
             self.bad = 0;
         }
         if self.bad > self.patience {
+            self.start.get_or_insert(self.value);
             self.value = (self.value * self.factor).max(self.floor);
             self.cooling = self.cooldown;
             self.bad = 0;
@@ -322,7 +326,17 @@ impl Schedule {
                 milestones.iter().copied().chain([0]).collect()
             }
             Schedule::Polynomial { steps, .. } | Schedule::Cosine { steps, .. } => vec![0, *steps],
-            Schedule::CosineRestarts { first, .. } => vec![0, first - 1],
+            Schedule::CosineRestarts { first, growth, .. } => {
+                // Longer cycles come nearer to `to`.
+                let (mut end, mut length) = (*first, *first);
+                let mut knots = vec![0, end - 1];
+                while *growth > 1 && end < FAR {
+                    length = length.saturating_mul(*growth);
+                    end = end.saturating_add(length);
+                    knots.push(end.min(FAR) - 1);
+                }
+                knots
+            }
             Schedule::OneCycle { steps, rising, .. } => {
                 let top = (rising * *steps as f64 - 1.0) as u64;
                 vec![0, top, top + 1, steps - 1]
@@ -347,9 +361,22 @@ impl Schedule {
         }
     }
 
-    /// The highest value the schedule reaches.
+    /// The highest value the schedule reaches or, if a plateau has lowered it, has reached.
     pub fn peak(&self) -> f64 {
-        self.knots().into_iter().map(|k| self.value(k)).fold(f64::NEG_INFINITY, f64::max)
+        let knots = self.knots().into_iter().map(|k| self.value(k));
+        knots.chain(self.before_plateau()).fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// Where the highest plateau in the schedule began.
+    fn before_plateau(&self) -> Option<f64> {
+        match self {
+            Schedule::Plateau(plateau) => plateau.start,
+            Schedule::Warmup { then, .. } => then.before_plateau(),
+            Schedule::Sequential(parts) => {
+                parts.iter().filter_map(|(_, p)| p.before_plateau()).reduce(f64::max)
+            }
+            _ => None,
+        }
     }
 
     /// Tells every plateau in the schedule the metric, lower being better.
@@ -366,8 +393,8 @@ impl Schedule {
     pub(crate) fn resume(&mut self, saved: &Schedule) {
         match (self, saved) {
             (Schedule::Plateau(here), Schedule::Plateau(then)) => {
-                let Plateau { value, best, bad, cooling, .. } = *then;
-                *here = Plateau { value, best, bad, cooling, ..*here };
+                let Plateau { value, start, best, bad, cooling, .. } = *then;
+                *here = Plateau { value, start, best, bad, cooling, ..*here };
             }
             (Schedule::Warmup { then: here, .. }, Schedule::Warmup { then, .. }) => {
                 here.resume(then);
@@ -379,11 +406,38 @@ impl Schedule {
         }
     }
 
+    /// The values that a schedule, unless it is constant, moves between.
+    fn numbers(&self) -> Vec<f64> {
+        match self {
+            Schedule::Step { base, .. }
+            | Schedule::MultiStep { base, .. }
+            | Schedule::Exponential { base, .. } => vec![*base],
+            Schedule::Polynomial { from, to, .. }
+            | Schedule::Cosine { from, to, .. }
+            | Schedule::CosineRestarts { from, to, .. } => vec![*from, *to],
+            Schedule::OneCycle { peak, start, end, .. } => vec![*peak, *start, *end],
+            Schedule::Wsd { peak, end, .. } => vec![*peak, *end],
+            Schedule::InverseSqrt { peak, .. } => vec![*peak],
+            Schedule::Plateau(p) => vec![p.value, p.threshold, p.floor],
+            Schedule::Constant(_) | Schedule::Warmup { .. } | Schedule::Sequential(_) => vec![],
+        }
+    }
+
     /// Checks the numbers that define the shape; the values are checked against the range of the
     /// hyper-parameter they are for.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let bad = |what: &str| Err(Error::Schedule { what: what.to_owned() });
+        if self.numbers().iter().any(|v| !v.is_finite()) {
+            return bad(&format!("{self:?} holds a number that is not finite; only a constant may"));
+        }
         match self {
+            Schedule::Step { factor, .. }
+            | Schedule::MultiStep { factor, .. }
+            | Schedule::Exponential { factor, .. }
+                if !(*factor >= 0.0) =>
+            {
+                bad(&format!("factor is {factor}; it must not be negative"))
+            }
             Schedule::Step { every: 0, .. } => bad("Step.every is 0; it must be at least 1"),
             Schedule::Polynomial { steps: 0, .. } | Schedule::Cosine { steps: 0, .. } => {
                 bad("steps is 0; a schedule needs at least 1 step to get from one value to another")
@@ -435,62 +489,4 @@ fn cycle(step: u64, first: u64, growth: u64) -> (u64, u64) {
         length = length.saturating_mul(growth);
     }
     (at, length)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn values(schedule: &Schedule, steps: &[u64]) -> Vec<f64> {
-        steps.iter().map(|s| schedule.value(*s)).collect()
-    }
-
-    fn close(got: &[f64], want: &[f64]) {
-        for (g, w) in got.iter().zip(want) {
-            assert!((g - w).abs() <= 1e-12 * w.abs().max(1e-3), "{got:?} is not {want:?}");
-        }
-    }
-
-    #[test]
-    fn shapes() {
-        let step = Schedule::Step { base: 1.0, factor: 0.5, every: 3 };
-        close(&values(&step, &[0, 2, 3, 6]), &[1.0, 1.0, 0.5, 0.25]);
-        let multi = Schedule::MultiStep { base: 1.0, factor: 0.1, milestones: vec![2, 5] };
-        close(&values(&multi, &[0, 1, 2, 4, 5, 9]), &[1.0, 1.0, 0.1, 0.1, 0.01, 0.01]);
-        close(&values(&Schedule::linear(1.0, 0.0, 4), &[0, 1, 4, 9]), &[1.0, 0.75, 0.0, 0.0]);
-        let restarts = Schedule::CosineRestarts { from: 1.0, to: 0.0, first: 2, growth: 2 };
-        close(&values(&restarts, &[0, 1, 2, 4, 6]), &[1.0, 0.5, 1.0, 0.5, 1.0]);
-        let wsd = Schedule::Wsd { peak: 1.0, end: 0.0, warmup: 2, stable: 3, decay: 2 };
-        close(&values(&wsd, &[0, 1, 2, 5, 6, 7, 8]), &[0.5, 1.0, 1.0, 1.0, 0.5, 0.0, 0.0]);
-        let inverse = Schedule::InverseSqrt { peak: 1.0, warmup: 4 };
-        close(&values(&inverse, &[0, 3, 15]), &[0.25, 1.0, 0.5]);
-        let sequential = Schedule::Sequential(vec![
-            (2, Schedule::Constant(1.0)),
-            (3, Schedule::linear(1.0, 0.0, 2)),
-        ]);
-        close(&values(&sequential, &[0, 1, 2, 3, 4, 9]), &[1.0, 1.0, 1.0, 0.5, 0.0, 0.0]);
-    }
-
-    #[test]
-    fn a_plateau_waits_and_then_lowers() {
-        let mut plateau = Plateau { patience: 1, factor: 0.5, ..Plateau::new(1.0) };
-        for (metric, want) in [(3.0, 1.0), (2.0, 1.0), (2.0, 1.0), (2.0, 0.5), (1.0, 0.5)] {
-            plateau.observe(metric);
-            assert_eq!(plateau.value, want);
-        }
-    }
-
-    #[test]
-    fn malformed_schedules_are_refused() {
-        for bad in [
-            Schedule::Step { base: 1.0, factor: 0.5, every: 0 },
-            Schedule::linear(1.0, 0.0, 0),
-            Schedule::Sequential(vec![]),
-            Schedule::Sequential(vec![(3, Schedule::cosine(1.0, 0.0, 0))]),
-            Schedule::one_cycle(1.0, 1),
-            Schedule::MultiStep { base: 1.0, factor: 0.1, milestones: vec![5, 2] },
-        ] {
-            assert!(bad.check().is_err(), "{bad:?}");
-        }
-    }
 }

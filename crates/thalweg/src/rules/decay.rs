@@ -83,7 +83,9 @@ crate::hypers! {
 
 impl Rated {
     fn peak<W: Real<Wide = W>>(&self) -> W {
-        W::named("η_peak", self.lr.schedule().peak())
+        let peak = self.lr.schedule().peak();
+        // A rate that is always zero moves nothing, whatever it is divided by.
+        W::named("η_peak", if peak > 0.0 { peak } else { 1.0 })
     }
 }
 

@@ -1,0 +1,194 @@
+//! Schedules against torch's, whose numbers at these steps follow from its documented formulas.
+
+use thalweg::recipes::{adamw_paper, gd};
+use thalweg::rules::{ClipValue, Scale};
+use thalweg::{Chain, Optimizer, Param, Plateau, Schedule};
+
+fn values(schedule: &Schedule, steps: &[u64]) -> Vec<f64> {
+    steps.iter().map(|s| schedule.value(*s)).collect()
+}
+
+#[track_caller]
+fn close(schedule: &Schedule, points: &[(u64, f64)]) {
+    for (step, want) in points {
+        let got = schedule.value(*step);
+        let near = (got - want).abs() <= 1e-13 * want.abs().max(1e-3);
+        assert!(near, "{schedule:?} at {step} is {got}, not {want}");
+    }
+}
+
+#[test]
+fn steps_and_powers() {
+    let step = Schedule::Step { base: 0.5, factor: 0.5, every: 3 };
+    close(&step, &[(0, 0.5), (2, 0.5), (3, 0.25), (5, 0.25), (6, 0.125), (30, 0.5 / 1024.0)]);
+    let multi = Schedule::MultiStep { base: 1.0, factor: 0.1, milestones: vec![2, 5, 5] };
+    close(&multi, &[(0, 1.0), (1, 1.0), (2, 0.1), (4, 0.1), (5, 1e-3), (9, 1e-3)]);
+    let exponential = Schedule::Exponential { base: 2.0, factor: 0.9 };
+    close(&exponential, &[(0, 2.0), (1, 1.8), (2, 1.62), (10, 0.697_356_880_2)]);
+    let squared = Schedule::Polynomial { from: 0.5, to: 0.0, steps: 4, power: 2.0 };
+    close(&squared, &[(0, 0.5), (1, 0.281_25), (2, 0.125), (3, 0.031_25), (4, 0.0), (9, 0.0)]);
+    close(&Schedule::linear(1.0, 0.5, 4), &[(0, 1.0), (1, 0.875), (4, 0.5), (u64::MAX, 0.5)]);
+}
+
+#[test]
+fn cosines() {
+    // to + (from − to)·(1 + cos(π·t/T))/2; cos of π/4 and π/3 are √½ and ½.
+    let quarter = 0.1 + 0.9 * 0.5 * (1.0 + std::f64::consts::FRAC_1_SQRT_2);
+    let cosine = Schedule::cosine(1.0, 0.1, 12);
+    let points = [(0, 1.0), (3, quarter), (4, 0.775), (6, 0.55), (8, 0.325), (12, 0.1), (99, 0.1)];
+    close(&cosine, &points);
+    let restarts = Schedule::CosineRestarts { from: 1.0, to: 0.0, first: 2, growth: 2 };
+    let points = [(0, 1.0), (1, 0.5), (2, 1.0), (4, 0.5), (5, 0.146_446_609_406_726_24), (6, 1.0)];
+    close(&restarts, &points);
+    let equal = Schedule::CosineRestarts { from: 1.0, to: 0.0, first: 4, growth: 1 };
+    close(&equal, &[(0, 1.0), (2, 0.5), (4, 1.0), (4_000_002, 0.5)]);
+}
+
+#[test]
+fn one_cycle_of_torch() {
+    // OneCycleLR(max_lr=1, total_steps=10): up to step 0.3·10 − 1 = 2, down to step 9.
+    let cycle = Schedule::one_cycle(1.0, 10);
+    let down = |k: f64| 4e-6 + (1.0 - 4e-6) * 0.5 * (1.0 + (std::f64::consts::PI * k / 7.0).cos());
+    close(&cycle, &[(0, 0.04), (1, 0.52), (2, 1.0), (3, down(1.0)), (6, down(4.0)), (9, 4e-6)]);
+    assert_eq!(cycle.value(100), cycle.value(9));
+    assert_eq!(cycle.peak(), 1.0);
+}
+
+#[test]
+fn warm_ups() {
+    let wsd = Schedule::Wsd { peak: 1.0, end: 0.0, warmup: 2, stable: 3, decay: 2 };
+    close(&wsd, &[(0, 0.5), (1, 1.0), (2, 1.0), (5, 1.0), (6, 0.5), (7, 0.0), (8, 0.0)]);
+    let inverse = Schedule::InverseSqrt { peak: 1.0, warmup: 4 };
+    close(&inverse, &[(0, 0.25), (3, 1.0), (15, 0.5), (99, 0.2)]);
+    let warm = Schedule::linear(1.0, 0.0, 4).after_warmup(4);
+    close(&warm, &[(0, 0.25), (2, 0.75), (3, 1.0), (4, 1.0), (5, 0.75), (8, 0.0), (9, 0.0)]);
+    let cold = Schedule::Constant(2.0).after_warmup(0);
+    close(&cold, &[(0, 2.0)]);
+}
+
+#[test]
+fn one_after_another() {
+    let parts = vec![
+        (2, Schedule::Constant(1.0)),
+        (0, Schedule::Constant(9.0)),
+        (3, Schedule::linear(1.0, 0.0, 2)),
+        (1, Schedule::Constant(0.25)),
+    ];
+    let schedule = Schedule::Sequential(parts);
+    assert_eq!(values(&schedule, &[0, 1, 2, 3, 4, 5, 99]), [1.0, 1.0, 1.0, 0.5, 0.0, 0.25, 0.25]);
+}
+
+/// The rates of plain descent while it is told these metrics.
+fn told(plateau: Plateau, metrics: &[f64]) -> Vec<f64> {
+    let chain = gd().with("lr", Schedule::Plateau(plateau)).expect("in range");
+    let mut opt = Optimizer::<f64>::new(chain).expect("a valid chain");
+    let rate = |metric: &f64| {
+        opt.observe(*metric);
+        let mut x = [0.0];
+        let report = opt.step(&mut [Param::new("x", &[1], &mut x, &[1.0])]).expect("a step");
+        report.lr[0].1.expect("a rate")
+    };
+    metrics.iter().map(rate).collect()
+}
+
+#[test]
+fn plateaus_of_torch() {
+    let halving = |patience| Plateau { patience, factor: 0.5, ..Plateau::new(1.0) };
+    assert_eq!(told(halving(1), &[3.0, 2.0, 2.0, 2.0, 1.0]), [1.0, 1.0, 1.0, 0.5, 0.5]);
+    // A relative fall of less than 1e-4 is none.
+    assert_eq!(told(halving(0), &[2.0, 1.999_9, 1.999_7]), [1.0, 0.5, 0.5]);
+    // While it cools down nothing is counted.
+    let cooling = Plateau { cooldown: 2, ..halving(0) };
+    assert_eq!(told(cooling, &[1.0, 1.0, 1.0, 1.0, 1.0]), [1.0, 0.5, 0.5, 0.5, 0.25]);
+    let floored = Plateau { floor: 0.4, ..halving(0) };
+    assert_eq!(told(floored, &[1.0; 4]), [1.0, 0.5, 0.4, 0.4]);
+    // Losses may be negative; infinity and NaN are never an improvement.
+    assert_eq!(told(halving(0), &[-1.0, -2.0, -1.5]), [1.0, 1.0, 0.5]);
+    let bad = [f64::INFINITY, f64::NAN, 1.0, f64::NAN];
+    assert_eq!(told(halving(0), &bad), [0.5, 0.25, 0.25, 0.125]);
+}
+
+#[test]
+fn peaks() {
+    let schedules = [
+        (Schedule::linear(0.1, 2.0, 7), 2.0),
+        (Schedule::Exponential { base: 3.0, factor: 0.5 }, 3.0),
+        (Schedule::InverseSqrt { peak: 2.0, warmup: 5 }, 2.0),
+        (Schedule::Wsd { peak: 2.0, end: 0.0, warmup: 0, stable: 0, decay: 1 }, 2.0),
+        (Schedule::Sequential(vec![(3, 1.0.into()), (1, 4.0.into())]), 4.0),
+        (Schedule::cosine(2.0, 0.0, 9).after_warmup(3), 2.0),
+    ];
+    for (schedule, peak) in schedules {
+        assert_eq!(schedule.peak(), peak, "{schedule:?}");
+        assert!((0..50).all(|t| schedule.value(t) <= peak));
+    }
+}
+
+/// Where one coordinate at 1 goes without a gradient, in units of the decay.
+fn decayed(opt: &mut Optimizer<f64>) -> f64 {
+    let mut x = [1.0];
+    let report = opt.step(&mut [Param::new("x", &[1], &mut x, &[0.0])]).expect("a step");
+    assert!(report.applied());
+    (1.0 - x[0]) / 0.5
+}
+
+#[test]
+fn independent_decay_follows_the_schedule_relative_to_its_peak() {
+    let decay = |lr: Schedule| {
+        let chain = adamw_paper().with("decay", 0.5).and_then(|c| c.with("lr", lr));
+        Optimizer::<f64>::new(chain.expect("in range")).expect("a valid chain")
+    };
+    let mut opt = decay(Schedule::linear(1e-3, 0.0, 4));
+    let shares: Vec<f64> = (0..4).map(|_| decayed(&mut opt)).collect();
+    for (got, want) in shares.iter().zip([1.0, 0.75, 0.5, 0.25]) {
+        assert!((got - want).abs() < 1e-15, "{shares:?}");
+    }
+    // A plateau's peak is where it began, not where it is.
+    let plateau = Plateau { patience: 0, factor: 0.5, ..Plateau::new(1e-3) };
+    let mut opt = decay(Schedule::Plateau(plateau));
+    for want in [1.0, 0.5, 0.25] {
+        opt.observe(1.0);
+        assert!((decayed(&mut opt) - want).abs() < 1e-15);
+    }
+    // A rate of zero decays nothing, and divides by nothing.
+    assert_eq!(decayed(&mut decay(0.0.into())), 0.0);
+}
+
+#[test]
+fn what_is_no_schedule_is_refused() {
+    let restarts = |first, growth| Schedule::CosineRestarts { from: 1.0, to: 0.0, first, growth };
+    let bad = [
+        Schedule::Step { base: 1.0, factor: 0.5, every: 0 },
+        Schedule::linear(1.0, 0.0, 0),
+        Schedule::cosine(1.0, 0.0, 0),
+        Schedule::Polynomial { from: 1.0, to: 0.0, steps: 3, power: 0.0 },
+        restarts(0, 1),
+        restarts(1, 0),
+        Schedule::one_cycle(1.0, 1),
+        Schedule::one_cycle(1.0, 3),
+        Schedule::OneCycle { peak: 1.0, start: 0.1, end: 0.0, steps: 9, rising: 1.0 },
+        Schedule::Wsd { peak: 1.0, end: 0.0, warmup: 1, stable: 1, decay: 0 },
+        Schedule::InverseSqrt { peak: 1.0, warmup: 0 },
+        Schedule::MultiStep { base: 1.0, factor: 0.1, milestones: vec![5, 2] },
+        Schedule::Sequential(vec![]),
+        Schedule::Sequential(vec![(3, Schedule::cosine(1.0, 0.0, 0))]),
+        Schedule::cosine(1.0, 0.0, 0).after_warmup(3),
+        Schedule::Plateau(Plateau { factor: 1.0, ..Plateau::new(1.0) }),
+    ];
+    for schedule in bad {
+        let error = gd().with("lr", schedule.clone()).expect_err("no schedule").to_string();
+        assert!(error.starts_with("schedule: "), "{schedule:?}: {error}");
+    }
+}
+
+#[test]
+fn only_constants_may_be_infinite() {
+    let limit = |schedule: Schedule| {
+        Chain::new((ClipValue::default(), Scale::default())).with("limit", schedule)
+    };
+    let relaxed = Schedule::Sequential(vec![(2, 1.0.into()), (1, f64::INFINITY.into())]);
+    assert!(limit(relaxed).is_ok());
+    let stepped = Schedule::Step { base: f64::INFINITY, factor: 0.5, every: 2 };
+    let error = limit(stepped).expect_err("it could not be saved").to_string();
+    assert!(error.contains("only a constant"), "{error}");
+}
