@@ -47,6 +47,9 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
     const JOIN: &'static [Join] = &[];
     /// Reading passes over the data before the formula can run.
     const PASSES: usize = 1;
+    /// Whether the terms are exact, even summed over 1,024 coordinates, in the number type of the
+    /// data: counts and extremes. Others are evaluated and summed in `f64`.
+    const NATIVE: bool = false;
     /// Over what the terms are joined.
     const SCOPE: Scope = Scope::Tensor;
     /// Whether the result is the gradient that all later rules see.

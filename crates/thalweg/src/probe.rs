@@ -93,6 +93,7 @@ impl Part for Alignment {
     type Scalars<F: Real> = [F; 0];
     type Terms<F: Real> = [F; 2];
     const JOIN: &'static [Join] = &[Join::Sum, Join::Sum];
+    const NATIVE: bool = true;
 
     #[inline(always)]
     fn terms<F: Real>(
@@ -131,6 +132,7 @@ impl Part for Extremes {
     type Scalars<F: Real> = [F; 0];
     type Terms<F: Real> = [F; 4];
     const JOIN: &'static [Join] = &[Join::Max, Join::Max, Join::Sum, Join::Sum];
+    const NATIVE: bool = true;
 
     #[inline(always)]
     fn terms<F: Real>(

@@ -17,6 +17,8 @@ const BATCH: usize = 16 * BLOCK;
 /// How far ahead of use a chain of one stage asks for memory, in bytes. (A longer chain asks for
 /// the next block, spread over its stages, so that loading and computing overlap.)
 const AHEAD: usize = 2048;
+/// The same for a pass that only reads one stream: further, since nothing else fills the queue.
+const READ_AHEAD: usize = 4096;
 /// Below this many coordinates a step stays on the calling thread: waking another costs more.
 pub(crate) const ALONE: usize = 24 * BLOCK;
 
@@ -218,10 +220,12 @@ impl<E: Element> Sweep<'_, E> {
         let rows = leaves.row();
         self.plan.each_block(self.threads, |t, start, n| {
             let tensor = &self.tensors[t];
-            let g = tensor.g.cast_mut().wrapping_add(start);
-            let block = self.plain(n, g, g);
+            let mut copies = [Buffer::new(), Buffer::new()];
+            let mut block = self.readable(tensor, start, n, &mut copies);
+            block.x = block.g.cast_mut();
+            block.hint(&[block.g], READ_AHEAD / size_of::<E>());
             let leaf = self.plan.first_leaf[t] + start / BLOCK;
-            // SAFETY: the gradient holds `n` coordinates from `start`; gathering only reads.
+            // SAFETY: the block is readable in whole chunks; this thread alone has the leaf.
             unsafe { gather.gather(&block, rows.at(leaf, 1)) }
         });
         leaves.join(self.plan, JOIN).into_iter().map(|sums| sums[0]).collect()
@@ -245,7 +249,7 @@ impl<E: Element> Sweep<'_, E> {
             // SAFETY: this thread alone has the leaf.
             let sums = unsafe { rows.at(leaf, how.len()) };
             self.dry_run(tensor, &prepared[tensor.chain], stage, start, n, |block| {
-                // SAFETY: the block's streams hold `n` coordinates; gathering only reads.
+                // SAFETY: the block is readable in whole chunks.
                 unsafe { gather.gather(block, sums) }
             });
         });
@@ -279,21 +283,14 @@ impl<E: Element> Sweep<'_, E> {
         n: usize,
         see: impl FnOnce(&Block<E>),
     ) {
-        let (x, g) = (tensor.x.wrapping_add(start), tensor.g.wrapping_add(start));
-        if stage == 0 {
-            let slots = slots_at(tensor, 0, start, x);
-            return see(&Block { slots, ..self.plain(n, x, g) });
-        }
-        let (mut x_copy, mut g_copy, mut buffers) = (Buffer::new(), Buffer::new(), Buffers::new());
+        let mut copies = [Buffer::new(), Buffer::new()];
+        let mut block = self.readable(tensor, start, n, &mut copies);
+        let mut buffers = Buffers::new();
         let whole = n.next_multiple_of(CHUNK);
-        // SAFETY: tensors hold `n` coordinates from `start`, slots whole chunks; the copies are
-        // this function's own and hold a block.
+        // SAFETY: the slots hold whole chunks from `start`; what is written are copies and buffers
+        // of this function.
         unsafe {
-            for (from, to) in [(x.cast_const(), x_copy.pointer()), (g, g_copy.pointer())] {
-                std::ptr::copy_nonoverlapping(from, to, n);
-                std::ptr::write_bytes(to.add(n), 0, whole - n);
-            }
-            let mut block = self.plain(whole, x_copy.pointer(), g_copy.pointer());
+            block.n = whole;
             for (k, kernel) in chain.kernels[..stage].iter().enumerate() {
                 let first = chain.first_slot[k];
                 let count = chain.first_slot[k + 1] - first;
@@ -305,10 +302,34 @@ impl<E: Element> Sweep<'_, E> {
                 }
                 buffers.pass(kernel.as_ref(), &mut block);
             }
-            block.n = n;
-            block.slots = slots_at(tensor, chain.first_slot[stage], start, block.x);
-            see(&block);
         }
+        block.n = n;
+        block.slots = slots_at(tensor, chain.first_slot[stage], start, block.x);
+        see(&block);
+    }
+
+    /// A block whose parameter and gradient can be read in whole chunks: in place, or, at a ragged
+    /// end, as copies.
+    fn readable(
+        &self,
+        tensor: &Tensor<'_, E>,
+        start: usize,
+        n: usize,
+        [x_copy, g_copy]: &mut [Buffer<E>; 2],
+    ) -> Block<E> {
+        let (x, g) = (tensor.x.wrapping_add(start), tensor.g.wrapping_add(start));
+        let whole = n.next_multiple_of(CHUNK);
+        if whole == n {
+            return self.plain(n, x, g);
+        }
+        for (from, to) in [(x.cast_const(), x_copy.pointer()), (g, g_copy.pointer())] {
+            // SAFETY: tensors hold `n` coordinates from `start`, a buffer a block.
+            unsafe {
+                std::ptr::copy_nonoverlapping(from, to, n);
+                std::ptr::write_bytes(to.add(n), 0, whole - n);
+            }
+        }
+        self.plain(n, x_copy.pointer(), g_copy.pointer())
     }
 
     /// The step itself: every formula over every block, once. Returns what the watches gathered,
@@ -349,10 +370,10 @@ impl<E: Element> Sweep<'_, E> {
         sums: &mut [f64],
     ) {
         let Some((terms, first)) = &watch.terms[tensor.chain] else { return };
-        let (x, g) = (tensor.x.wrapping_add(start), tensor.g.wrapping_add(start));
-        let slots = slots_at(tensor, *first, start, x);
-        let block = Block { slots, ..self.plain(n, x, g) };
-        // SAFETY: the streams hold `n` coordinates from `start`; gathering only reads.
+        let mut copies = [Buffer::new(), Buffer::new()];
+        let mut block = self.readable(tensor, start, n, &mut copies);
+        block.slots = slots_at(tensor, *first, start, block.x);
+        // SAFETY: the block is readable in whole chunks.
         unsafe { terms.gather(&block, sums) }
     }
 

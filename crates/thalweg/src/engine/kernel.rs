@@ -17,10 +17,12 @@
 
 use std::hint::black_box;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use super::isa::{On, Target, Task};
 use super::Element;
 use crate::part::{Join, Part};
+use crate::real::Real;
 use crate::rule::{Flow, Here, Memory};
 
 /// Coordinates in a chunk, and the granule to which slots are padded.
@@ -38,7 +40,7 @@ pub(crate) const MAX_HINTS: usize = MAX_SLOTS + 2;
 /// One block of one parameter, as one kernel sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<E> {
-    /// Coordinates, at most [`BLOCK`]; for kernels a multiple of [`CHUNK`].
+    /// Coordinates, at most [`BLOCK`]; for a [`Kernel`] a multiple of [`CHUNK`].
     pub(crate) n: usize,
     /// The parameter.
     pub(crate) x: *mut E,
@@ -92,8 +94,8 @@ pub(crate) trait Gather<E>: Send + Sync {
     /// Writes the joined terms of the block.
     ///
     /// # Safety
-    /// `x`, `u`, `g` and the slots are valid for `n` coordinates, any number; nothing is written
-    /// to them.
+    /// `x`, `u`, `g` and the slots are valid for `n` coordinates rounded up to whole chunks, of
+    /// which `n` count; nothing is written to them.
     unsafe fn gather(&self, block: &Block<E>, sums: &mut [f64]);
 }
 
@@ -294,31 +296,65 @@ where
     }
 }
 
-/// The terms `terms` of part `P`, compiled for target `T`.
-pub(crate) struct CompiledTerms<T, P, C> {
-    pub(crate) terms: C,
-    pub(crate) marker: PhantomData<(T, P)>,
+/// The number type that terms are evaluated in and joined within a block.
+pub(crate) trait Precision: Send + Sync + 'static {
+    /// The type.
+    type Number<T: Target, E: Element>: Real<Wide = f64>;
+    /// A value of the data.
+    fn of<T: Target, E: Element>(value: E) -> Self::Number<T, E>;
 }
 
-struct Terms<'a, T, E, P, C> {
+/// That of the sums, for terms whose sums need it.
+pub(crate) struct Double;
+
+impl Precision for Double {
+    type Number<T: Target, E: Element> = On<T, f64>;
+    #[inline(always)]
+    fn of<T: Target, E: Element>(value: E) -> On<T, f64> {
+        On::new(value.widen())
+    }
+}
+
+/// That of the data, for terms like counts and extremes that are exact in it.
+pub(crate) struct Native;
+
+impl Precision for Native {
+    type Number<T: Target, E: Element> = On<T, E>;
+    #[inline(always)]
+    fn of<T: Target, E: Element>(value: E) -> On<T, E> {
+        On::new(value)
+    }
+}
+
+/// The terms `terms` of part `P`, compiled for target `T`.
+pub(crate) struct CompiledTerms<T, N, P, C> {
+    pub(crate) terms: C,
+    pub(crate) marker: PhantomData<(T, N, P)>,
+}
+
+struct Terms<'a, T, N, E, P, C> {
     terms: &'a C,
     block: &'a Block<E>,
     sums: &'a mut [f64],
-    marker: PhantomData<(T, P)>,
+    marker: PhantomData<(T, N, P)>,
 }
 
-/// A number of a gathering loop.
-type Wide<T> = On<T, f64>;
-
-impl<T, E, P, C> Gather<E> for CompiledTerms<T, P, C>
+impl<T, N, E, P, C> Gather<E> for CompiledTerms<T, N, P, C>
 where
     T: Target,
+    N: Precision,
     E: Element,
     P: Part,
-    C: Fn(Wide<T>, Here<Wide<T>>, P::Memory<Wide<T>>) -> P::Terms<Wide<T>> + Send + Sync,
+    C: Fn(
+            N::Number<T, E>,
+            Here<N::Number<T, E>>,
+            P::Memory<N::Number<T, E>>,
+        ) -> P::Terms<N::Number<T, E>>
+        + Send
+        + Sync,
 {
     unsafe fn gather(&self, block: &Block<E>, sums: &mut [f64]) {
-        let task: Terms<'_, T, E, P, C> =
+        let task: Terms<'_, T, N, E, P, C> =
             Terms { terms: &self.terms, block, sums, marker: PhantomData };
         // SAFETY: kernels are only made for available instruction sets.
         unsafe { T::run(task) }
@@ -335,66 +371,97 @@ pub(crate) fn neutral(join: Join) -> f64 {
 
 /// Joins two partial results.
 #[inline(always)]
-pub(crate) fn join(join: Join, a: f64, b: f64) -> f64 {
+pub(crate) fn join<F: Real>(join: Join, a: F, b: F) -> F {
     match join {
         Join::Sum => a + b,
-        Join::Max => {
-            if b > a || b.is_nan() {
-                b
-            } else {
-                a
+        Join::Max => a.max(b),
+    }
+}
+
+impl<T, N, E, P, C> Task for Terms<'_, T, N, E, P, C>
+where
+    T: Target,
+    N: Precision,
+    E: Element,
+    P: Part,
+    C: Fn(
+        N::Number<T, E>,
+        Here<N::Number<T, E>>,
+        P::Memory<N::Number<T, E>>,
+    ) -> P::Terms<N::Number<T, E>>,
+{
+    #[inline(always)]
+    fn run(self) {
+        // One partial result per place in the chunk: independent chains that become vector code,
+        // and an order that no instruction set changes.
+        let mut lanes = [const { MaybeUninit::uninit() }; MAX_TERMS];
+        for (lane, how) in lanes.iter_mut().zip(P::JOIN) {
+            lane.write([Real::number(neutral(*how)); CHUNK]);
+        }
+        let mut at = 0;
+        while at < self.block.n {
+            self.block.ask(at);
+            self.chunk(at, &mut lanes);
+            at += CHUNK;
+        }
+        for ((lane, how), sum) in lanes.iter_mut().zip(P::JOIN).zip(self.sums) {
+            // SAFETY: initialised above, one for every join.
+            let lane = unsafe { lane.assume_init_mut() };
+            // Halves onto each other, so that this too is vector code.
+            let mut half = CHUNK / 2;
+            while half > 0 {
+                for j in 0..half {
+                    lane[j] = join(*how, lane[j], lane[j + half]);
+                }
+                half /= 2;
             }
+            *sum = lane[0].widen();
         }
     }
 }
 
-impl<T, E, P, C> Task for Terms<'_, T, E, P, C>
+/// The partial results of each term.
+type Lanes<N> = [MaybeUninit<[N; CHUNK]>; MAX_TERMS];
+
+impl<T, N, E, P, C> Terms<'_, T, N, E, P, C>
 where
     T: Target,
+    N: Precision,
     E: Element,
     P: Part,
-    C: Fn(Wide<T>, Here<Wide<T>>, P::Memory<Wide<T>>) -> P::Terms<Wide<T>>,
+    C: Fn(
+        N::Number<T, E>,
+        Here<N::Number<T, E>>,
+        P::Memory<N::Number<T, E>>,
+    ) -> P::Terms<N::Number<T, E>>,
 {
+    /// Joins the terms of one chunk. `lanes` is an argument so that the compiler knows it for
+    /// separate from the streams.
     #[inline(always)]
-    fn run(self) {
-        let count = P::Terms::<Wide<T>>::LEN;
-        let Block { n, x, g, u, slots, .. } = *self.block;
-        let (u_scale, g_scale) = (self.block.u_scale, self.block.g_scale);
-        // One partial result per place in the chunk: independent chains that become vector code,
-        // and an order that no instruction set changes.
-        let mut lanes = [[0.0; CHUNK]; MAX_TERMS];
-        for (lane, kind) in lanes.iter_mut().zip(P::JOIN) {
-            *lane = [neutral(*kind); CHUNK];
-        }
-        let mut at = 0;
-        while at < n {
-            let rest = (n - at).min(CHUNK);
-            self.block.ask(at);
-            let mut j = 0;
-            while j < rest {
-                let i = at + index::<T>(j);
-                // SAFETY: `i` is below `n`, for which all streams are valid.
-                let read = |stream: *const E| unsafe { *stream.add(i) };
-                let wide = |value: E| Wide::<T>::new(value.widen());
-                let mut k = 0;
-                let memory = P::Memory::load(&mut || {
-                    k += 1;
-                    wide(read(slots[k - 1]))
-                });
-                let here = Here { g: wide(read(g) * g_scale), x: wide(read(x)) };
-                let terms = (self.terms)(wide(read(u) * u_scale), here, memory);
-                k = 0;
-                terms.store(&mut |term: Wide<T>| {
-                    lanes[k][j] = join(P::JOIN[k], lanes[k][j], term.0);
-                    k += 1;
-                });
-                j += 1;
-            }
-            at += CHUNK;
-        }
-        for k in 0..count {
-            let start = neutral(P::JOIN[k]);
-            self.sums[k] = lanes[k].iter().fold(start, |a, b| join(P::JOIN[k], a, *b));
+    fn chunk(&self, at: usize, lanes: &mut Lanes<N::Number<T, E>>) {
+        let Block { n, x, g, u, u_scale, g_scale, slots, .. } = *self.block;
+        let rest = n - at;
+        let mut j = 0;
+        while j < CHUNK {
+            let i = at + index::<T>(j);
+            // SAFETY: all streams hold whole chunks.
+            let read = |stream: *const E| unsafe { *stream.add(i) };
+            let mut k = 0;
+            let memory = P::Memory::load(&mut || {
+                k += 1;
+                N::of::<T, E>(read(slots[k - 1]))
+            });
+            let here = Here { g: N::of(read(g) * g_scale), x: N::of(read(x)) };
+            let terms = (self.terms)(N::of(read(u) * u_scale), here, memory);
+            k = 0;
+            terms.store(&mut |term| {
+                // SAFETY: there is a join, and so an initialised lane, for every term.
+                let lane = unsafe { lanes[k].assume_init_mut() };
+                let joined = join(P::JOIN[k], lane[j], term);
+                lane[j] = if j < rest { joined } else { lane[j] };
+                k += 1;
+            });
+            j += 1;
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::marker::PhantomData;
 
 use super::Element;
-use super::isa::{Isa, On, on};
-use super::kernel::{Compiled, CompiledTerms, Gather, Kernel};
+use super::isa::{Isa, On, Target, on};
+use super::kernel::{Compiled, CompiledTerms, Double, Gather, Kernel, Native, Precision};
 use crate::hyper::Hypers;
 use crate::probe::GainSlots;
 use crate::part::{Join, Part, Scope};
+use crate::real::Real;
 use crate::rule::{At, Memory, Slot};
 
 /// The moment of a step: the parameter's step number (from 1) and the schedules' clock (from 0).
@@ -144,11 +145,24 @@ impl<E: Element, P: Part, const GEOMETRY: bool> Stage<E> for PartStage<P, GEOMET
         pass: usize,
         scalars: &[f64],
     ) -> Box<dyn Gather<E>> {
-        on!(isa, T => {
-            let at = At::<On<T, f64>>::new(moment.t, moment.clock);
-            let scalars: Vec<On<T, f64>> = scalars.iter().map(|s| On::new(*s)).collect();
-            let terms = self.0.terms(&at, pass, read(&scalars));
-            Box::new(CompiledTerms::<T, P, _> { terms, marker: PhantomData })
+        on!(isa, T => if P::NATIVE {
+            self.terms::<T, Native, E>(moment, pass, scalars)
+        } else {
+            self.terms::<T, Double, E>(moment, pass, scalars)
         })
+    }
+}
+
+impl<P: Part, const GEOMETRY: bool> PartStage<P, GEOMETRY> {
+    fn terms<T: Target, N: Precision, E: Element>(
+        &self,
+        moment: Moment,
+        pass: usize,
+        scalars: &[f64],
+    ) -> Box<dyn Gather<E>> {
+        let at = At::<N::Number<T, E>>::new(moment.t, moment.clock);
+        let scalars: Vec<N::Number<T, E>> = scalars.iter().map(|s| Real::lift(*s)).collect();
+        let terms = self.0.terms(&at, pass, read(&scalars));
+        Box::new(CompiledTerms::<T, N, P, _> { terms, marker: PhantomData })
     }
 }
