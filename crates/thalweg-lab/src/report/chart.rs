@@ -30,9 +30,12 @@ pub(super) struct Chart<'a> {
     pub(super) series: Vec<Series<'a>>,
 }
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 940.0;
 const LEFT: f64 = 62.0;
-const RIGHT: f64 = 700.0;
+/// From the end of the drawing to a label: a leader, then a sample of the line.
+const LEADER: f64 = 40.0;
+/// The width of a letter of a label, rounded up.
+const LETTER: f64 = 7.3;
 const TOP: f64 = 12.0;
 /// The least distance of two labels.
 const LINE: f64 = 13.5;
@@ -42,16 +45,18 @@ impl Chart<'_> {
     pub(super) fn render(&self) -> String {
         // Tall enough for all labels, and never flatter than reads well.
         let bottom = TOP + (self.series.len() as f64 * LINE + 10.0).max(330.0);
+        let longest = self.series.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
+        let right = WIDTH - LEADER - 6.0 - longest as f64 * LETTER;
         let points = || self.series.iter().flat_map(|s| &s.points);
-        let x = Axis::new(Scale::Linear, points().map(|p| p.0).chain([0.0]), LEFT, RIGHT);
+        let x = Axis::new(Scale::Linear, points().map(|p| p.0).chain([0.0]), LEFT, right);
         let y = Axis::new(self.y_scale, points().flat_map(|p| [p.1, p.2, p.3]), bottom, TOP);
         let mut svg = open(&self.id, &self.title, &self.description, WIDTH, bottom + 44.0);
-        grid(&mut svg, &x, &y, bottom);
+        grid(&mut svg, &x, &y, right, bottom);
         let _ = write!(
             svg,
             "<text class=\"label\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\
              <text class=\"label\" transform=\"translate(14 {}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
-            px((LEFT + RIGHT) / 2.0),
+            px((LEFT + right) / 2.0),
             px(bottom + 36.0),
             escape(self.x_label),
             px((TOP + bottom) / 2.0),
@@ -61,7 +66,7 @@ impl Chart<'_> {
         let labels = spread(&ends, TOP + 4.0, bottom);
         // The best are drawn last, on top of the others.
         for (i, series) in self.series.iter().enumerate().rev() {
-            line(&mut svg, series, &x, &y, labels[i]);
+            line(&mut svg, series, &x, &y, right, labels[i]);
         }
         svg + "</svg>"
     }
@@ -79,11 +84,11 @@ pub(super) fn open(id: &str, title: &str, description: &str, width: f64, height:
     )
 }
 
-fn grid(svg: &mut String, x: &Axis, y: &Axis, bottom: f64) {
+fn grid(svg: &mut String, x: &Axis, y: &Axis, right: f64, bottom: f64) {
     for (at, label) in y.ticks(7) {
         let _ = write!(
             svg,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{0}\" y2=\"{0}\"/>\
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{0}\" y2=\"{0}\"/>\
              <text class=\"tick\" x=\"{1}\" y=\"{2}\" text-anchor=\"end\">{label}</text>",
             px(at),
             px(LEFT - 6.0),
@@ -106,7 +111,7 @@ fn end(series: &Series<'_>, y: &Axis) -> f64 {
     series.points.last().map_or(TOP, |p| y.at(p.1))
 }
 
-fn line(svg: &mut String, series: &Series<'_>, x: &Axis, y: &Axis, label: f64) {
+fn line(svg: &mut String, series: &Series<'_>, x: &Axis, y: &Axis, right: f64, label: f64) {
     let _ = write!(
         svg,
         "<g class=\"series {}{}\" data-series=\"{}\">",
@@ -132,17 +137,18 @@ fn line(svg: &mut String, series: &Series<'_>, x: &Axis, y: &Axis, label: f64) {
             write!(svg, "<path class=\"band\" d=\"{band}Z\"/><path class=\"line\" d=\"{path}\"/>");
     }
     let last = series.points.last().map_or(LEFT, |p| x.at(p.0));
+    let (height, sample) = (px(end(series, y)), right + LEADER - 22.0);
     let _ = write!(
         svg,
-        "<path class=\"leader\" d=\"M{} {}L{} {}L{} {}\"/>\
-         <text class=\"end\" x=\"{}\" y=\"{}\">{}</text></g>",
+        "<path class=\"leader\" d=\"M{0} {height}L{1} {height}L{2} {4}\"/>\
+         <path class=\"line\" d=\"M{3} {4}L{5} {4}\"/><text class=\"end\" x=\"{6}\" y=\"{7}\">{8}</text></g>",
         px(last + 2.0),
-        px(end(series, y)),
-        px(RIGHT + 4.0),
-        px(end(series, y)),
-        px(RIGHT + 22.0),
+        px(right + 2.0),
+        px(sample - 1.0),
+        px(sample),
         px(label),
-        px(RIGHT + 26.0),
+        px(sample + 18.0),
+        px(sample + 22.0),
         px(label + 4.0),
         escape(series.name),
     );

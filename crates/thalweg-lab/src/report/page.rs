@@ -100,8 +100,8 @@ fn rules(document: &Document) -> String {
          diverged. A diverged trial cannot be chosen; a diverged seed counts as an infinite loss and \
          accuracy 0. None is dropped."
             .to_owned(),
-        "“lowest tried” and “highest tried” mark an optimum at the edge of its range: the range may be \
-         too narrow for that optimizer here."
+        "“↑ edge” and “↓ edge” mark an optimum at the edge of what was tried: the range may be too narrow \
+         for that optimizer here."
             .to_owned(),
     ];
     items.push(format!(

@@ -9,9 +9,9 @@ use crate::protocol::{Side, Standing, TaskOutcome};
 /// The ranking.
 pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> String {
     let mut html = String::from(
-        "<div class=\"wide\"><table class=\"ranking\"><caption>Ranked by mean test loss, ± 95 % interval \
+        "<p class=\"caption\">Ranked by mean test loss, ± 95 % interval \
          over the seeds. “=” marks what the seeds cannot tell apart from the first. The vertical line is \
-         the first optimizer's mean.</caption><thead><tr><th scope=\"col\">rank</th>\
+         the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value that was the highest or lowest tried.</p><div class=\"wide\"><table class=\"ranking\"><thead><tr><th scope=\"col\">rank</th>\
          <th scope=\"col\">optimizer</th><th scope=\"col\">test loss</th><th scope=\"col\"></th>\
          <th scope=\"col\">test accuracy</th><th scope=\"col\">behind the first</th>\
          <th scope=\"col\">chosen by tuning</th><th scope=\"col\">diverged</th>\
@@ -33,7 +33,7 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
         let _ = write!(
             html,
             "<tr><td>{}{equal}</td><th scope=\"row\">{}{}</th><td class=\"n\">{}</td><td>{whisker}</td>\
-             <td class=\"n\">{accuracy} %</td><td class=\"n\">{behind}</td><td>{}</td>\
+             <td class=\"n\">{accuracy} %</td><td class=\"n\">{behind}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{} µs</td></tr>",
             s.rank,
             sample(styles(s.optimizer)),
@@ -50,12 +50,12 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
 fn chosen(s: &Standing) -> String {
     let values = s.chosen.iter().map(|(hyper, value)| {
         let edge = s.edges.iter().find(|e| e.hyper == *hyper).map(|e| match e.side {
-            Side::Low => " <mark>lowest tried</mark>",
-            Side::High => " <mark>highest tried</mark>",
+            Side::Low => " <mark>↓ edge</mark>",
+            Side::High => " <mark>↑ edge</mark>",
         });
         format!("{} {}{}", escape(hyper), number(*value), edge.unwrap_or_default())
     });
-    values.collect::<Vec<_>>().join(", ")
+    values.collect::<Vec<_>>().join("<br/>")
 }
 
 fn diverged(s: &Standing) -> String {

@@ -128,7 +128,7 @@ pub const TASKS: &[Task] = &[
         trials: 4,
         seeds: 3,
         shortlist: SHORTLIST,
-        evaluations: 13,
+        evaluations: 8,
         schedule: Schedule::WarmupCosine,
     },
 ];

@@ -247,8 +247,9 @@ fn pool(g: Geometry, full: &[f32], bias: &[f32], y: &mut [f32], origin: &mut [u8
         for ((y, origin), (t, b)) in y.iter_mut().zip(origin).zip(pairs) {
             let (mut largest, mut from) = (t[0], 0);
             for (i, v) in [(1, t[1]), (2, b[0]), (3, b[1])] {
-                // NaN goes through, so that a divergence shows.
-                let take = v > largest || v.is_nan();
+                // Weights that are not finite spoil a whole channel, its first pixel included, and
+                // that one is never replaced: a divergence shows without a test for NaN here.
+                let take = v > largest;
                 largest = if take { v } else { largest };
                 from = if take { i } else { from };
             }
