@@ -258,6 +258,22 @@ fn x05_hypentropy_between_its_limits() {
 }
 
 #[test]
+fn x05_a_step_in_a_p_norm() {
+    let norm = |x: &[f64], p: f64| x.iter().map(|x| x.abs().powf(p)).sum::<f64>().powf(1.0 / p);
+    let link = |x: &[f64], p: f64| -> Vec<f64> {
+        let divisor = norm(x, p).powf(p - 2.0);
+        x.iter().map(|x| x.signum() * x.abs().powf(p - 1.0) / divisor).collect()
+    };
+    let (x, g) = ([0.3, -1.2, 2.0], [1.0, 0.5, -0.25]);
+    for (p, q) in [(1.5, 3.0), (1.25, 5.0), (2.0, 2.0)] {
+        let dual: Vec<f64> = link(&x, p).iter().zip(g).map(|(dual, g)| dual - 0.1 * g).collect();
+        let moved = feed(descent(0.1).over(PNorm::default().p(p)), &x, &[g.to_vec()]);
+        assert!(distance(&moved, &link(&dual, q)) <= 1e-13);
+        assert!(distance(&link(&link(&x, p), q), &x) <= 1e-12);
+    }
+}
+
+#[test]
 fn x05_burg_refuses_what_it_cannot_do() {
     let mut opt = Optimizer::<f64>::new(descent(1.0).over(Burg::default())).unwrap();
     let mut x = [1.0, 1.0];
