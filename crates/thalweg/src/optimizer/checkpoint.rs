@@ -1,6 +1,6 @@
 //! Checkpoints: strict, versioned, atomic.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -8,8 +8,10 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use super::group::assign;
 use super::step::has_own_scalars;
 use super::{Optimizer, State};
+use crate::chain::Chain;
 use crate::engine::Element;
 use crate::engine::buffer::Slots;
 use crate::error::Error;
@@ -66,7 +68,6 @@ impl<E: Element> Optimizer<E> {
     /// # Errors
     /// [`Error::Checkpoint`] if a value cannot be written in the format.
     pub fn save_bytes(&self) -> Result<Vec<u8>, Error> {
-        let fail = |e: &dyn std::fmt::Display| Error::Checkpoint(e.to_string());
         let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = vec![];
         for state in &self.states {
             for (k, slot) in self.groups[state.group].chain.slots().iter().enumerate() {
@@ -79,16 +80,16 @@ impl<E: Element> Optimizer<E> {
         self.each_scalar(&mut |name, value| {
             tensors.push((name, Dtype::F64, vec![], value.to_le_bytes().to_vec()));
         });
-        let header = serde_json::to_string(&self.header()).map_err(|e| fail(&e))?;
+        let header = serde_json::to_string(&self.header()).map_err(|e| fail(e.to_string()))?;
         let views: Vec<(&String, TensorView<'_>)> = tensors
             .iter()
             .map(|(name, dtype, shape, bytes)| {
                 TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name, view))
             })
             .collect::<Result<_, _>>()
-            .map_err(|e| fail(&e))?;
+            .map_err(|e| fail(e.to_string()))?;
         let metadata = HashMap::from([(HEADER.to_owned(), header)]);
-        safetensors::serialize(views, Some(metadata)).map_err(|e| fail(&e))
+        safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))
     }
 
     /// Saves to a file: written beside it, flushed to the disk, then renamed over it, so that a
@@ -108,18 +109,20 @@ impl<E: Element> Optimizer<E> {
         };
         let written = File::create(&beside)
             .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
-        if let Err(source) = written {
+        let renamed = written
+            .map_err(io("writing", &beside))
+            .and_then(|()| std::fs::rename(&beside, path).map_err(io("renaming to", path)));
+        if let Err(error) = renamed {
             // The failure that matters is the first one.
             let _ = std::fs::remove_file(&beside);
-            return Err(io("writing", &beside)(source));
+            return Err(error);
         }
-        std::fs::rename(&beside, path).map_err(io("renaming to", path))?;
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         // The rename itself lasts only once its directory is on the disk. Not all systems can.
-        File::open(folder).and_then(|d| d.sync_all()).or_else(|e| {
-            if cfg!(unix) { Err(io("flushing", folder)(e)) } else { Ok(()) }
-        })
+        File::open(folder)
+            .and_then(|d| d.sync_all())
+            .or_else(|e| if cfg!(unix) { Err(io("flushing", folder)(e)) } else { Ok(()) })
     }
 
     /// Restores what [`save_bytes`](Self::save_bytes) wrote. The groups must be the same (names,
@@ -129,24 +132,46 @@ impl<E: Element> Optimizer<E> {
     /// [`Error::Checkpoint`] if anything is missing, superfluous, of another shape or number type,
     /// or of a newer version; then the optimizer is unchanged.
     pub fn load_bytes(&mut self, bytes: &[u8]) -> Result<Loaded, Error> {
-        let fail = |what: String| Error::Checkpoint(what);
-        let (_, metadata) =
-            SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("not readable: {e}")))?;
-        let header = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get(HEADER))
-            .ok_or_else(|| fail("has no thalweg header; was it written by something else?".into()))?;
-        let version: Version =
-            serde_json::from_str(header).map_err(|e| fail(format!("header: {e}")))?;
-        if version.version > VERSION {
-            let v = version.version;
-            return Err(fail(format!("is of version {v}; this library reads up to {VERSION}")));
-        }
-        let header: Header =
-            serde_json::from_str(header).map_err(|e| fail(format!("header: {e}")))?;
+        let header = read_header(bytes)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| fail(e.to_string()))?;
-        let (mut differences, mut chains) = (vec![], vec![]);
+        let mut entries = Entries { tensors: &tensors, used: HashSet::new() };
+        let (chains, differences) = self.match_groups(&header)?;
+        let (mut states, mut index) = (vec![], HashMap::new());
+        for param in &header.params {
+            if index.insert(param.name.clone(), states.len()).is_some() {
+                return Err(fail(format!("lists parameter {:?} twice", param.name)));
+            }
+            states.push(self.restore(param, &mut entries)?);
+        }
+        let mut group_scalars = vec![];
+        for group in &self.groups {
+            let mut values: Vec<Vec<f64>> =
+                group.chain.stages().iter().map(|s| s.first_scalars()).collect();
+            for (k, stage) in group.chain.stages().iter().enumerate() {
+                if stage.scope() == Scope::Group {
+                    for (value, scalar) in values[k].iter_mut().zip(stage.scalars()) {
+                        *value = entries.scalar(format!("@{}/@{k}.{}", group.name, scalar.name))?;
+                    }
+                }
+            }
+            group_scalars.push(values);
+        }
+        entries.all_used()?;
+        for ((group, values), chain) in self.groups.iter_mut().zip(group_scalars).zip(chains) {
+            group.scalars = values;
+            group.chain = chain;
+        }
+        self.steps = header.steps;
+        self.refused_in_a_row = header.refused_in_a_row;
+        self.index = index;
+        self.states = states;
+        self.order.clear();
+        Ok(Loaded { params: header.params.len(), differences })
+    }
+
+    /// The chains with their plateaus where the saved ones were, and what differs.
+    fn match_groups(&self, header: &Header) -> Result<(Vec<Chain>, Vec<String>), Error> {
+        let (mut chains, mut differences) = (vec![], vec![]);
         for group in &self.groups {
             let saved = header.groups.iter().find(|g| g.name == group.name);
             let saved = saved.ok_or_else(|| fail(format!("has no group {:?}", group.name)))?;
@@ -163,43 +188,10 @@ impl<E: Element> Optimizer<E> {
             chains.push(chain);
         }
         let known = |g: &GroupHeader| self.groups.iter().any(|h| h.name == g.name);
-        if let Some(extra) = header.groups.iter().find(|g| !known(g)) {
-            return Err(fail(format!("has a group {:?} that is not here", extra.name)));
+        match header.groups.iter().find(|g| !known(g)) {
+            Some(extra) => Err(fail(format!("has a group {:?} that is not here", extra.name))),
+            None => Ok((chains, differences)),
         }
-        let mut used = 0;
-        let mut states = vec![];
-        for param in &header.params {
-            states.push(self.restore(param, &tensors, &mut used)?);
-        }
-        let mut group_scalars = vec![];
-        for group in &self.groups {
-            let mut values: Vec<Vec<f64>> =
-                group.chain.stages().iter().map(|s| s.first_scalars()).collect();
-            for (k, stage) in group.chain.stages().iter().enumerate() {
-                if stage.scope() == Scope::Group {
-                    for (j, scalar) in stage.scalars().iter().enumerate() {
-                        let name = format!("@{}/@{k}.{}", group.name, scalar.name);
-                        values[k][j] = read_scalar(&tensors, &name)?;
-                        used += 1;
-                    }
-                }
-            }
-            group_scalars.push(values);
-        }
-        if used != tensors.len() {
-            let n = tensors.len() - used;
-            return Err(fail(format!("holds {n} tensors that belong to no parameter or slot here")));
-        }
-        for ((group, values), chain) in self.groups.iter_mut().zip(group_scalars).zip(chains) {
-            group.scalars = values;
-            group.chain = chain;
-        }
-        self.steps = header.steps;
-        self.refused_in_a_row = header.refused_in_a_row;
-        self.index = header.params.iter().enumerate().map(|(k, p)| (p.name.clone(), k)).collect();
-        self.states = states;
-        self.order.clear();
-        Ok(Loaded { params: header.params.len(), differences })
     }
 
     /// [`load_bytes`](Self::load_bytes) from a file.
@@ -266,32 +258,28 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// The state of one parameter from the file.
-    fn restore(
-        &self,
-        param: &ParamHeader,
-        tensors: &SafeTensors<'_>,
-        used: &mut usize,
-    ) -> Result<State<E>, Error> {
-        let fail = |what: String| Error::Checkpoint(what);
-        let group = self
-            .groups
-            .iter()
-            .position(|g| g.name == param.group)
-            .ok_or_else(|| fail(format!("{:?} is of an unknown group {:?}", param.name, param.group)))?;
+    fn restore(&self, param: &ParamHeader, entries: &mut Entries<'_>) -> Result<State<E>, Error> {
+        let group =
+            assign(&self.groups, &param.name, &param.shape).map_err(|e| fail(e.to_string()))?;
+        let here = &self.groups[group].name;
+        if *here != param.group {
+            let (name, saved) = (&param.name, &param.group);
+            return Err(fail(format!("{name:?} is of group {saved:?}, but of {here:?} here")));
+        }
+        let len = param.shape.iter().try_fold(1usize, |n, k| n.checked_mul(*k));
+        let too_large =
+            || fail(format!("{:?}: the shape {:?} is too large", param.name, param.shape));
+        let len = len.filter(|n| *n <= isize::MAX as usize).ok_or_else(too_large)?;
         let chain = &self.groups[group].chain;
-        let len: usize = param.shape.iter().product();
-        let names = chain.slots();
-        let mut slots = Slots::new(names.len(), len);
-        for (slot, name) in slots.each_mut().into_iter().zip(&names) {
-            let name = format!("{}/{name}", param.name);
-            let tensor = tensors.tensor(&name).map_err(|_| fail(format!("lacks {name:?}")))?;
-            if tensor.dtype() != dtype::<E>() || tensor.shape() != param.shape {
-                let (is, shape) = (tensor.dtype(), tensor.shape());
-                let (want, wanted) = (E::DTYPE, &param.shape);
-                return Err(fail(format!("{name:?} is {is:?} {shape:?}, not {want} {wanted:?}")));
-            }
-            slot.copy_from_slice(&E::from_bytes(tensor.data()));
-            *used += 1;
+        // All are looked up before memory is taken: the shape in the header may be nonsense.
+        let values: Vec<&[u8]> = chain
+            .slots()
+            .iter()
+            .map(|slot| entries.get(format!("{}/{slot}", param.name), dtype::<E>(), &param.shape))
+            .collect::<Result<_, _>>()?;
+        let mut slots = Slots::new(values.len(), len);
+        for (slot, bytes) in slots.each_mut().into_iter().zip(values) {
+            slot.copy_from_slice(&E::from_bytes(bytes));
         }
         let mut scalars: Vec<Vec<f64>> = vec![];
         if chain.stages().iter().any(|s| has_own_scalars(s.as_ref())) {
@@ -299,9 +287,7 @@ impl<E: Element> Optimizer<E> {
                 let mut values = stage.first_scalars();
                 if has_own_scalars(stage.as_ref()) {
                     for (value, scalar) in values.iter_mut().zip(stage.scalars()) {
-                        let name = format!("{}/@{k}.{}", param.name, scalar.name);
-                        *value = read_scalar(tensors, &name)?;
-                        *used += 1;
+                        *value = entries.scalar(format!("{}/@{k}.{}", param.name, scalar.name))?;
                     }
                 }
                 scalars.push(values);
@@ -320,6 +306,64 @@ impl<E: Element> Optimizer<E> {
     }
 }
 
+fn fail(what: impl Into<String>) -> Error {
+    Error::Checkpoint(what.into())
+}
+
+/// The tensors of a file, each to be asked for once.
+struct Entries<'a> {
+    tensors: &'a SafeTensors<'a>,
+    used: HashSet<String>,
+}
+
+impl<'a> Entries<'a> {
+    /// The bytes of a tensor that must be there, of this type and shape.
+    fn get(&mut self, name: String, want: Dtype, wanted: &[usize]) -> Result<&'a [u8], Error> {
+        let tensor =
+            self.tensors.tensor(&name).map_err(|_| fail(format!("lacks the tensor {name:?}")))?;
+        if tensor.dtype() != want || tensor.shape() != wanted {
+            let (is, shape) = (tensor.dtype(), tensor.shape());
+            return Err(fail(format!("{name:?} is {is:?} {shape:?}, not {want:?} {wanted:?}")));
+        }
+        self.used.insert(name);
+        Ok(tensor.data())
+    }
+
+    fn scalar(&mut self, name: String) -> Result<f64, Error> {
+        let bytes = self.get(name, Dtype::F64, &[])?;
+        Ok(f64::from_le_bytes(bytes.try_into().expect("eight bytes")))
+    }
+
+    fn all_used(&self) -> Result<(), Error> {
+        let mut extra: Vec<&str> = self.tensors.names();
+        extra.retain(|name| !self.used.contains(*name));
+        extra.sort_unstable();
+        match extra.first() {
+            None => Ok(()),
+            Some(first) => Err(fail(format!(
+                "holds tensors that belong to no parameter or slot here: {first:?} and {} more",
+                extra.len() - 1
+            ))),
+        }
+    }
+}
+
+fn read_header(bytes: &[u8]) -> Result<Header, Error> {
+    let (_, metadata) =
+        SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("not readable: {e}")))?;
+    let header = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|m| m.get(HEADER))
+        .ok_or_else(|| fail("has no thalweg header; was it written by something else?"))?;
+    let unreadable = |e: serde_json::Error| fail(format!("header: {e}"));
+    let Version { version } = serde_json::from_str(header).map_err(unreadable)?;
+    if version > VERSION {
+        return Err(fail(format!("is of version {version}; this library reads up to {VERSION}")));
+    }
+    serde_json::from_str(header).map_err(unreadable)
+}
+
 /// The one thing every version of the header has.
 #[derive(Deserialize)]
 struct Version {
@@ -336,33 +380,52 @@ fn hypers(chain: &impl Hypers) -> Vec<(String, Schedule)> {
     all
 }
 
+/// The place of each name among its equals: the second `eps` is `("eps", 1)`.
+fn labels<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
+    let mut labels: Vec<(&str, usize)> = vec![];
+    for name in names {
+        let before = labels.iter().filter(|l| l.0 == name).count();
+        labels.push((name, before));
+    }
+    labels
+}
+
+/// The saved hyper-parameter with this label.
+fn saved_as<'a>(saved: &'a GroupHeader, label: (&str, usize)) -> Option<&'a Schedule> {
+    let mut equals = saved.hypers.iter().filter(|(name, _)| name == label.0);
+    equals.nth(label.1).map(|(_, schedule)| schedule)
+}
+
 /// Lets plateau schedules go on where the saved ones were.
-fn resume(chain: &mut impl Hypers, saved: &GroupHeader) {
-    let mut saved = saved.hypers.iter();
+fn resume(chain: &mut Chain, saved: &GroupHeader) {
+    let names: Vec<&'static str> = chain.hypers().iter().map(|h| h.spec().name).collect();
+    let mut labels = labels(names.iter().copied()).into_iter();
     chain.each_mut(&mut |hyper| {
-        if let Some((name, then)) = saved.next()
-            && name == hyper.spec().name
-        {
+        if let Some(then) = labels.next().and_then(|label| saved_as(saved, label)) {
             hyper.resume(then);
         }
     });
 }
 
-fn compare(group: &str, saved: &GroupHeader, chain: &impl Hypers) -> Vec<String> {
+fn compare(group: &str, saved: &GroupHeader, chain: &Chain) -> Vec<String> {
     let mut differences = vec![];
     let here = hypers(chain);
-    for (k, (name, now)) in here.iter().enumerate() {
-        match saved.hypers.get(k).filter(|(n, _)| n == name) {
-            Some((_, then)) if then == now => {}
-            Some((_, then)) => {
+    let here_labels = labels(here.iter().map(|(name, _)| name.as_str()));
+    for (label, (name, now)) in here_labels.iter().zip(&here) {
+        match saved_as(saved, *label) {
+            Some(then) if then == now => {}
+            Some(then) => {
                 let (then, now) = (show(then), show(now));
                 differences.push(format!("{group}.{name}: saved {then}, here {now}"));
             }
             None => differences.push(format!("{group}.{name}: not saved, here {}", show(now))),
         }
     }
-    for (name, then) in saved.hypers.iter().skip(here.len()) {
-        differences.push(format!("{group}.{name}: saved {}, not here", show(then)));
+    let saved_labels = labels(saved.hypers.iter().map(|(name, _)| name.as_str()));
+    for (label, (name, then)) in saved_labels.iter().zip(&saved.hypers) {
+        if !here_labels.contains(label) {
+            differences.push(format!("{group}.{name}: saved {}, not here", show(then)));
+        }
     }
     differences
 }
@@ -372,12 +435,4 @@ fn show(schedule: &Schedule) -> String {
         Schedule::Constant(value) => value.to_string(),
         other => format!("{other:?}"),
     }
-}
-
-fn read_scalar(tensors: &SafeTensors<'_>, name: &str) -> Result<f64, Error> {
-    let fail = |what: &str| Error::Checkpoint(format!("{name:?} {what}"));
-    let tensor = tensors.tensor(name).map_err(|_| fail("is missing"))?;
-    let bytes: [u8; 8] =
-        tensor.data().try_into().map_err(|_| fail("is not one 64-bit number"))?;
-    Ok(f64::from_le_bytes(bytes))
 }
