@@ -1,0 +1,123 @@
+//! Saved at any step and loaded into a fresh optimizer, a run goes on as if it had never stopped:
+//! the same bits in parameters, state, and in the checkpoint that is written at the end.
+
+mod proof;
+
+use proof::*;
+use proptest::prelude::*;
+use thalweg::rules::*;
+use thalweg::{Chain, Element, Isa, Optimizer, Plateau, Schedule};
+
+const STEPS: u64 = 8;
+
+/// Schedules that change within the run, each at other steps.
+fn schedules() -> Vec<Schedule> {
+    let plateau = Plateau { patience: 1, cooldown: 1, ..Plateau::new(0.02) };
+    let parts = vec![
+        (2, Schedule::Constant(0.03)),
+        (3, Schedule::linear(0.03, 0.01, 3)),
+        (1, Schedule::Constant(0.01)),
+    ];
+    vec![
+        Schedule::cosine(0.02, 0.001, 5).after_warmup(3),
+        Schedule::MultiStep { base: 0.02, factor: 0.1, milestones: vec![4, 6] },
+        Schedule::Plateau(plateau.clone()),
+        Schedule::Sequential(parts),
+        Schedule::Plateau(Plateau { patience: 0, ..plateau }).after_warmup(2),
+        Schedule::CosineRestarts { from: 0.02, to: 0.0, first: 2, growth: 2 },
+        Schedule::one_cycle(0.02, 8),
+        Schedule::Wsd { peak: 0.02, end: 0.0, warmup: 2, stable: 3, decay: 2 },
+    ]
+}
+
+/// A metric that falls in some steps and not in others.
+fn metric(step: u64) -> f64 {
+    [5.0, 4.0, 4.0, 4.5, 3.0, 3.0, 3.0, 3.0][step as usize % 8]
+}
+
+fn tensors<E: Element>() -> Vec<Tensor<E>> {
+    [("a", 0..70u64), ("empty", 100..100), ("b", 200..1230)]
+        .into_iter()
+        .map(|(name, ids)| Tensor::new(name, ids))
+        .collect()
+}
+
+fn advance<E: Element>(opt: &mut Optimizer<E>, tensors: &mut [Tensor<E>], seed: u64) {
+    // A norm limit, a parameter that comes later, and one that rests in between.
+    let clock = opt.steps();
+    let count = if clock < 2 { 2 } else { 3 };
+    if clock == 3 {
+        opt.freeze("a").expect("a pattern");
+    }
+    if clock == 5 {
+        opt.unfreeze("a").expect("a pattern");
+    }
+    let report = step(opt, &mut tensors[..count], &tame(seed)).expect("a step");
+    assert!(report.applied());
+    opt.observe(metric(clock));
+}
+
+fn fresh<E: Element>(chain: &Chain) -> Optimizer<E> {
+    let builder = Optimizer::<E>::builder().rest("all", chain.clone()).clip_global_norm(3.0);
+    builder.isa(Isa::available()[0]).threads(1).build().expect("a valid chain")
+}
+
+fn resumes_at_every_step<E: Element>(what: &str, chain: &Chain, seed: u64) {
+    let (mut opt, mut x) = (fresh::<E>(chain), tensors());
+    let mut stops = vec![];
+    for _ in 0..STEPS {
+        stops.push((opt.save_bytes().expect("a checkpoint"), x.clone()));
+        advance(&mut opt, &mut x, seed);
+    }
+    let want = remains(&opt, &x);
+    for (k, (bytes, mut x)) in stops.into_iter().enumerate() {
+        let mut opt = fresh::<E>(chain);
+        let loaded = opt.load_bytes(&bytes).expect("a checkpoint that fits");
+        assert_eq!(loaded.differences, Vec::<String>::new(), "{what}");
+        for _ in k..STEPS as usize {
+            advance(&mut opt, &mut x, seed);
+        }
+        let got = remains(&opt, &x);
+        assert!(got.0 == want.0, "{what}: resumed at step {k}, the parameters differ");
+        assert!(got.1 == want.1, "{what}: resumed at step {k}, the state differs");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2, max_shrink_iters: 8, failure_persistence: None, ..Default::default()
+    })]
+
+    #[test]
+    fn a_resumed_run_is_the_uninterrupted_one(seed: u64) {
+        for (k, sentence) in sentences().iter().enumerate() {
+            let mut chain = sentence.chain.clone();
+            if chain.hyper("lr").is_ok() {
+                chain.set("lr", schedules()[k % schedules().len()].clone()).expect("in range");
+            }
+            resumes_at_every_step::<f32>(&sentence.name, &chain, seed);
+            resumes_at_every_step::<f64>(&sentence.name, &chain, seed);
+        }
+    }
+
+    #[test]
+    fn every_schedule_resumes_where_it_was(seed: u64) {
+        for schedule in schedules() {
+            let rules = (<Adam>::default(), DecayWeights::default(), Scale::default());
+            let chain = Chain::new(rules).with("lr", schedule.clone()).expect("in range");
+            resumes_at_every_step::<f32>(&format!("{schedule:?}"), &chain, seed);
+        }
+    }
+}
+
+#[test]
+fn the_run_is_one_that_a_checkpoint_matters_to() {
+    // Without the state, or with the schedule restarted, the run ends elsewhere.
+    let chain = thalweg::recipes::adam().with("lr", schedules()[0].clone()).expect("in range");
+    let (mut opt, mut x) = (fresh::<f32>(&chain), tensors());
+    (0..4).for_each(|_| advance(&mut opt, &mut x, 1));
+    let mut forgetful = (fresh::<f32>(&chain), x.clone());
+    (0..4).for_each(|_| advance(&mut opt, &mut x, 1));
+    (0..4).for_each(|_| advance(&mut forgetful.0, &mut forgetful.1, 1));
+    assert_ne!(remains(&opt, &x).0, remains(&forgetful.0, &forgetful.1).0);
+}
