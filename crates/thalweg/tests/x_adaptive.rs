@@ -95,8 +95,10 @@ fn x18_a_first_gradient_of_zero() {
         chain.set("eps", 0.0).or_else(|_| chain.set("eps", 1e-60)).expect("an ε");
         let mut wide = Walk::new(chain.clone(), &[1.0]);
         wide.step(&[0.0]);
-        assert_eq!(wide.x[0], if chain.hyper("decay").is_ok() { wide.x[0] } else { 1.0 });
         assert!(wide.x[0].is_finite(), "{}", entry.name);
+        if chain.hyper("decay").is_err() {
+            assert_eq!(wide.x[0], 1.0, "{}", entry.name);
+        }
         let mut opt = Optimizer::<f32>::new(chain).expect("a valid chain");
         let mut x = [1.0f32];
         assert!(opt.step(&mut [Param::new("x", &[1], &mut x, &[0.0])]).expect("a step").applied());
@@ -247,7 +249,7 @@ fn x21_spread_of_running_averages() {
         values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64
     };
     let chain = |rho| tuned(rmsprop(), &[("rho", rho)]);
-    for (rho, want) in [(0.9, 0.3244), (0.99, 0.1003)] {
+    for (rho, want) in [(0.9f64, 0.3244), (0.99, 0.1003)] {
         let mut walk = Walk::new(chain(rho), &[0.0; 1000]);
         let mut variances = vec![];
         for t in 1..=3000 {
@@ -258,7 +260,7 @@ fn x21_spread_of_running_averages() {
         }
         let variance = variances.iter().sum::<f64>() / variances.len() as f64;
         near_relative(variance.sqrt(), want, 0.03);
-        near_relative((2.0 * (1.0 - rho) / (1.0 + rho) as f64).sqrt(), want, 1e-3);
+        near_relative((2.0 * (1.0 - rho) / (1.0 + rho)).sqrt(), want, 1e-3);
     }
     let mut walk = Walk::new(adam(), &[0.0; 1000]);
     let mut variances = vec![];
