@@ -225,19 +225,23 @@ pub(super) fn whiskers(task: &TaskOutcome) -> Vec<String> {
     };
     // The picture serves the comparison at the top: losses beyond three times the best run off it.
     let best = task.standings.first().map_or(1.0, |s| s.test_loss.mean);
-    let values = task.standings.iter().flat_map(ends).filter(|v| *v <= 3.0 * best);
+    let shown = |s: &&Standing| s.test_loss.mean <= 3.0 * best;
+    let values = task.standings.iter().filter(shown).flat_map(ends);
+    let values = values.filter(|v| *v >= 0.0 && *v <= 3.0 * best);
     let axis = Axis::new(Scale::Linear, values, 4.0, 106.0);
     let draw = |s: &Standing| {
         let [low, mean, high] = ends(s).map(|v| px(axis.at(v)));
         let first = px(axis.at(best));
         let mark = match axis.shows(s.test_loss.mean) {
-            true => format!("<circle class=\"dot\" cx=\"{mean}\" cy=\"8\" r=\"3\"/>"),
+            true => format!(
+                "<line class=\"bar\" x1=\"{low}\" x2=\"{high}\" y1=\"8\" y2=\"8\"/>\
+                 <circle class=\"dot\" cx=\"{mean}\" cy=\"8\" r=\"3\"/>"
+            ),
             false => "<path class=\"cross\" d=\"M100 4L106 8L100 12\"/>".to_owned(),
         };
         format!(
             "<svg class=\"whisker\" viewBox=\"0 0 110 16\" aria-hidden=\"true\">\
-             <line class=\"grid\" x1=\"{first}\" x2=\"{first}\" y1=\"0\" y2=\"16\"/>\
-             <line class=\"bar\" x1=\"{low}\" x2=\"{high}\" y1=\"8\" y2=\"8\"/>{mark}</svg>"
+             <line class=\"grid\" x1=\"{first}\" x2=\"{first}\" y1=\"0\" y2=\"16\"/>{mark}</svg>"
         )
     };
     task.standings.iter().map(draw).collect()
