@@ -79,7 +79,8 @@ impl GainSlots {
 
     /// A gain as a value of the slot, as the sweep rounds it.
     fn value<E: Element>(&self, gain: f64) -> f64 {
-        E::lift(if self.logarithm { gain.ln() } else { gain }).widen()
+        // The rules take this crate's own logarithm, which may differ in the last place.
+        E::lift(if self.logarithm { Real::ln(gain) } else { gain }).widen()
     }
 }
 

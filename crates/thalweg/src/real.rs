@@ -42,6 +42,13 @@ pub trait Real:
     /// A named quantity of the step: the step number, a running sum.
     fn named(name: &'static str, value: f64) -> Self;
 
+    /// `self`, which the printed formula gives a name and a line of its own.
+    #[inline(always)]
+    #[must_use]
+    fn called(self, _name: &'static str) -> Self {
+        self
+    }
+
     /// `self < other`; false when either is NaN.
     fn lt(self, other: Self) -> Self::Mask;
     /// `yes` where `mask` holds, `no` elsewhere. Both are computed: a formula has no branch.

@@ -1,7 +1,7 @@
 //! The symbol: a number that records the formula instead of computing it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::hyper::HyperSpec;
@@ -23,6 +23,8 @@ enum Node {
     Binary(Op, Sym, Sym),
     Call(&'static str, Sym),
     Select(SymMask, Sym, Sym),
+    /// An expression with a name, which a [`Page`](crate::Page) gives a line of its own.
+    Let(&'static str, Sym),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -44,6 +46,7 @@ pub struct SymMask(Sym, Sym);
 struct Table {
     nodes: Vec<Node>,
     index: HashMap<Node, Sym>,
+    names: HashSet<&'static str>,
 }
 
 thread_local! {
@@ -67,8 +70,110 @@ impl Sym {
         })
     }
 
+    /// A name that was made, for as long as the program runs; the same text is kept once.
+    pub(crate) fn intern(name: String) -> &'static str {
+        TABLE.with_borrow_mut(|table| match table.names.get(name.as_str()) {
+            Some(known) => known,
+            None => {
+                let kept: &'static str = Box::leak(name.into_boxed_str());
+                table.names.insert(kept);
+                kept
+            }
+        })
+    }
+
     fn node(self) -> Node {
         TABLE.with_borrow(|table| table.nodes[self.0 as usize])
+    }
+
+    /// A number gathered over a tensor or a group: `Σ_tensor(term)`.
+    pub(crate) fn gathered(how: &'static str, term: Sym) -> Sym {
+        if term.value() == Some(0.0) { term } else { Sym::make(Node::Call(how, term)) }
+    }
+
+    /// Whether it is a name or a number and nothing more.
+    pub(crate) fn is_plain(self) -> bool {
+        matches!(self.node(), Node::Number(_) | Node::Name(_))
+    }
+
+    /// The expressions it is made of.
+    fn children(self) -> Vec<Sym> {
+        match self.node() {
+            Node::Number(_) | Node::Name(_) => vec![],
+            Node::Binary(_, a, b) => vec![a, b],
+            Node::Call(_, a) | Node::Let(_, a) => vec![a],
+            Node::Select(SymMask(a, b), yes, no) => vec![a, b, yes, no],
+        }
+    }
+
+    /// Whether `found` holds for it or for a part of it; parts where `stop` holds are not entered.
+    fn any(self, stop: &dyn Fn(Sym) -> bool, found: &dyn Fn(Sym) -> bool) -> bool {
+        let (mut seen, mut left) = (HashSet::new(), vec![self]);
+        while let Some(symbol) = left.pop() {
+            if found(symbol) {
+                return true;
+            }
+            if !stop(symbol) && seen.insert(symbol) {
+                left.extend(symbol.children());
+            }
+        }
+        false
+    }
+
+    /// The same expression with `change` applied to its parts, innermost first.
+    fn rebuilt(self, change: &dyn Fn(Sym) -> Sym) -> Sym {
+        let again = |s: Sym| s.rebuilt(change);
+        change(match self.node() {
+            Node::Number(_) | Node::Name(_) => self,
+            Node::Binary(op, a, b) => {
+                let (a, b) = (again(a), again(b));
+                match op {
+                    Op::Add => a + b,
+                    Op::Sub => a - b,
+                    Op::Mul => a * b,
+                    Op::Div => a / b,
+                    Op::Pow => a.pow(b),
+                    Op::Min => a.min(b),
+                    Op::Max => a.max(b),
+                }
+            }
+            Node::Call("−", a) => -again(a),
+            Node::Call(name, a) => Sym::make(Node::Call(name, again(a))),
+            Node::Select(SymMask(a, b), yes, no) => {
+                Sym::select(SymMask(again(a), again(b)), again(yes), again(no))
+            }
+            Node::Let(name, a) => again(a).called(name),
+        })
+    }
+
+    /// The same with the cases of one condition gathered in one place: `(1 if c else a)·b + (0 if
+    /// c else d)` is `b if c else a·b + d`.
+    fn gathered_cases(self) -> Sym {
+        let Node::Binary(op, a, b) = self.node() else { return self };
+        let masks = |side: Sym| {
+            let mut masks = vec![];
+            let mut left = vec![side];
+            while let Some(symbol) = left.pop() {
+                if let Node::Select(mask, ..) = symbol.node() {
+                    masks.push(mask);
+                }
+                left.extend(symbol.children());
+            }
+            masks
+        };
+        let right = masks(b);
+        match masks(a).into_iter().find(|mask| right.contains(mask)) {
+            Some(mask) => {
+                let take = |first: bool| {
+                    self.rebuilt(&|s| match s.node() {
+                        Node::Select(m, yes, no) if m == mask => if first { yes } else { no },
+                        _ => s,
+                    })
+                };
+                Sym::select(mask, take(true), take(false))
+            }
+            None => Sym::make(Node::Binary(op, a.gathered_cases(), b.gathered_cases())),
+        }
     }
 
     fn value(self) -> Option<f64> {
@@ -97,6 +202,10 @@ macro_rules! operator {
                 }
                 if $left_neutral.is_some() && self.value() == $left_neutral {
                     return other;
+                }
+                let nothing = [self, other].iter().any(|s| s.value() == Some(0.0));
+                if Op::$op == Op::Mul && nothing {
+                    return Sym::number(0.0);
                 }
                 Sym::make(Node::Binary(Op::$op, self, other))
             }
@@ -136,6 +245,9 @@ impl Real for Sym {
     }
     fn named(name: &'static str, _: f64) -> Sym {
         Sym::name(name)
+    }
+    fn called(self, name: &'static str) -> Sym {
+        Sym::make(Node::Let(name, self))
     }
     fn lt(self, other: Sym) -> SymMask {
         SymMask(self, other)
@@ -196,7 +308,8 @@ enum Binding {
 impl Formula {
     /// Writes `symbol` as `name` wherever it occurs from now on.
     pub fn call(&mut self, symbol: Sym, name: &'static str) {
-        if !matches!(symbol.node(), Node::Number(_) | Node::Name(_)) {
+        if !symbol.is_plain() {
+            self.known.retain(|_, other| *other != name);
             self.known.insert(symbol, name);
         }
     }
@@ -221,6 +334,50 @@ impl Formula {
         self.expand(symbol, &Latex).0
     }
 
+    /// Whether `symbol` is written with `name`, if `also` is called so too.
+    pub(crate) fn mentions(&self, symbol: Sym, name: &'static str, also: Option<Sym>) -> bool {
+        symbol.any(&|s| Some(s) == also || self.known.contains_key(&s), &|s| {
+            Some(s) != also
+                && match s.node() {
+                    Node::Name(other) => other == name,
+                    _ => self.known.get(&s) == Some(&name),
+                }
+        })
+    }
+
+    /// Whether `symbol` is made with `part`.
+    pub(crate) fn contains(&self, symbol: Sym, part: Sym) -> bool {
+        symbol.any(&|s| self.known.contains_key(&s), &|s| s == part)
+    }
+
+    /// The largest parts of `symbol` that `wanted` holds for.
+    pub(crate) fn largest(&self, symbol: Sym, wanted: &dyn Fn(Sym) -> bool) -> Option<Sym> {
+        if symbol.is_plain() || self.known.contains_key(&symbol) {
+            return None;
+        }
+        if wanted(symbol) {
+            return Some(symbol);
+        }
+        symbol.children().into_iter().find_map(|s| self.largest(s, wanted))
+    }
+
+    /// A named part of `symbol` that has no line yet, innermost first, with its definition.
+    pub(crate) fn undefined(&self, symbol: Sym) -> Option<(&'static str, Sym, Sym)> {
+        if self.known.contains_key(&symbol) {
+            return None;
+        }
+        let inside = symbol.children().into_iter().find_map(|s| self.undefined(s));
+        inside.or_else(|| match symbol.node() {
+            Node::Let(name, value) => Some((name, symbol, value)),
+            _ => None,
+        })
+    }
+
+    /// The expression with the cases of one condition gathered.
+    pub(crate) fn tidy(&self, symbol: Sym) -> Sym {
+        if self.known.contains_key(&symbol) { symbol } else { symbol.gathered_cases() }
+    }
+
     fn print(&self, symbol: Sym, style: &dyn Style) -> (String, Binding) {
         match self.known.get(&symbol) {
             Some(name) => (style.name(name), Binding::Atom),
@@ -228,10 +385,16 @@ impl Formula {
         }
     }
 
+    /// The expression, in brackets if it binds less tightly than `least`.
+    fn at_least(&self, symbol: Sym, least: Binding, style: &dyn Style) -> String {
+        let (text, binding) = self.print(symbol, style);
+        if binding < least { style.group(&text) } else { text }
+    }
+
     fn expand(&self, symbol: Sym, style: &dyn Style) -> (String, Binding) {
-        let at_least = |s: Sym, least: Binding| {
-            let (text, binding) = self.print(s, style);
-            if binding < least { style.group(&text) } else { text }
+        let at_least = |s: Sym, least: Binding| self.at_least(s, least, style);
+        let list = |all: &[Sym]| {
+            all.iter().map(|s| self.print(*s, style).0).collect::<Vec<_>>().join(", ")
         };
         match symbol.node() {
             Node::Number(bits) => {
@@ -239,6 +402,7 @@ impl Formula {
                 (style.number(value), if value < 0.0 { Binding::Sum } else { Binding::Atom })
             }
             Node::Name(name) => (style.name(name), Binding::Atom),
+            Node::Let(_, value) => self.print(value, style),
             Node::Binary(op, a, b) => match op {
                 Op::Add => {
                     let (a, b) = (at_least(a, Binding::Sum), at_least(b, Binding::Sum));
@@ -248,37 +412,111 @@ impl Formula {
                     let (a, b) = (at_least(a, Binding::Sum), at_least(b, Binding::Product));
                     (format!("{a} {} {b}", style.minus()), Binding::Sum)
                 }
-                Op::Mul => {
-                    let (a, b) = (at_least(a, Binding::Product), at_least(b, Binding::Product));
-                    (format!("{a}{}{b}", style.times()), Binding::Product)
-                }
-                Op::Div => (
-                    style.fraction(
-                        (self.print(a, style).0, at_least(a, Binding::Product)),
-                        (self.print(b, style).0, at_least(b, Binding::Power)),
-                    ),
-                    Binding::Product,
-                ),
+                Op::Mul | Op::Div => self.product(symbol, style),
                 Op::Pow => {
                     let base = at_least(a, Binding::Atom);
-                    (style.power(&base, &self.print(b, style).0), Binding::Power)
+                    let (exponent, binding) = self.print(b, style);
+                    (style.power(&base, &exponent, binding == Binding::Atom), Binding::Power)
                 }
-                Op::Min | Op::Max => {
-                    let name = if op == Op::Min { "min" } else { "max" };
-                    let arguments =
-                        format!("{}, {}", self.print(a, style).0, self.print(b, style).0);
-                    (style.call(name, &arguments), Binding::Atom)
+                Op::Min if let Node::Binary(Op::Max, value, low) = a.node()
+                    && !self.known.contains_key(&a) =>
+                {
+                    (style.call("clamp", &list(&[value, low, b])), Binding::Atom)
                 }
+                Op::Min => (style.call("min", &list(&[a, b])), Binding::Atom),
+                Op::Max => (style.call("max", &list(&[a, b])), Binding::Atom),
             },
             Node::Call("−", a) => {
                 (format!("{}{}", style.minus(), at_least(a, Binding::Product)), Binding::Sum)
             }
-            Node::Call(name, a) => (style.call(name, &self.print(a, style).0), Binding::Atom),
-            Node::Select(SymMask(left, right), yes, no) => {
-                let [left, right, yes, no] =
-                    [left, right, yes, no].map(|s| self.print(s, style).0);
-                (style.cases(&yes, &format!("{left} < {right}"), &no), Binding::Sum)
+            Node::Call("√", a) => {
+                let (text, binding) = self.print(a, style);
+                (style.root(&text, binding == Binding::Atom), Binding::Atom)
             }
+            Node::Call(name, a) => (style.call(name, &self.print(a, style).0), Binding::Atom),
+            Node::Select(..) => {
+                let (mut cases, mut rest) = (vec![], symbol);
+                while let Node::Select(SymMask(left, right), yes, no) = rest.node()
+                    && (rest == symbol || !self.known.contains_key(&rest))
+                {
+                    let [left, right, yes] = [left, right, yes].map(|s| self.print(s, style).0);
+                    cases.push((yes, format!("{left} < {right}")));
+                    rest = no;
+                }
+                style.cases(&cases, &self.print(rest, style).0)
+            }
+        }
+    }
+
+    /// A product as one fraction, with powers: `a·(1/b)·c·c` is `a·c² / b`.
+    fn product(&self, symbol: Sym, style: &dyn Style) -> (String, Binding) {
+        let mut sides = [vec![], vec![]];
+        self.factors(symbol, true, 0, &mut sides);
+        let [above, below] = sides.map(|side| {
+            let texts: Vec<String> = side
+                .iter()
+                .map(|(factor, count)| match count {
+                    1 if side.len() == 1 => self.at_least(*factor, Binding::Product, style),
+                    1 => self.at_least(*factor, Binding::Power, style),
+                    _ => {
+                        let base = self.at_least(*factor, Binding::Atom, style);
+                        style.power(&base, &count.to_string(), true)
+                    }
+                })
+                .collect();
+            // A lone factor knows whether it needs brackets under a fraction.
+            let lone = (side.len() == 1).then(|| self.print(side[0].0, style));
+            let bare = match (&lone, side.first()) {
+                (Some((text, _)), Some((_, 1))) => text.clone(),
+                _ => texts.join(style.times()),
+            };
+            let binding = match (lone, side.first()) {
+                (Some((_, binding)), Some((_, 1))) => binding,
+                (Some(_), _) => Binding::Power,
+                _ => Binding::Product,
+            };
+            (texts.join(style.times()), bare, binding)
+        });
+        if below.0.is_empty() {
+            return (above.0, Binding::Product);
+        }
+        let above = if above.0.is_empty() { ("1".to_owned(), "1".to_owned()) } else { (above.1, above.0) };
+        let grouped = if below.2 < Binding::Power { style.group(&below.1) } else { below.0 };
+        (style.fraction(above, (below.1, grouped)), Binding::Product)
+    }
+
+    /// Sorts the factors of a product into those above and those below the line, each with how
+    /// often it occurs.
+    fn factors(&self, symbol: Sym, top: bool, below: usize, sides: &mut [Vec<(Sym, u32)>; 2]) {
+        let named = self.known.contains_key(&symbol) && !top;
+        let one = Sym::number(1.0);
+        match symbol.node() {
+            Node::Binary(Op::Mul, a, b) if !named => {
+                self.factors(a, false, below, sides);
+                self.factors(b, false, below, sides);
+            }
+            Node::Binary(Op::Div, a, b) if !named => {
+                self.factors(a, false, below, sides);
+                self.factors(b, false, 1 - below, sides);
+            }
+            Node::Call("√", a) if !named && !self.known.contains_key(&a)
+                && let Node::Binary(Op::Div, above, under) = a.node()
+                && above == one =>
+            {
+                self.factors(under.sqrt(), false, 1 - below, sides);
+            }
+            _ if symbol == one => {}
+            _ => match sides[below].iter().position(|(factor, _)| *factor == symbol) {
+                // The square of a root is what is under it.
+                Some(place) if let Node::Call("√", a) = symbol.node() && !named
+                    && sides[below][place].1 == 1 =>
+                {
+                    sides[below].remove(place);
+                    self.factors(a, false, below, sides);
+                }
+                Some(place) => sides[below][place].1 += 1,
+                None => sides[below].push((symbol, 1)),
+            },
         }
     }
 }
@@ -292,9 +530,12 @@ trait Style {
     fn times(&self) -> &'static str;
     /// Each part both bare and grouped.
     fn fraction(&self, above: (String, String), below: (String, String)) -> String;
-    fn power(&self, base: &str, exponent: &str) -> String;
+    /// The exponent is a single name or number if it is an `atom`.
+    fn power(&self, base: &str, exponent: &str, atom: bool) -> String;
+    fn root(&self, inner: &str, atom: bool) -> String;
     fn call(&self, name: &str, argument: &str) -> String;
-    fn cases(&self, yes: &str, condition: &str, no: &str) -> String;
+    /// Values with their conditions, and the value otherwise.
+    fn cases(&self, cases: &[(String, String)], rest: &str) -> (String, Binding);
 }
 
 struct Text;
@@ -322,8 +563,17 @@ impl Style for Text {
     fn fraction(&self, above: (String, String), below: (String, String)) -> String {
         format!("{} / {}", above.1, below.1)
     }
-    fn power(&self, base: &str, exponent: &str) -> String {
-        if exponent == "t" { format!("{base}ᵗ") } else { format!("{base}^({exponent})") }
+    fn power(&self, base: &str, exponent: &str, atom: bool) -> String {
+        match exponent {
+            "t" => format!("{base}ᵗ"),
+            "2" => format!("{base}²"),
+            "3" => format!("{base}³"),
+            _ if atom => format!("{base}^{exponent}"),
+            _ => format!("{base}^({exponent})"),
+        }
+    }
+    fn root(&self, inner: &str, atom: bool) -> String {
+        if atom { format!("√{inner}") } else { format!("√({inner})") }
     }
     fn call(&self, name: &str, argument: &str) -> String {
         match name {
@@ -331,41 +581,64 @@ impl Style for Text {
             _ => format!("{name}({argument})"),
         }
     }
-    fn cases(&self, yes: &str, condition: &str, no: &str) -> String {
-        format!("({yes} if {condition} else {no})")
+    fn cases(&self, cases: &[(String, String)], rest: &str) -> (String, Binding) {
+        let cases: Vec<String> =
+            cases.iter().map(|(value, condition)| format!("{value} if {condition}")).collect();
+        (format!("({} else {rest})", cases.join(" else ")), Binding::Atom)
     }
 }
 
 struct Latex;
 
-/// Greek letters and subscripts as this crate's symbols use them.
+/// Greek letters and signs as this crate's symbols use them.
 const LATEX_LETTERS: &[(char, &str)] = &[
-    ('α', r"\alpha "),
-    ('β', r"\beta "),
-    ('γ', r"\gamma "),
-    ('δ', r"\delta "),
-    ('Δ', r"\Delta "),
-    ('ε', r"\varepsilon "),
-    ('η', r"\eta "),
-    ('θ', r"\theta "),
-    ('κ', r"\kappa "),
-    ('λ', r"\lambda "),
-    ('μ', r"\mu "),
-    ('ν', r"\nu "),
-    ('ρ', r"\rho "),
-    ('σ', r"\sigma "),
-    ('τ', r"\tau "),
-    ('φ', r"\varphi "),
-    ('ℓ', r"\ell "),
-    ('∞', r"\infty "),
-    ('Σ', r"\textstyle\sum "),
-    ('·', r"\,"),
-    ('₀', "_0"),
-    ('₁', "_1"),
-    ('₂', "_2"),
-    ('₊', "_+"),
-    ('₋', "_-"),
+    ('α', r"\alpha"),
+    ('β', r"\beta"),
+    ('γ', r"\gamma"),
+    ('δ', r"\delta"),
+    ('Δ', r"\Delta"),
+    ('ε', r"\varepsilon"),
+    ('ζ', r"\zeta"),
+    ('η', r"\eta"),
+    ('θ', r"\theta"),
+    ('κ', r"\kappa"),
+    ('λ', r"\lambda"),
+    ('μ', r"\mu"),
+    ('ν', r"\nu"),
+    ('ξ', r"\xi"),
+    ('π', r"\pi"),
+    ('ρ', r"\rho"),
+    ('σ', r"\sigma"),
+    ('τ', r"\tau"),
+    ('φ', r"\varphi"),
+    ('χ', r"\chi"),
+    ('ψ', r"\psi"),
+    ('ω', r"\omega"),
+    ('ℓ', r"\ell"),
+    ('∞', r"\infty"),
+    ('′', "'"),
 ];
+
+/// Subscripts as this crate's symbols use them.
+const LATEX_SUBSCRIPTS: &[(char, char)] = &[
+    ('₀', '0'),
+    ('₁', '1'),
+    ('₂', '2'),
+    ('₃', '3'),
+    ('₄', '4'),
+    ('ₜ', 't'),
+    ('₊', '+'),
+    ('₋', '-'),
+];
+
+/// A word or a letter, without its index.
+fn latex_word(word: &str) -> String {
+    let letter = |c: char| LATEX_LETTERS.iter().find(|(letter, _)| *letter == c).map(|l| l.1);
+    if word.chars().count() > 1 && word.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return format!(r"\mathit{{{word}}}");
+    }
+    word.chars().map(|c| letter(c).map_or_else(|| c.to_string(), str::to_owned)).collect()
+}
 
 impl Style for Latex {
     fn number(&self, value: f64) -> String {
@@ -380,23 +653,17 @@ impl Style for Latex {
         }
     }
     fn name(&self, name: &str) -> String {
-        let ascii = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ' ');
-        if ascii && name.len() > 1 {
-            return format!(r"\mathit{{{}}}", name.replace('_', r"\_"));
+        if let Some((base, index)) = name.split_once('_') {
+            let index = match index {
+                "min" | "max" => format!(r"\{index}"),
+                _ => format!(r"\mathrm{{{index}}}"),
+            };
+            return format!("{}_{{{index}}}", latex_word(base));
         }
-        let mut out = String::new();
-        for c in name.chars() {
-            match LATEX_LETTERS.iter().find(|(letter, _)| *letter == c) {
-                Some((_, latex)) => {
-                    if latex.starts_with('_') {
-                        out.truncate(out.trim_end().len());
-                    }
-                    out.push_str(latex);
-                }
-                None => out.push(c),
-            }
-        }
-        out.trim_end().to_owned()
+        let low = |c: char| LATEX_SUBSCRIPTS.iter().find(|(sign, _)| *sign == c).map(|s| s.1);
+        let index: String = name.chars().filter_map(low).collect();
+        let base = latex_word(name.trim_end_matches(|c| low(c).is_some()));
+        if index.is_empty() { base } else { format!("{base}_{{{index}}}") }
     }
     fn group(&self, inner: &str) -> String {
         format!(r"\left({inner}\right)")
@@ -410,22 +677,34 @@ impl Style for Latex {
     fn fraction(&self, above: (String, String), below: (String, String)) -> String {
         format!(r"\frac{{{}}}{{{}}}", above.0, below.0)
     }
-    fn power(&self, base: &str, exponent: &str) -> String {
+    fn power(&self, base: &str, exponent: &str, _: bool) -> String {
         // A base that ends in a subscript takes the exponent above it as it is.
         format!("{base}^{{{exponent}}}")
     }
+    fn root(&self, inner: &str, _: bool) -> String {
+        format!(r"\sqrt{{{inner}}}")
+    }
     fn call(&self, name: &str, argument: &str) -> String {
-        match name {
-            "√" => format!(r"\sqrt{{{argument}}}"),
-            "|" => format!(r"\left|{argument}\right|"),
-            "exp" | "ln" | "min" | "max" | "sinh" => format!(r"\{name}\left({argument}\right)"),
-            _ => format!(r"\operatorname{{{name}}}\left({argument}\right)"),
+        match name.split_once('_') {
+            Some(("Σ", over)) => format!(r"\sum_{{\text{{{over}}}}}\left({argument}\right)"),
+            Some(("max", over)) => format!(r"\max_{{\text{{{over}}}}}\left({argument}\right)"),
+            _ => match name {
+                "|" => format!(r"\left|{argument}\right|"),
+                "exp" | "ln" | "min" | "max" | "sinh" => {
+                    format!(r"\{name}\left({argument}\right)")
+                }
+                _ => format!(r"\operatorname{{{name}}}\left({argument}\right)"),
+            },
         }
     }
-    fn cases(&self, yes: &str, condition: &str, no: &str) -> String {
-        format!(
-            r"\begin{{cases}}{yes} & {condition}\\ {no} & \text{{otherwise}}\end{{cases}}"
-        )
+    fn cases(&self, cases: &[(String, String)], rest: &str) -> (String, Binding) {
+        let rows: Vec<String> = cases
+            .iter()
+            .map(|(value, condition)| format!(r"{value} & \text{{if }} {condition}\\ "))
+            .collect();
+        let text =
+            format!(r"\begin{{cases}}{}{rest} & \text{{otherwise}}\end{{cases}}", rows.concat());
+        (text, Binding::Sum)
     }
 }
 
@@ -433,17 +712,72 @@ impl Style for Latex {
 mod tests {
     use super::*;
 
+    fn text(symbol: Sym) -> String {
+        Formula::default().text(symbol)
+    }
+
+    fn latex(symbol: Sym) -> String {
+        Formula::default().latex(symbol)
+    }
+
     #[test]
     fn grouping_is_minimal_and_right() {
         let [a, b, c] = ["a", "b", "c"].map(Sym::name);
-        let text = |s| Formula::default().text(s);
         assert_eq!(text(a * (b + c)), "a·(b + c)");
         assert_eq!(text(a - (b - c)), "a − (b − c)");
         assert_eq!(text(a / (b * c)), "a / (b·c)");
         assert_eq!(text((a * b) / c), "a·b / c");
         assert_eq!(text(-(a + b)), "−(a + b)");
-        assert_eq!(text((a.sqrt() + b).abs()), "|√(a) + b|");
-        assert_eq!(Formula::default().latex(Sym::name("β₁") / a), r"\frac{\beta_1}{a}");
+        assert_eq!(text((a.sqrt() + b).abs()), "|√a + b|");
+        assert_eq!(text((a + b).sqrt()), "√(a + b)");
+        assert_eq!(text(a * -b), "a·(−b)");
+        assert_eq!(text((a + b) / c), "(a + b) / c");
+        assert_eq!(latex((a + b) / c), r"\frac{a + b}{c}");
+        assert_eq!(text((a / b).pow(c)), "(a / b)^c");
+        assert_eq!(text(a.pow(b - c)), "a^(b − c)");
+        assert_eq!(latex(Sym::name("β₁") / a), r"\frac{\beta_{1}}{a}");
+    }
+
+    #[test]
+    fn a_product_is_one_fraction_with_powers() {
+        let [a, b, c] = ["a", "b", "c"].map(Sym::name);
+        let one = Sym::number(1.0);
+        // Text has no bar: a second factor after a slash would be ambiguous.
+        assert_eq!(text(a * (one / (b - c)) * c), "a·c / (b − c)");
+        assert_eq!(text(a / (b / c)), "a·c / b");
+        assert_eq!(text(one / (a * a)), "1 / a²");
+        assert_eq!(text((a - b) * (a - b)), "(a − b)²");
+        assert_eq!(latex(a * b * b / c), r"\frac{a\,b^{2}}{c}");
+        // A corrected denominator is written above the line, as papers do.
+        assert_eq!(text(a / (b * (one / c).sqrt())), "a·√c / b");
+        assert_eq!(text(a * b.sqrt() * b.sqrt()), "a·b");
+    }
+
+    #[test]
+    fn limits_and_cases() {
+        let [a, b, c] = ["a", "b", "c"].map(Sym::name);
+        let zero = Sym::number(0.0);
+        assert_eq!(text(a.clamp(-c, c)), "clamp(a, −c, c)");
+        let three = Sym::select(zero.lt(a), b, Sym::select(a.lt(zero), c, zero));
+        assert_eq!(text(b * three), "b·(b if 0 < a else c if a < 0 else 0)");
+        assert_eq!(
+            latex(three),
+            r"\begin{cases}b & \text{if } 0 < a\\ c & \text{if } a < 0\\ 0 & \text{otherwise}\end{cases}"
+        );
+        let (one, early) = (Sym::number(1.0), a.lt(b));
+        let u = Sym::select(early, one, c) * a
+            / (Sym::select(early, zero, one) * b + Sym::select(early, one, zero));
+        assert_eq!(text(Formula::default().tidy(u)), "(a if a < b else c·a / b)");
+    }
+
+    #[test]
+    fn names_in_latex() {
+        let names = ["ν_min", "η_peak", "v_max", "sum₀", "φ₊", "buf", "x", "ℓ"];
+        let want = [
+            r"\nu_{\min}", r"\eta_{\mathrm{peak}}", r"v_{\max}", r"\mathit{sum}_{0}",
+            r"\varphi_{+}", r"\mathit{buf}", "x", r"\ell",
+        ];
+        assert_eq!(names.map(|n| latex(Sym::name(n))), want);
     }
 
     #[test]
@@ -452,7 +786,7 @@ mod tests {
         let mut formula = Formula::default();
         let m = a * b + b;
         formula.call(m, "m");
-        assert_eq!(formula.text(m.sqrt()), "√(m)");
+        assert_eq!(formula.text(m.sqrt()), "√m");
         assert_eq!(formula.define_text(m), "a·b + b");
     }
 }

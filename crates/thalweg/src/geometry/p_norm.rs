@@ -32,7 +32,7 @@ impl PNorm {
     /// p and its conjugate exponent q.
     fn exponents<F: Real>(&self, at: &At<F>) -> [F::Wide; 2] {
         let (p, one) = (at.get(&self.p), F::Wide::number(1.0));
-        [p, p / (p - one)]
+        [p, (p / (p - one)).called("q")]
     }
 }
 
@@ -56,7 +56,7 @@ impl Part for PNorm {
         let [p, q] = self.exponents(at);
         let [p, q, p_1] = at.lift([p, q, p - F::Wide::number(1.0)]);
         move |u, here, []| {
-            let dual = link(here.x, p_1, a) - u;
+            let dual = (link(here.x, p_1, a) - u).called("θ");
             [here.x.abs().pow(p), dual.abs().pow(q)]
         }
     }
@@ -81,6 +81,9 @@ impl Part for PNorm {
         let [p, q] = self.exponents(at);
         let one = F::Wide::number(1.0);
         let [p_1, q_1] = at.lift([p - one, q - one]);
-        move |u, here, []| (link(link(here.x, p_1, a) - u, q_1, b), [])
+        move |u, here, []| {
+            let dual = (link(here.x, p_1, a) - u).called("θ");
+            (link(dual, q_1, b), [])
+        }
     }
 }

@@ -97,12 +97,12 @@ crate::hypers! {
 fn rectify<W: Real<Wide = W>>(beta2: W, t: W) -> (W, W, W::Mask) {
     let [one, two, four, five] = [1.0, 2.0, 4.0, 5.0].map(W::number);
     let fade = beta2.pow(t);
-    let most = two / (one - beta2) - one;
-    let n = most - two * t * fade / (one - fade);
+    let most = (two / (one - beta2) - one).called("N_max");
+    let n = (most - two * t * fade / (one - fade)).called("N");
     let variance =
         (one - fade) * (n - four) / (most - four) * (n - two) / n * most / (most - two);
     // Where n is small the value is not used; its root must still be a number.
-    (n, variance.max(W::number(0.0)).sqrt(), n.lt(five))
+    (n, variance.max(W::number(0.0)).sqrt().called("r"), n.lt(five))
 }
 
 impl Rule for RectifiedAdaBelief {

@@ -75,7 +75,7 @@ impl Part for FunnelledSgdm {
         let [lr, mu, gamma] =
             at.lift([at.get(&self.lr), at.get(&self.momentum), at.get(&self.gain_lr)]);
         let [b, a, _] = at.ema(&self.beta);
-        let [low, high] = LIMITS.map(|limit| F::number(limit.ln()));
+        let [low, high] = at.lift(LIMITS.map(|limit| F::Wide::number(limit).ln()));
         move |d, Here { g, .. }, [ell, h, m]| {
             let ell = (ell + gamma * (m * g)).clamp(low, high);
             let m = b * m + a * g;

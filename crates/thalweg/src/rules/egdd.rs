@@ -70,7 +70,7 @@ impl Part for Egdd {
         [scale]: [W; 1],
     ) -> [W; 1] {
         let guard = W::number(1e-10);
-        let cosine = inner / ((g.sqrt() + guard) * (h.sqrt() + guard));
+        let cosine = (inner / ((g.sqrt() + guard) * (h.sqrt() + guard))).called("cos");
         let [low, high] = SCALE.map(W::number);
         [(scale * (at.get(&self.scale_lr) * cosine).exp()).clamp(low, high)]
     }

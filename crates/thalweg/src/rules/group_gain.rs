@@ -31,7 +31,7 @@ crate::hypers! {
 impl Agreement for Cosine {
     fn agreement<W: Real<Wide = W>>(inner: W, square_last: W, square_g: W) -> W {
         let (zero, norm) = (W::number(0.0), square_last.sqrt() * square_g.sqrt());
-        W::select(zero.lt(norm), inner / norm, zero)
+        W::select(zero.lt(norm), inner / norm, zero).called("cos")
     }
 }
 

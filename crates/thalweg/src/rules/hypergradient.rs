@@ -32,7 +32,7 @@ crate::hypers! {
 impl RateUpdate for Multiplicative {
     fn update<W: Real<Wide = W>>(rate: W, step: W, inner: W, square_g: W, square_u: W) -> W {
         let (zero, norm) = (W::number(0.0), square_g.sqrt() * square_u.sqrt());
-        let cosine = W::select(zero.lt(norm), inner / norm, zero);
+        let cosine = W::select(zero.lt(norm), inner / norm, zero).called("cos");
         rate + rate * step * cosine
     }
 }
