@@ -1,19 +1,20 @@
 //! The driver: which thread sweeps which blocks, and sums in a fixed order.
 //!
-//! Blocks start at multiples of [`BLOCK`] of their tensor and every sum is joined block by block
-//! in the tensor's order, so neither the thread count nor the neighbours of a tensor change a bit.
+//! Tensors are cut into spans at multiples of [`SPAN`]. A span is swept block by block by one
+//! thread, which joins its sums in order; spans are joined as a balanced tree. So neither the
+//! thread count nor the neighbours of a tensor change a bit.
 
 use std::mem::MaybeUninit;
 
 use super::kernel::{
-    BLOCK, Block, CHUNK, Gather, Kernel, MAX_HINTS, MAX_SLOTS, join, neutral,
+    BLOCK, Block, CHUNK, Gather, Kernel, MAX_HINTS, MAX_SLOTS, MAX_TERMS, join, neutral,
 };
 use super::threads::Threads;
 use super::{Element, buffer::Slots};
 use crate::part::Join;
 
-/// Coordinates a thread takes at a time.
-const BATCH: usize = 16 * BLOCK;
+/// Coordinates in a span, and about as many as a thread takes at a time.
+const SPAN: usize = 16 * BLOCK;
 /// How far ahead of use a chain of one stage asks for memory, in bytes. (A longer chain asks for
 /// the next block, spread over its stages, so that loading and computing overlap.)
 const AHEAD: usize = 2048;
@@ -56,10 +57,10 @@ struct Span {
 pub(crate) struct Plan {
     lengths: Vec<usize>,
     spans: Vec<Span>,
-    /// Ends of the batches in `spans`.
+    /// Ends of the batches in `spans`: what a thread takes at a time.
     batches: Vec<usize>,
-    /// The first leaf of each tensor, and the number of all.
-    first_leaf: Vec<usize>,
+    /// The first span of each tensor, and the number of all.
+    first_span: Vec<usize>,
 }
 
 impl Plan {
@@ -69,40 +70,33 @@ impl Plan {
             return;
         }
         *self = Plan { lengths: lengths.collect(), ..Plan::default() };
-        let (mut leaf, mut in_batch) = (0, 0);
+        let mut in_batch = 0;
         for (tensor, &length) in self.lengths.iter().enumerate() {
-            self.first_leaf.push(leaf);
-            leaf += length.div_ceil(BLOCK);
-            let mut start = 0;
-            while start < length {
-                let len = (BATCH - in_batch).next_multiple_of(BLOCK).min(length - start);
-                self.spans.push(Span { tensor, start, len });
-                start += len;
-                in_batch += len;
-                if in_batch >= BATCH {
+            self.first_span.push(self.spans.len());
+            for start in (0..length).step_by(SPAN) {
+                let len = SPAN.min(length - start);
+                if in_batch + len > SPAN {
                     self.batches.push(self.spans.len());
                     in_batch = 0;
                 }
+                self.spans.push(Span { tensor, start, len });
+                in_batch += len;
             }
         }
-        if in_batch > 0 {
-            self.batches.push(self.spans.len());
-        }
-        self.first_leaf.push(leaf);
+        self.batches.push(self.spans.len());
+        self.first_span.push(self.spans.len());
     }
 
-    fn leaves(&self) -> usize {
-        self.first_leaf.last().copied().unwrap_or(0)
-    }
-
-    /// Calls `block(tensor, start, n)` for every block, spread over the threads.
-    fn each_block(&self, threads: &Threads, block: impl Fn(usize, usize, usize) + Sync) {
+    /// Calls `block(span, tensor, start, n)` for every block, spread over the threads; the blocks
+    /// of a span in order and on one thread.
+    fn each_block(&self, threads: &Threads, block: impl Fn(usize, usize, usize, usize) + Sync) {
         let batch = |k: usize| {
             let first = if k == 0 { 0 } else { self.batches[k - 1] };
-            for span in &self.spans[first..self.batches[k]] {
-                let end = span.start + span.len;
-                for start in (span.start..end).step_by(BLOCK) {
-                    block(span.tensor, start, BLOCK.min(end - start));
+            for k in first..self.batches[k] {
+                let Span { tensor, start, len } = self.spans[k];
+                let end = start + len;
+                for start in (start..end).step_by(BLOCK) {
+                    block(k, tensor, start, BLOCK.min(end - start));
                 }
             }
         };
@@ -157,46 +151,58 @@ pub(crate) struct Watch<E> {
     pub(crate) join: &'static [Join],
 }
 
-/// Partial results, one row of terms per leaf, written by many threads.
-struct Leaves {
+/// Partial results, one row of terms per span, written by many threads.
+struct Partial {
     values: Vec<f64>,
-    terms: usize,
+    how: &'static [Join],
 }
 
-struct Row(*mut f64);
-// SAFETY: every leaf is written by the one thread that has its block.
-unsafe impl Sync for Row {}
+/// The rows for writing.
+struct Rows {
+    first: *mut f64,
+    how: &'static [Join],
+}
 
-impl Leaves {
-    fn new(plan: &Plan, join: &[Join]) -> Leaves {
-        let row: Vec<f64> = join.iter().map(|j| neutral(*j)).collect();
-        Leaves { values: row.repeat(plan.leaves()), terms: join.len() }
+// SAFETY: a row is only used by the one thread that has its span.
+unsafe impl Sync for Rows {}
+
+impl Partial {
+    fn new(plan: &Plan, how: &'static [Join]) -> Partial {
+        let row: Vec<f64> = how.iter().map(|how| neutral(*how)).collect();
+        Partial { values: row.repeat(plan.spans.len()), how }
     }
 
-    fn row(&mut self) -> Row {
-        Row(self.values.as_mut_ptr())
+    fn rows(&mut self) -> Rows {
+        Rows { first: self.values.as_mut_ptr(), how: self.how }
     }
 
     /// The joined terms of each tensor.
-    fn join(&self, plan: &Plan, how: &[Join]) -> Vec<Vec<f64>> {
-        plan.first_leaf
-            .windows(2)
-            .map(|w| {
-                (0..self.terms)
-                    .map(|k| pairwise(how[k], w[0], w[1], &|leaf| self.values[leaf * self.terms + k]))
-                    .collect()
-            })
-            .collect()
+    fn join(&self, plan: &Plan) -> Vec<Vec<f64>> {
+        let terms = self.how.len();
+        let tensors = plan.first_span.windows(2);
+        let joined = |w: &[usize], k: usize| {
+            pairwise(self.how[k], w[0], w[1], &|span| self.values[span * terms + k])
+        };
+        tensors.map(|w| (0..terms).map(|k| joined(w, k)).collect()).collect()
     }
 }
 
-impl Row {
+impl Rows {
+    /// Joins the terms of a block to those of its span.
+    ///
     /// # Safety
-    /// `leaf` is in range, and nobody else uses its row.
-    #[allow(clippy::mut_from_ref, reason = "rows are disjoint")]
-    unsafe fn at(&self, leaf: usize, terms: usize) -> &mut [f64] {
-        // SAFETY: as the caller's.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(leaf * terms), terms) }
+    /// `span` is in range, and this thread alone has it.
+    unsafe fn gather<E: Element>(&self, span: usize, terms: &dyn Gather<E>, block: &Block<E>) {
+        let mut sums = [0.0; MAX_TERMS];
+        let count = self.how.len();
+        // SAFETY: the caller's promise; every block given here is readable in whole chunks.
+        unsafe {
+            terms.gather(block, &mut sums[..count]);
+            let row = std::slice::from_raw_parts_mut(self.first.add(span * count), count);
+            for ((value, sum), how) in row.iter_mut().zip(sums).zip(self.how) {
+                *value = join(*how, *value, sum);
+            }
+        }
     }
 }
 
@@ -215,24 +221,21 @@ fn pairwise(how: Join, low: usize, high: usize, value: &impl Fn(usize) -> f64) -
 impl<E: Element> Sweep<'_, E> {
     /// The sum of the squares of each tensor's gradient, unscaled.
     pub(crate) fn squares(&self, gather: &dyn Gather<E>) -> Vec<f64> {
-        const JOIN: &[Join] = &[Join::Sum];
-        let mut leaves = Leaves::new(self.plan, JOIN);
-        let rows = leaves.row();
-        self.plan.each_block(self.threads, |t, start, n| {
-            let tensor = &self.tensors[t];
+        let mut partial = Partial::new(self.plan, &[Join::Sum]);
+        let rows = partial.rows();
+        self.plan.each_block(self.threads, |span, t, start, n| {
             let mut copies = [Buffer::new(), Buffer::new()];
-            let mut block = self.readable(tensor, start, n, &mut copies);
+            let mut block = self.readable(&self.tensors[t], start, n, &mut copies);
             block.x = block.g.cast_mut();
             block.hint(&[block.g], READ_AHEAD / size_of::<E>());
-            let leaf = self.plan.first_leaf[t] + start / BLOCK;
-            // SAFETY: the block is readable in whole chunks; this thread alone has the leaf.
-            unsafe { gather.gather(&block, rows.at(leaf, 1)) }
+            // SAFETY: the block is readable in whole chunks; this thread alone has the span.
+            unsafe { rows.gather(span, gather, &block) }
         });
-        leaves.join(self.plan, JOIN).into_iter().map(|sums| sums[0]).collect()
+        partial.join(self.plan).into_iter().map(|sums| sums[0]).collect()
     }
 
     /// One reading pass: the terms of stage `stage` after the stages before it, per tensor. Nothing
-    /// is written. `None` for tensors whose chain has no such terms.
+    /// is written. Neutral for tensors whose chain has no such terms.
     pub(crate) fn gather(
         &self,
         prepared: &[Prepared<E>],
@@ -240,20 +243,17 @@ impl<E: Element> Sweep<'_, E> {
         terms: &[Option<Box<dyn Gather<E>>>],
         how: &'static [Join],
     ) -> Vec<Vec<f64>> {
-        let mut leaves = Leaves::new(self.plan, how);
-        let rows = leaves.row();
-        self.plan.each_block(self.threads, |t, start, n| {
+        let mut partial = Partial::new(self.plan, how);
+        let rows = partial.rows();
+        self.plan.each_block(self.threads, |span, t, start, n| {
             let tensor = &self.tensors[t];
             let Some(gather) = &terms[tensor.chain] else { return };
-            let leaf = self.plan.first_leaf[t] + start / BLOCK;
-            // SAFETY: this thread alone has the leaf.
-            let sums = unsafe { rows.at(leaf, how.len()) };
             self.dry_run(tensor, &prepared[tensor.chain], stage, start, n, |block| {
-                // SAFETY: the block is readable in whole chunks.
-                unsafe { gather.gather(block, sums) }
+                // SAFETY: the block is readable in whole chunks; this thread alone has the span.
+                unsafe { rows.gather(span, gather.as_ref(), block) }
             });
         });
-        leaves.join(self.plan, how)
+        partial.join(self.plan)
     }
 
     /// A block of `n` coordinates that reads the scaled gradient and writes nothing.
@@ -339,51 +339,45 @@ impl<E: Element> Sweep<'_, E> {
         prepared: &[Prepared<E>],
         watches: &[Watch<E>],
     ) -> Vec<Vec<Vec<f64>>> {
-        let mut gathered: Vec<Leaves> =
-            watches.iter().map(|w| Leaves::new(self.plan, w.join)).collect();
-        let rows: Vec<Row> = gathered.iter_mut().map(Leaves::row).collect();
-        self.plan.each_block(self.threads, |t, start, n| {
+        let mut gathered: Vec<Partial> =
+            watches.iter().map(|w| Partial::new(self.plan, w.join)).collect();
+        let rows: Vec<Rows> = gathered.iter_mut().map(Partial::rows).collect();
+        self.plan.each_block(self.threads, |span, t, start, n| {
             let tensor = &self.tensors[t];
-            let leaf = self.plan.first_leaf[t] + start / BLOCK;
             let watch = |before: bool| {
-                for (watch, rows) in watches.iter().zip(&rows) {
-                    if watch.before == before {
-                        // SAFETY: this thread alone has the leaf.
-                        let sums = unsafe { rows.at(leaf, watch.join.len()) };
-                        self.watch(watch, tensor, start, n, sums);
-                    }
+                let mine = watches.iter().zip(&rows).filter(|(w, _)| w.before == before);
+                for (watch, rows) in mine {
+                    let Some((terms, first)) = &watch.terms[tensor.chain] else { continue };
+                    let mut copies = [Buffer::new(), Buffer::new()];
+                    let mut block = self.readable(tensor, start, n, &mut copies);
+                    block.slots = slots_at(tensor, *first, start, block.x);
+                    // SAFETY: the block is readable in whole chunks; this thread alone has the span.
+                    unsafe { rows.gather(span, terms.as_ref(), &block) }
                 }
             };
             watch(true);
-            self.block(tensor, &prepared[tensor.chain], start, n);
+            // What is watched before the step has to be there before it.
+            let ahead = if watches.is_empty() { AHEAD } else { BLOCK * size_of::<E>() };
+            self.block(tensor, &prepared[tensor.chain], start, n, ahead);
             watch(false);
         });
-        gathered.iter().zip(watches).map(|(g, w)| g.join(self.plan, w.join)).collect()
-    }
-
-    fn watch(
-        &self,
-        watch: &Watch<E>,
-        tensor: &Tensor<'_, E>,
-        start: usize,
-        n: usize,
-        sums: &mut [f64],
-    ) {
-        let Some((terms, first)) = &watch.terms[tensor.chain] else { return };
-        let mut copies = [Buffer::new(), Buffer::new()];
-        let mut block = self.readable(tensor, start, n, &mut copies);
-        block.slots = slots_at(tensor, *first, start, block.x);
-        // SAFETY: the block is readable in whole chunks.
-        unsafe { terms.gather(&block, sums) }
+        gathered.iter().map(|partial| partial.join(self.plan)).collect()
     }
 
     /// One block: its whole chunks in place, the partial last one on copies.
-    fn block(&self, tensor: &Tensor<'_, E>, chain: &Prepared<E>, start: usize, n: usize) {
+    fn block(
+        &self,
+        tensor: &Tensor<'_, E>,
+        chain: &Prepared<E>,
+        start: usize,
+        n: usize,
+        ahead: usize,
+    ) {
         let whole = n / CHUNK * CHUNK;
         let (x, g) = (tensor.x.wrapping_add(start), tensor.g.wrapping_add(start));
         if whole > 0 {
             // SAFETY: tensors hold `n` coordinates from `start`.
-            unsafe { self.chunks(tensor, chain, start, x, g, whole) }
+            unsafe { self.chunks(tensor, chain, start, x, g, whole, ahead) }
         }
         let rest = n - whole;
         if rest > 0 {
@@ -394,7 +388,7 @@ impl<E: Element> Sweep<'_, E> {
                 std::ptr::copy_nonoverlapping(x, x_copy.as_mut_ptr(), rest);
                 std::ptr::copy_nonoverlapping(g, g_copy.as_mut_ptr(), rest);
                 let copy = x_copy.as_mut_ptr();
-                self.chunks(tensor, chain, start + whole, copy, g_copy.as_ptr(), CHUNK);
+                self.chunks(tensor, chain, start + whole, copy, g_copy.as_ptr(), CHUNK, ahead);
                 std::ptr::copy_nonoverlapping(copy, x, rest);
             }
         }
@@ -402,6 +396,7 @@ impl<E: Element> Sweep<'_, E> {
 
     /// # Safety
     /// `x` and `g` hold `n` coordinates, whole chunks; the slots do from `start` on.
+    #[allow(clippy::too_many_arguments, reason = "the whole situation of a block")]
     unsafe fn chunks(
         &self,
         tensor: &Tensor<'_, E>,
@@ -410,6 +405,7 @@ impl<E: Element> Sweep<'_, E> {
         x: *mut E,
         g: *const E,
         n: usize,
+        ahead: usize,
     ) {
         let mut block = self.plain(n, x, g);
         let Some((last, before)) = chain.kernels.split_last() else {
@@ -420,8 +416,7 @@ impl<E: Element> Sweep<'_, E> {
         // SAFETY: the caller's promise; the buffers hold a block.
         unsafe {
             if before.is_empty() {
-                let ahead = AHEAD / size_of::<E>();
-                block.hint(streams, ahead);
+                block.hint(streams, ahead / size_of::<E>());
                 block.slots = slots_at(tensor, 0, start, x);
                 return last.apply(&block);
             }
