@@ -1,0 +1,9 @@
+//! Wrong compositions do not compile, and the compiler says what to do instead.
+//!
+//! A rule in `.fold(..)` is not among them: there the compiler also lists all folds, and a new
+//! optimizer would have to touch this test.
+
+#[test]
+fn wrong_compositions_are_explained() {
+    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+}

@@ -1,0 +1,6 @@
+use thalweg::Chain;
+use thalweg::rules::{Adam, ClipNorm};
+
+fn main() {
+    let _ = Chain::new(<Adam>::default()).then(ClipNorm::default());
+}
