@@ -3,7 +3,8 @@
 mod common;
 
 use common::prng::Rng;
-use common::walk::{Walk, all_printed, near, near_relative, printed, tuned};
+use common::walk::{Walk, all_printed, distance, distance_relative, near, near_relative};
+use common::walk::{printed, tuned};
 use proptest::prelude::*;
 use thalweg::geometry::{Burg, EgPm, Hypentropy, NegativeEntropy, PNorm, Simplex};
 use thalweg::online::{self, Experts, Game, Linear};
@@ -41,16 +42,6 @@ fn descent(lr: f64) -> Chain {
 
 fn exponentiated(lr: f64) -> Chain {
     descent(lr).over(NegativeEntropy::default())
-}
-
-fn distance(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
-}
-
-fn distance_relative(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs() / b.abs()).fold(0.0, f64::max)
 }
 
 /// Exponentiated gradient as a product, which underflows where the logarithm does not.
@@ -381,9 +372,7 @@ fn gradients(steps: usize, length: usize) -> impl Strategy<Value = Vec<Vec<f64>>
 }
 
 fn feed(chain: Chain, start: &[f64], gradients: &[Vec<f64>]) -> Vec<f64> {
-    let mut walk = Walk::new(chain, start);
-    gradients.iter().for_each(|g| walk.step(g));
-    walk.x
+    Walk::along(chain, start, gradients).x
 }
 
 proptest! {

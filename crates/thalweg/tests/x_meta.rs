@@ -5,9 +5,7 @@ mod common;
 use common::prng::Rng;
 use common::walk::{Walk, all_printed, bowl, bowl_gradient, near, near_relative, printed, tuned};
 use proptest::prelude::*;
-use thalweg::recipes::{
-    adam_hd, egdd, gd, meta_egd, meta_egd_momentum, meta_egd_sign, meta_egd_sparse, sgd_hd,
-};
+use thalweg::recipes::*;
 use thalweg::{Chain, Gains, NonFinite, Optimizer, Param, Probe, Schedule};
 
 /// MetaEGD without a limit on the products.
@@ -147,8 +145,7 @@ fn x08_the_defaults_of_the_source_diverge() {
     assert!(first_infinite.is_some());
     // Before a NaN could arise the step is refused, and says why.
     let refused = (0..1000).find_map(|_| walk.step().err()).expect("it cannot go on for ever");
-    let message = refused.to_string();
-    assert!(message.contains("\"x\" holds 1 non-finite values"), "{message}");
+    assert!(refused.to_string().contains("\"x\" holds 1 non-finite values"), "{refused}");
     assert!(walk.x.iter().all(|x| !x.is_nan()));
 }
 
@@ -353,19 +350,10 @@ fn x13_the_convex_theorem_has_a_counter_example() {
 fn x14_noise_floor() {
     for (lr, want, tolerance) in [(0.2, 0.1111, 0.002), (0.02, 0.0101, 0.0005)] {
         near(lr / (2.0 - lr), want, 5e-5);
-        let mut walk = Walk::new(tuned(gd(), &[("lr", lr)]), &[0.0; WIDTH]);
-        let mut rng = Rng::new(14);
-        let noisy = |x: &[f64], rng: &mut Rng| -> Vec<f64> {
-            x.iter().zip(rng.normal(WIDTH)).map(|(x, noise)| x + noise).collect()
-        };
-        let mut sum = 0.0;
-        let unsettled = (10.0 / lr) as usize;
-        for t in 0..unsettled + STEPS {
-            let g = noisy(&walk.x, &mut rng);
-            walk.step(&g);
-            if t >= unsettled {
-                sum += walk.x.iter().map(|x| x * x).sum::<f64>();
-            }
+        let (mut noisy, mut sum) = (Noisy::new(lr, 14), 0.0);
+        for _ in 0..STEPS {
+            noisy.step();
+            sum += noisy.x.iter().map(|x| x * x).sum::<f64>();
         }
         near(sum / (STEPS * WIDTH) as f64, want, tolerance);
     }
@@ -465,9 +453,7 @@ fn gradients(steps: usize) -> impl Strategy<Value = Vec<Vec<f64>>> {
 }
 
 fn feed(chain: Chain, gradients: &[Vec<f64>]) -> Walk {
-    let mut walk = Walk::new(chain, &[1.0; 4]);
-    gradients.iter().for_each(|g| walk.step(g));
-    walk
+    Walk::along(chain, &[1.0; 4], gradients)
 }
 
 proptest! {

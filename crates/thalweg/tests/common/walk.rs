@@ -15,6 +15,13 @@ impl Walk {
         Walk { opt: opt.expect("a valid chain"), x: x.to_vec(), shape: [x.len()] }
     }
 
+    /// One step with each of these gradients.
+    pub fn along(chain: impl Into<Chain>, x: &[f64], gradients: &[Vec<f64>]) -> Walk {
+        let mut walk = Walk::new(chain, x);
+        gradients.iter().for_each(|g| walk.step(g));
+        walk
+    }
+
     /// One step with this gradient.
     pub fn step(&mut self, g: &[f64]) {
         let mut params = [Param::new("x", &self.shape, &mut self.x, g)];
@@ -60,6 +67,23 @@ pub fn bowl_gradient(x: &[f64]) -> Vec<f64> {
 }
 
 const CURVATURE: [f64; 3] = [1.0, 10.0, 100.0];
+
+/// The largest difference of two coordinates.
+pub fn distance(a: &[f64], b: &[f64]) -> f64 {
+    largest(a, b, |a, b| a - b)
+}
+
+/// The largest difference of two coordinates, as a share of the second.
+pub fn distance_relative(a: &[f64], b: &[f64]) -> f64 {
+    largest(a, b, |a, b| (a - b) / b)
+}
+
+fn largest(a: &[f64], b: &[f64], difference: impl Fn(f64, f64) -> f64) -> f64 {
+    assert_eq!(a.len(), b.len());
+    // In this order NaN is the largest of all.
+    let differences = a.iter().zip(b).map(|(a, b)| difference(*a, *b).abs());
+    differences.max_by(f64::total_cmp).expect("at least one coordinate")
+}
 
 #[track_caller]
 pub fn near(got: f64, want: f64, tolerance: f64) {
