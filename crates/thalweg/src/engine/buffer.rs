@@ -77,10 +77,7 @@ impl<E> Drop for Slots<E> {
         if bytes > 0 {
             // SAFETY: allocated in `new` with this size and alignment.
             unsafe {
-                dealloc(
-                    self.data.as_ptr().cast(),
-                    Layout::from_size_align_unchecked(bytes, ALIGN),
-                );
+                dealloc(self.data.as_ptr().cast(), Layout::from_size_align_unchecked(bytes, ALIGN));
             }
         }
     }

@@ -1,28 +1,18 @@
-//! The driver: which thread sweeps which blocks, and sums in a fixed order.
-//!
-//! Tensors are cut into spans at multiples of [`SPAN`]. A span is swept block by block by one
-//! thread, which joins its sums in order; spans are joined as a balanced tree. So neither the
-//! thread count nor the neighbours of a tensor change a bit.
+//! The driver: what happens to a block, before, during and after its formulas.
 
 use std::mem::MaybeUninit;
 
-use super::kernel::{
-    BLOCK, Block, CHUNK, Gather, Kernel, MAX_HINTS, MAX_SLOTS, MAX_TERMS, join, neutral,
-};
+use super::kernel::{BLOCK, Block, CHUNK, Gather, Kernel, MAX_HINTS, MAX_SLOTS};
+use super::plan::{Partial, Plan, Rows};
 use super::threads::Threads;
 use super::{Element, buffer::Slots};
 use crate::part::Join;
 
-/// Coordinates in a span, and about as many as a thread takes at a time.
-const SPAN: usize = 16 * BLOCK;
-/// How far ahead of use a chain of one stage asks for memory, in bytes. (A longer chain asks for
-/// the next block, spread over its stages, so that loading and computing overlap.)
+/// How far ahead of use a chain of one stage asks for memory, in bytes. (Several jobs on a block
+/// ask for the next one between them, so that loading and computing overlap.)
 const AHEAD: usize = 2048;
 /// The same for a pass that only reads one stream: further, since nothing else fills the queue.
 const READ_AHEAD: usize = 4096;
-/// Below this many coordinates a step stays on the calling thread: waking another costs more.
-pub(crate) const ALONE: usize = 24 * BLOCK;
-
 /// A tensor as the sweep sees it.
 pub(crate) struct Tensor<'a, E> {
     pub(crate) x: *mut E,
@@ -43,67 +33,6 @@ pub(crate) struct Prepared<E> {
     pub(crate) kernels: Vec<Box<dyn Kernel<E>>>,
     /// The first slot of each kernel.
     pub(crate) first_slot: Vec<usize>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    tensor: usize,
-    start: usize,
-    len: usize,
-}
-
-/// How the tensors are cut: computed when the list of tensors changes, not at every step.
-#[derive(Debug, Default)]
-pub(crate) struct Plan {
-    lengths: Vec<usize>,
-    spans: Vec<Span>,
-    /// Ends of the batches in `spans`: what a thread takes at a time.
-    batches: Vec<usize>,
-    /// The first span of each tensor, and the number of all.
-    first_span: Vec<usize>,
-}
-
-impl Plan {
-    /// Cuts tensors of these lengths, unless they are cut already.
-    pub(crate) fn update(&mut self, lengths: impl Iterator<Item = usize> + Clone) {
-        if lengths.clone().eq(self.lengths.iter().copied()) {
-            return;
-        }
-        *self = Plan { lengths: lengths.collect(), ..Plan::default() };
-        let mut in_batch = 0;
-        for (tensor, &length) in self.lengths.iter().enumerate() {
-            self.first_span.push(self.spans.len());
-            for start in (0..length).step_by(SPAN) {
-                let len = SPAN.min(length - start);
-                if in_batch + len > SPAN {
-                    self.batches.push(self.spans.len());
-                    in_batch = 0;
-                }
-                self.spans.push(Span { tensor, start, len });
-                in_batch += len;
-            }
-        }
-        self.batches.push(self.spans.len());
-        self.first_span.push(self.spans.len());
-    }
-
-    /// Calls `block(span, tensor, start, n)` for every block, spread over the threads; the blocks
-    /// of a span in order and on one thread.
-    fn each_block(&self, threads: &Threads, block: impl Fn(usize, usize, usize, usize) + Sync) {
-        let batch = |k: usize| {
-            let first = if k == 0 { 0 } else { self.batches[k - 1] };
-            for k in first..self.batches[k] {
-                let Span { tensor, start, len } = self.spans[k];
-                let end = start + len;
-                for start in (start..end).step_by(BLOCK) {
-                    block(k, tensor, start, BLOCK.min(end - start));
-                }
-            }
-        };
-        let few = self.lengths.iter().sum::<usize>() < ALONE;
-        let threads = if few { &Threads::Caller } else { threads };
-        threads.run(self.batches.len(), &batch);
-    }
 }
 
 /// A block in the cache. Not cleared: that would cost as much as a stage.
@@ -149,73 +78,6 @@ pub(crate) struct Watch<E> {
     /// Per prepared chain: the terms, and the first slot they read.
     pub(crate) terms: Vec<Option<(Box<dyn Gather<E>>, usize)>>,
     pub(crate) join: &'static [Join],
-}
-
-/// Partial results, one row of terms per span, written by many threads.
-struct Partial {
-    values: Vec<f64>,
-    how: &'static [Join],
-}
-
-/// The rows for writing.
-struct Rows {
-    first: *mut f64,
-    how: &'static [Join],
-}
-
-// SAFETY: a row is only used by the one thread that has its span.
-unsafe impl Sync for Rows {}
-
-impl Partial {
-    fn new(plan: &Plan, how: &'static [Join]) -> Partial {
-        let row: Vec<f64> = how.iter().map(|how| neutral(*how)).collect();
-        Partial { values: row.repeat(plan.spans.len()), how }
-    }
-
-    fn rows(&mut self) -> Rows {
-        Rows { first: self.values.as_mut_ptr(), how: self.how }
-    }
-
-    /// The joined terms of each tensor.
-    fn join(&self, plan: &Plan) -> Vec<Vec<f64>> {
-        let terms = self.how.len();
-        let tensors = plan.first_span.windows(2);
-        let joined = |w: &[usize], k: usize| {
-            pairwise(self.how[k], w[0], w[1], &|span| self.values[span * terms + k])
-        };
-        tensors.map(|w| (0..terms).map(|k| joined(w, k)).collect()).collect()
-    }
-}
-
-impl Rows {
-    /// Joins the terms of a block to those of its span.
-    ///
-    /// # Safety
-    /// `span` is in range, and this thread alone has it.
-    unsafe fn gather<E: Element>(&self, span: usize, terms: &dyn Gather<E>, block: &Block<E>) {
-        let mut sums = [0.0; MAX_TERMS];
-        let count = self.how.len();
-        // SAFETY: the caller's promise; every block given here is readable in whole chunks.
-        unsafe {
-            terms.gather(block, &mut sums[..count]);
-            let row = std::slice::from_raw_parts_mut(self.first.add(span * count), count);
-            for ((value, sum), how) in row.iter_mut().zip(sums).zip(self.how) {
-                *value = join(*how, *value, sum);
-            }
-        }
-    }
-}
-
-/// Joins the values from `low` to `high` as a balanced tree, whose error grows with its depth only.
-fn pairwise(how: Join, low: usize, high: usize, value: &impl Fn(usize) -> f64) -> f64 {
-    match high - low {
-        0 => neutral(how),
-        1 => value(low),
-        n => {
-            let middle = low + n / 2;
-            join(how, pairwise(how, low, middle, value), pairwise(how, middle, high, value))
-        }
-    }
 }
 
 impl<E: Element> Sweep<'_, E> {
@@ -344,22 +206,23 @@ impl<E: Element> Sweep<'_, E> {
         let rows: Vec<Rows> = gathered.iter_mut().map(Partial::rows).collect();
         self.plan.each_block(self.threads, |span, t, start, n| {
             let tensor = &self.tensors[t];
-            let watch = |before: bool| {
+            let chain = &prepared[tensor.chain];
+            let mut hints = Hints::new(tensor, start, watches.len() + chain.kernels.len());
+            let watch = |before: bool, hints: &mut Hints<E>| {
                 let mine = watches.iter().zip(&rows).filter(|(w, _)| w.before == before);
                 for (watch, rows) in mine {
                     let Some((terms, first)) = &watch.terms[tensor.chain] else { continue };
                     let mut copies = [Buffer::new(), Buffer::new()];
                     let mut block = self.readable(tensor, start, n, &mut copies);
                     block.slots = slots_at(tensor, *first, start, block.x);
+                    hints.give(&mut block);
                     // SAFETY: the block is readable in whole chunks; this thread alone has the span.
                     unsafe { rows.gather(span, terms.as_ref(), &block) }
                 }
             };
-            watch(true);
-            // What is watched before the step has to be there before it.
-            let ahead = if watches.is_empty() { AHEAD } else { BLOCK * size_of::<E>() };
-            self.block(tensor, &prepared[tensor.chain], start, n, ahead);
-            watch(false);
+            watch(true, &mut hints);
+            self.block(tensor, chain, start, n, &mut hints);
+            watch(false, &mut hints);
         });
         gathered.iter().map(|partial| partial.join(self.plan)).collect()
     }
@@ -371,13 +234,13 @@ impl<E: Element> Sweep<'_, E> {
         chain: &Prepared<E>,
         start: usize,
         n: usize,
-        ahead: usize,
+        hints: &mut Hints<E>,
     ) {
         let whole = n / CHUNK * CHUNK;
         let (x, g) = (tensor.x.wrapping_add(start), tensor.g.wrapping_add(start));
         if whole > 0 {
             // SAFETY: tensors hold `n` coordinates from `start`.
-            unsafe { self.chunks(tensor, chain, start, x, g, whole, ahead) }
+            unsafe { self.chunks(tensor, chain, start, x, g, whole, hints) }
         }
         let rest = n - whole;
         if rest > 0 {
@@ -388,7 +251,8 @@ impl<E: Element> Sweep<'_, E> {
                 std::ptr::copy_nonoverlapping(x, x_copy.as_mut_ptr(), rest);
                 std::ptr::copy_nonoverlapping(g, g_copy.as_mut_ptr(), rest);
                 let copy = x_copy.as_mut_ptr();
-                self.chunks(tensor, chain, start + whole, copy, g_copy.as_ptr(), CHUNK, ahead);
+                let none = &mut Hints::none();
+                self.chunks(tensor, chain, start + whole, copy, g_copy.as_ptr(), CHUNK, none);
                 std::ptr::copy_nonoverlapping(copy, x, rest);
             }
         }
@@ -405,49 +269,61 @@ impl<E: Element> Sweep<'_, E> {
         x: *mut E,
         g: *const E,
         n: usize,
-        ahead: usize,
+        hints: &mut Hints<E>,
     ) {
         let mut block = self.plain(n, x, g);
         let Some((last, before)) = chain.kernels.split_last() else {
             return;
         };
-        let streams = streams(tensor, x, g, start);
-        let streams = &streams[..2 + tensor.slots.count().min(MAX_SLOTS)];
+        let mut buffers = Buffers::new();
         // SAFETY: the caller's promise; the buffers hold a block.
         unsafe {
-            if before.is_empty() {
-                block.hint(streams, ahead / size_of::<E>());
-                block.slots = slots_at(tensor, 0, start, x);
-                return last.apply(&block);
-            }
-            let mut buffers = Buffers::new();
-            let share = streams.len().div_ceil(chain.kernels.len());
-            let mut hints = streams.chunks(share);
             for (kernel, first) in before.iter().zip(&chain.first_slot) {
                 block.slots = slots_at(tensor, *first, start, x);
-                block.hint(hints.next().unwrap_or(&[]), BLOCK);
+                hints.give(&mut block);
                 buffers.pass(kernel.as_ref(), &mut block);
             }
             block.slots = slots_at(tensor, chain.first_slot[before.len()], start, x);
-            block.hint(hints.next().unwrap_or(&[]), BLOCK);
+            hints.give(&mut block);
             last.apply(&block);
         }
     }
 }
 
-/// The streams of a tensor from `start` on: parameter, gradient, slots.
-fn streams<E: Element>(
-    tensor: &Tensor<'_, E>,
-    x: *mut E,
-    g: *const E,
-    start: usize,
-) -> [*const E; MAX_HINTS] {
-    let mut streams = [g; MAX_HINTS];
-    streams[0] = x.cast_const();
-    for k in 0..tensor.slots.count().min(MAX_SLOTS) {
-        streams[2 + k] = tensor.slots.pointer(k).wrapping_add(start).cast_const();
+/// The streams of a block, shared out among the jobs that work on it: each asks the memory for its
+/// share of what comes later.
+struct Hints<E> {
+    streams: [*const E; MAX_HINTS],
+    count: usize,
+    share: usize,
+    given: usize,
+}
+
+impl<E: Element> Hints<E> {
+    fn new(tensor: &Tensor<'_, E>, start: usize, jobs: usize) -> Hints<E> {
+        // A single job asks for what it needs itself a little later, several for the next block.
+        let ahead = if jobs == 1 { AHEAD / size_of::<E>() } else { BLOCK };
+        let at = start + ahead;
+        let slots = tensor.slots.count().min(MAX_SLOTS);
+        let mut streams = [tensor.g.wrapping_add(at); MAX_HINTS];
+        streams[0] = tensor.x.wrapping_add(at).cast_const();
+        for k in 0..slots {
+            streams[2 + k] = tensor.slots.pointer(k).wrapping_add(at).cast_const();
+        }
+        let count = 2 + slots;
+        Hints { streams, count, share: count.div_ceil(jobs.max(1)), given: 0 }
     }
-    streams
+
+    fn none() -> Hints<E> {
+        Hints { streams: [std::ptr::null(); MAX_HINTS], count: 0, share: 0, given: 0 }
+    }
+
+    /// Gives the next share to the kernel that runs the block next.
+    fn give(&mut self, block: &mut Block<E>) {
+        let end = (self.given + self.share).min(self.count);
+        block.hint(&self.streams[self.given..end], 0);
+        self.given = end;
+    }
 }
 
 impl<E: Element> Block<E> {
@@ -470,11 +346,7 @@ struct Buffers<E> {
 
 impl<E: Element> Buffers<E> {
     fn new() -> Buffers<E> {
-        Buffers {
-            u: [Buffer::new(), Buffer::new()],
-            g: [Buffer::new(), Buffer::new()],
-            turn: 0,
-        }
+        Buffers { u: [Buffer::new(), Buffer::new()], g: [Buffer::new(), Buffer::new()], turn: 0 }
     }
 
     /// Runs a stage and makes its result what the block's next stage receives.

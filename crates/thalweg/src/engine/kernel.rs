@@ -19,8 +19,8 @@ use std::hint::black_box;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::isa::{On, Target, Task};
 use super::Element;
+use super::isa::{On, Target, Task};
 use crate::part::{Join, Part};
 use crate::real::Real;
 use crate::rule::{Flow, Here, Memory};

@@ -5,6 +5,7 @@ pub(crate) mod buffer;
 pub(crate) mod drive;
 mod isa;
 pub(crate) mod kernel;
+pub(crate) mod plan;
 pub(crate) mod stage;
 pub(crate) mod threads;
 

@@ -6,8 +6,8 @@ use super::Element;
 use super::isa::{Isa, On, Target, on};
 use super::kernel::{Compiled, CompiledTerms, Double, Gather, Kernel, Native, Precision};
 use crate::hyper::Hypers;
-use crate::probe::GainSlots;
 use crate::part::{Join, Part, Scope};
+use crate::probe::GainSlots;
 use crate::real::Real;
 use crate::rule::{At, Memory, Slot};
 
@@ -42,8 +42,7 @@ pub(crate) trait Stage<E> {
     /// The formula of the moment.
     fn kernel(&self, isa: Isa, moment: Moment, scalars: &[f64]) -> Box<dyn Kernel<E>>;
     /// The terms of a reading pass.
-    fn gather(&self, isa: Isa, moment: Moment, pass: usize, scalars: &[f64])
-    -> Box<dyn Gather<E>>;
+    fn gather(&self, isa: Isa, moment: Moment, pass: usize, scalars: &[f64]) -> Box<dyn Gather<E>>;
 }
 
 /// A part as a stage.
@@ -138,13 +137,7 @@ impl<E: Element, P: Part, const GEOMETRY: bool> Stage<E> for PartStage<P, GEOMET
         })
     }
 
-    fn gather(
-        &self,
-        isa: Isa,
-        moment: Moment,
-        pass: usize,
-        scalars: &[f64],
-    ) -> Box<dyn Gather<E>> {
+    fn gather(&self, isa: Isa, moment: Moment, pass: usize, scalars: &[f64]) -> Box<dyn Gather<E>> {
         on!(isa, T => if P::NATIVE {
             self.terms::<T, Native, E>(moment, pass, scalars)
         } else {

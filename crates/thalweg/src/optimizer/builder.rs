@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::group::{Group, Pattern};
 use super::{NonFinite, Optimizer};
 use crate::chain::Chain;
-use crate::engine::drive::Plan;
+use crate::engine::plan::Plan;
 use crate::engine::{Element, Isa, Threads};
 use crate::error::Error;
 use crate::probe::Probe;
@@ -14,8 +14,8 @@ use crate::probe::Probe;
 /// Collects what an [`Optimizer`] is made of; [`build`](Self::build) checks it.
 ///
 /// ```
-/// use thalweg::{NonFinite, Optimizer, recipes::{adamw, momentum}};
-/// let opt = Optimizer::<f32>::builder()
+/// use thalweg::{Builder, NonFinite, Optimizer, recipes::{adamw, momentum}};
+/// let opt: Optimizer<f32> = Builder::new()
 ///     .group("head", "head.*", momentum().with("lr", 0.1)?)
 ///     .rest("body", adamw())
 ///     .clip_global_norm(1.0)

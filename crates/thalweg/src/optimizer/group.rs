@@ -75,8 +75,8 @@ impl From<&str> for Pattern {
 /// normalisation layers), that is everything with fewer than two axes longer than one.
 ///
 /// ```
-/// use thalweg::{Optimizer, biases_and_norms, recipes::{adam, adamw}};
-/// let opt = Optimizer::<f32>::builder()
+/// use thalweg::{Builder, Optimizer, biases_and_norms, recipes::{adam, adamw}};
+/// let opt: Optimizer<f32> = Builder::new()
 ///     .group("no decay", biases_and_norms(), adam())
 ///     .rest("decay", adamw())
 ///     .build()?;

@@ -15,7 +15,7 @@ pub use report::{Outcome, StepReport};
 
 use crate::chain::Chain;
 use crate::engine::buffer::Slots;
-use crate::engine::drive::Plan;
+use crate::engine::plan::Plan;
 use crate::engine::{Element, Isa, Threads};
 use crate::error::Error;
 use crate::hyper::Hypers;

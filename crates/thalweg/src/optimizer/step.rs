@@ -19,6 +19,8 @@ struct Scalars {
     tensor: Vec<Vec<Vec<f64>>>,
     /// Per group and stage.
     group: Vec<Vec<Vec<f64>>>,
+    /// The first tensor that follows each prepared chain.
+    follower: Vec<usize>,
 }
 
 impl<E: Element> Optimizer<E> {
@@ -157,7 +159,7 @@ impl<E: Element> Optimizer<E> {
         params: &mut [Param<'_, E>],
         order: &[usize],
         active: &[usize],
-        plan: &crate::engine::drive::Plan,
+        plan: &crate::engine::plan::Plan,
         report: &mut StepReport,
     ) -> Result<(), Error> {
         let moments: Vec<(usize, Moment)> = active
@@ -190,7 +192,11 @@ impl<E: Element> Optimizer<E> {
         let mut scalars = Scalars {
             tensor: active.iter().map(|k| self.states[order[*k]].scalars.clone()).collect(),
             group: self.groups.iter().map(|g| g.scalars.clone()).collect(),
+            follower: vec![0; chains.len()],
         };
+        for (t, tensor) in tensors.iter().enumerate().rev() {
+            scalars.follower[tensor.chain] = t;
+        }
         let prepared = self.prepare(&sweep, &chains, &mut scalars, |t| params[active[t]].name)?;
         let names: Vec<&str> = active.iter().map(|k| params[*k].name).collect();
         let seen: Vec<(&Chain, Moment)> =
@@ -320,7 +326,7 @@ impl<E: Element> Optimizer<E> {
             }
             for (k, chain) in chains.iter().enumerate() {
                 if let Some(part) = self.stages(chain).get(stage) {
-                    let values = self.scalars_of(sweep, scalars, chain.0, stage, k);
+                    let values = self.scalars_of(scalars, chain.0, stage, k);
                     let kernel = E::stage(part.as_ref()).kernel(self.isa, chain.1, values);
                     prepared[k].kernels.push(kernel);
                 }
@@ -336,7 +342,6 @@ impl<E: Element> Optimizer<E> {
     /// The scalars that chain `k` sees at a stage: its tensor's own, or its group's.
     fn scalars_of<'s>(
         &self,
-        sweep: &Sweep<'_, E>,
         scalars: &'s Scalars,
         group: usize,
         stage: usize,
@@ -346,10 +351,7 @@ impl<E: Element> Optimizer<E> {
         if !has_own_scalars(part) {
             return &scalars.group[group][stage];
         }
-        match sweep.tensors.iter().position(|t| t.chain == k) {
-            Some(t) => &scalars.tensor[t][stage],
-            None => &scalars.group[group][stage],
-        }
+        &scalars.tensor[scalars.follower[k]][stage]
     }
 
     /// Runs the reading passes of one stage of one group and settles its scalars.
@@ -376,7 +378,7 @@ impl<E: Element> Optimizer<E> {
             let terms: Vec<Option<Box<dyn Gather<E>>>> = (0..chains.len())
                 .map(|k| {
                     (chains[k].0 == group).then(|| {
-                        let values = self.scalars_of(sweep, scalars, group, stage, k);
+                        let values = self.scalars_of(scalars, group, stage, k);
                         E::stage(part).gather(self.isa, chains[k].1, pass, values)
                     })
                 })
