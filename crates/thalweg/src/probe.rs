@@ -104,8 +104,12 @@ impl Part for Alignment {
         _: [F; 0],
     ) -> impl Fn(F, Here<F>, [F; 1]) -> [F; 2] + Copy + Send + Sync + use<F> {
         |_, here, [d]| {
-            let product = d.sign() * here.g.sign();
-            [product.max(F::number(0.0)), product.abs()]
+            let (zero, one) = (F::number(0.0), F::number(1.0));
+            // Positive if both are of one sign; no product, which could underflow.
+            let same = d.min(here.g).max(-d.max(here.g));
+            let neither_zero = d.abs().min(here.g.abs());
+            let count = |mask| F::select(mask, one, zero);
+            [count(zero.lt(same)), count(zero.lt(neither_zero))]
         }
     }
 

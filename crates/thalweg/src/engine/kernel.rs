@@ -394,17 +394,21 @@ where
     fn run(self) {
         // One partial result per place in the chunk: independent chains that become vector code,
         // and an order that no instruction set changes.
-        let mut lanes = [const { MaybeUninit::uninit() }; MAX_TERMS];
-        for (lane, how) in lanes.iter_mut().zip(P::JOIN) {
+        let mut lanes = Lanes([const { MaybeUninit::uninit() }; MAX_TERMS]);
+        for (lane, how) in lanes.0.iter_mut().zip(P::JOIN) {
             lane.write([Real::number(neutral(*how)); CHUNK]);
         }
         let mut at = 0;
         while at < self.block.n {
             self.block.ask(at);
-            self.chunk(at, &mut lanes);
+            if self.block.n - at >= CHUNK {
+                self.chunk::<false>(at, &mut lanes);
+            } else {
+                self.chunk::<true>(at, &mut lanes);
+            }
             at += CHUNK;
         }
-        for ((lane, how), sum) in lanes.iter_mut().zip(P::JOIN).zip(self.sums) {
+        for ((lane, how), sum) in lanes.0.iter_mut().zip(P::JOIN).zip(self.sums) {
             // SAFETY: initialised above, one for every join.
             let lane = unsafe { lane.assume_init_mut() };
             // Halves onto each other, so that this too is vector code.
@@ -420,8 +424,10 @@ where
     }
 }
 
-/// The partial results of each term.
-type Lanes<N> = [MaybeUninit<[N; CHUNK]>; MAX_TERMS];
+/// The partial results of each term, on cache-line borders: they are stored and loaded again for
+/// every chunk, and a vector across a border takes twice as long.
+#[repr(align(64))]
+struct Lanes<N>([MaybeUninit<[N; CHUNK]>; MAX_TERMS]);
 
 impl<T, N, E, P, C> Terms<'_, T, N, E, P, C>
 where
@@ -435,10 +441,10 @@ where
         P::Memory<N::Number<T, E>>,
     ) -> P::Terms<N::Number<T, E>>,
 {
-    /// Joins the terms of one chunk. `lanes` is an argument so that the compiler knows it for
+    /// Joins the terms of one chunk, of the coordinates that count if it is the `LAST`. `lanes` is an argument so that the compiler knows it for
     /// separate from the streams.
     #[inline(always)]
-    fn chunk(&self, at: usize, lanes: &mut Lanes<N::Number<T, E>>) {
+    fn chunk<const LAST: bool>(&self, at: usize, lanes: &mut Lanes<N::Number<T, E>>) {
         let Block { n, x, g, u, u_scale, g_scale, slots, .. } = *self.block;
         let rest = n - at;
         let mut j = 0;
@@ -456,9 +462,9 @@ where
             k = 0;
             terms.store(&mut |term| {
                 // SAFETY: there is a join, and so an initialised lane, for every term.
-                let lane = unsafe { lanes[k].assume_init_mut() };
+                let lane = unsafe { lanes.0[k].assume_init_mut() };
                 let joined = join(P::JOIN[k], lane[j], term);
-                lane[j] = if j < rest { joined } else { lane[j] };
+                lane[j] = if !LAST || j < rest { joined } else { lane[j] };
                 k += 1;
             });
             j += 1;
