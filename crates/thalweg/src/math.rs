@@ -86,13 +86,13 @@ macro_rules! elementary {
 
 elementary!(
     f64, bits u64, signed i64, mantissa 52, bias 1023,
-    round 6755399441055744.0, ln2 0.693147180369123816490 + 1.90821492927058770002e-10,
+    round 6755399441055744.0, ln2 0.6931471803691238 + 1.9082149292705877e-10,
     exp range -746.0 .. 710.0, exp terms 14, ln terms 11,
     tiny scale 18014398509481984.0 = 2^ 54
 );
 elementary!(
     f32, bits u32, signed i32, mantissa 23, bias 127,
-    round 12582912.0, ln2 0.693359375 + -2.12194440e-4,
+    round 12582912.0, ln2 0.693_359_4 + -2.121_944_4e-4,
     exp range -104.0 .. 89.0, exp terms 8, ln terms 5,
     tiny scale 33554432.0 = 2^ 25
 );

@@ -434,7 +434,7 @@ impl Schedule {
             Schedule::Step { factor, .. }
             | Schedule::MultiStep { factor, .. }
             | Schedule::Exponential { factor, .. }
-                if !(*factor >= 0.0) =>
+                if *factor < 0.0 || factor.is_nan() =>
             {
                 bad(&format!("factor is {factor}; it must not be negative"))
             }

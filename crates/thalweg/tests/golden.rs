@@ -95,7 +95,8 @@ fn compare(
 ) -> Result<(), String> {
     assert_eq!(got.len(), want.len(), "{what}");
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
-        if !((got - want).abs() <= tolerance(i)) {
+        let close = (got - want).abs() <= tolerance(i);
+        if !close {
             let error = (got - want).abs() / want.abs();
             return Err(format!("{what}[{i}] is {got:e}, not {want:e} (off by {error:.1e})"));
         }

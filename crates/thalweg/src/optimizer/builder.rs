@@ -118,8 +118,9 @@ impl Builder {
         if self.groups.is_empty() {
             return Err(Error::NoGroup);
         }
-        if let Some(max_norm) = self.max_norm.filter(|n| !(*n > 0.0)) {
-            let range = "(0, ∞]".to_owned();
+        let limit = crate::Range::LIMIT;
+        if let Some(max_norm) = self.max_norm.filter(|n| !limit.contains(*n)) {
+            let range = limit.to_string();
             return Err(Error::Hyper { name: "max_norm", value: max_norm, range });
         }
         let isa = match self.isa {
