@@ -137,7 +137,7 @@ impl Rule for RectifiedAdaBelief {
     }
 }
 
-const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e-1)];
+const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
 const PAPER: &str = "Zhuang et al. 2020, arXiv 2010.07468; adabelief-pytorch 0.2.1";
 
 pub(crate) const ENTRIES: &[Entry] = &[

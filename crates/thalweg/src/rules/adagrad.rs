@@ -45,7 +45,7 @@ impl<E: Denominator> Rule for AdaGrad<E> {
     }
 }
 
-const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-3, 1e0)];
+const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-3, 1e1)];
 
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {

@@ -38,9 +38,9 @@ impl<E: Denominator> Rule for Adam<E> {
     }
 }
 
-const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e-1)];
+const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
 const TUNE_W: &[crate::registry::Tune] =
-    &[log_range("lr", 1e-4, 1e-1), log_range("decay", 1e-4, 1e-1)];
+    &[log_range("lr", 1e-4, 1e0), log_range("decay", 1e-4, 1e-1)];
 
 /// One row of the table below.
 const fn entry(

@@ -96,7 +96,7 @@ pub(crate) const ENTRIES: &[Entry] = &[Entry {
     summary: "Gains and scale by exponentiated gradient on raw products, with momentum.",
     source: "Amid, Anil, Fifty & Warmuth 2022, arXiv 2202.00145, as transcribed by a public survey",
     chain: recipes::funnelled_sgdm,
-    tune: &[log_range("lr", 1e-4, 1e0), log_range("gain_lr", 1e-3, 1e1)],
+    tune: &[log_range("lr", 1e-3, 1e1), log_range("gain_lr", 1e-3, 1e1)],
 }];
 
 pub mod recipes {

@@ -70,7 +70,7 @@ impl<E: Denominator, M: MaximumOf> Rule for AmsGrad<E, M> {
     }
 }
 
-const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e-1)];
+const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
 
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {

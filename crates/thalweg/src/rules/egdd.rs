@@ -111,7 +111,7 @@ pub(crate) const ENTRIES: &[Entry] = &[Entry {
     summary: "Learned gains per coordinate and a learned scale per tensor, blind to the loss's scale.",
     source: "lingvo egdd.py (Google 2020); Amid, Anil, Fifty & Warmuth 2022, arXiv 2202.00145",
     chain: recipes::egdd,
-    tune: &[log_range("lr", 1e-4, 1e0), log_range("gain_lr", 1e-3, 1e-1)],
+    tune: &[log_range("lr", 1e-3, 1e1), log_range("gain_lr", 1e-3, 1e-1)],
 }];
 
 pub mod recipes {

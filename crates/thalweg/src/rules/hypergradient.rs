@@ -105,7 +105,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         summary: "Gradient descent whose learning rate follows its own gradient.",
         source: PAPER,
         chain: recipes::sgd_hd,
-        tune: &[log_range("lr", 1e-3, 1e0), log_range("hyper_lr", 1e-6, 1e-2)],
+        tune: &[log_range("lr", 1e-3, 1e1), log_range("hyper_lr", 1e-6, 1e-2)],
     },
     Entry {
         name: "adam_hd",
@@ -113,7 +113,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         summary: "Adam whose learning rate follows its own gradient.",
         source: PAPER,
         chain: recipes::adam_hd,
-        tune: &[log_range("lr", 1e-4, 1e-1), log_range("hyper_lr", 1e-8, 1e-4)],
+        tune: &[log_range("lr", 1e-4, 1e0), log_range("hyper_lr", 1e-8, 1e-4)],
     },
     Entry {
         name: "sgd_hd_cosine",
@@ -121,7 +121,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         summary: "Hypergradient descent by the cosine of successive gradients.",
         source: PAPER,
         chain: recipes::sgd_hd_cosine,
-        tune: &[log_range("lr", 1e-3, 1e0), log_range("hyper_lr", 1e-3, 1e-1)],
+        tune: &[log_range("lr", 1e-3, 1e1), log_range("hyper_lr", 1e-3, 1e-1)],
     },
 ];
 

@@ -64,7 +64,7 @@ impl Rule for Nesterov {
     }
 }
 
-const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
+const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-3, 1e1)];
 
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
