@@ -22,7 +22,7 @@ use crate::schedule::Schedule;
 /// // AdamW with the gradient's norm limited per tensor, on positive parameters.
 /// let chain = Chain::new(())
 ///     .fold(ClipNorm::default().max_norm(1.0))
-///     .then((Adam::default(), DecayWeights::default(), Scale::default().lr(1e-3)))
+///     .then((<Adam>::default(), DecayWeights::default(), Scale::default().lr(1e-3)))
 ///     .over(NegativeEntropy::default());
 /// assert_eq!(chain.hyper("lr")?.value(0), 1e-3);
 /// # Ok::<(), thalweg::Error>(())
@@ -140,6 +140,17 @@ impl Chain {
     /// Numbers remembered per coordinate; times 4 or 8 it is the state in bytes.
     pub fn memory_per_coordinate(&self) -> usize {
         self.stages.iter().map(|s| s.slots().len()).sum()
+    }
+
+    /// The names of the values remembered per tensor or group, always in `f64`.
+    pub fn scalars(&self) -> Vec<String> {
+        unique(self.stages.iter().flat_map(|s| s.scalars().iter().copied()))
+    }
+
+    /// Passes that read the data before the one that reads and writes it: one or two for each fold
+    /// or geometry that needs sums.
+    pub fn reading_passes(&self) -> usize {
+        self.stages.iter().map(|s| s.passes()).sum()
     }
 
     /// The formulas, as the machine runs them.

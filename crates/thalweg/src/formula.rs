@@ -26,7 +26,9 @@ pub struct Line {
 ///
 /// ```
 /// use thalweg::{Chain, rules::{Adam, Scale}};
-/// println!("{}", Chain::new((Adam::default(), Scale::default())).formulas());
+/// let page = Chain::new((<Adam>::default(), Scale::default())).formulas();
+/// assert_eq!(page.lines()[0].right, "β₁·m + (1 − β₁)·g");
+/// println!("{page}");
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Page {
@@ -251,7 +253,9 @@ mod tests {
     fn named_parts_have_a_line() {
         let lines = page("adabelief_rectified");
         assert!(lines.contains("N_max ← 2 / (1 − β₂) − 1\n"), "{lines}");
-        assert!(lines.ends_with("x ← x − η·(m / (1 − β₁ᵗ) if N < 5 else r·m / ((1 − β₁ᵗ)·(√s + ε)))\n"));
+        assert!(
+            lines.ends_with("x ← x − η·(m / (1 − β₁ᵗ) if N < 5 else r·m / ((1 − β₁ᵗ)·(√s + ε)))\n")
+        );
     }
 
     #[test]

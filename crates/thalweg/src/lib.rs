@@ -1,11 +1,53 @@
-//! Adaptive learning rates: every optimizer written once, as its formula, and run as one pass over
+//! Adaptive optimizers: every method written once, as its formula, and run as one pass over
 //! memory.
+//!
+//! ```
+//! use thalweg::{Optimizer, Param, recipes::adamw};
+//!
+//! let mut opt = Optimizer::<f32>::new(adamw().with("lr", 0.1)?)?;
+//! let (mut x, gradient) = (vec![1.0, -2.0], vec![0.5, -0.25]);
+//! let report = opt.step(&mut [Param::new("x", &[2], &mut x, &gradient)])?;
+//! assert!(report.applied() && x[0] < 1.0 && x[1] > -2.0);
+//! # Ok::<(), thalweg::Error>(())
+//! ```
+//!
+//! Parameters and gradients are slices, lent for one step with a name and a shape. The training
+//! loop is yours.
+//!
+//! # Where things are
+//!
+//! | you want | look at |
+//! |---|---|
+//! | an optimizer with its usual defaults | [`recipes`], or by name [`registry`] |
+//! | to put one together | [`Chain`], [`rules`], [`geometry`], and [conventions as types](Denominator) |
+//! | to write one | [`Rule`]; with sums over a tensor first, [`Fold`] or [`Geometry`] |
+//! | to step parameters | [`Optimizer`], [`Builder`], [`Param`], [`StepReport`] |
+//! | groups | [`Pattern`], [`biases_and_norms`] |
+//! | a hyper-parameter that changes | [`Schedule`], [`Plateau`] |
+//! | to save and go on | [`Optimizer::save`], [`Optimizer::load`] |
+//! | to watch learned gains | [`Probe`], [`Gains`] |
+//! | formulas on paper | [`Chain::formulas`] |
+//! | regret | [`online`] |
+//!
+//! # What it promises
+//!
+//! The same bits for any number of threads, any instruction set, any grouping of a chain into
+//! tuples, and after loading a checkpoint. A step that fails or is refused has changed nothing. A
+//! gradient with NaN or infinity never reaches state, unless the check is switched off.
+//!
+//! # What it does not do
+//!
+//! Parameters are dense `f32` or `f64`: no half precision, no 8-bit state, no sparse gradients. There
+//! are no matrix methods (Muon, Shampoo, K-FAC), no second-order methods, no gradient accumulation,
+//! and no adapters for tensor libraries. It computes no gradients.
 
 // Lets the `hypers!` macro name this crate the same way inside and outside of it.
 extern crate self as thalweg;
 
 mod chain;
 mod convention;
+#[cfg(doctest)]
+mod doctests;
 mod engine;
 mod error;
 mod formula;

@@ -166,7 +166,13 @@ impl Sym {
             Some(mask) => {
                 let take = |first: bool| {
                     self.rebuilt(&|s| match s.node() {
-                        Node::Select(m, yes, no) if m == mask => if first { yes } else { no },
+                        Node::Select(m, yes, no) if m == mask => {
+                            if first {
+                                yes
+                            } else {
+                                no
+                            }
+                        }
                         _ => s,
                     })
                 };
@@ -418,8 +424,9 @@ impl Formula {
                     let (exponent, binding) = self.print(b, style);
                     (style.power(&base, &exponent, binding == Binding::Atom), Binding::Power)
                 }
-                Op::Min if let Node::Binary(Op::Max, value, low) = a.node()
-                    && !self.known.contains_key(&a) =>
+                Op::Min
+                    if let Node::Binary(Op::Max, value, low) = a.node()
+                        && !self.known.contains_key(&a) =>
                 {
                     (style.call("clamp", &list(&[value, low, b])), Binding::Atom)
                 }
@@ -480,7 +487,8 @@ impl Formula {
         if below.0.is_empty() {
             return (above.0, Binding::Product);
         }
-        let above = if above.0.is_empty() { ("1".to_owned(), "1".to_owned()) } else { (above.1, above.0) };
+        let above =
+            if above.0.is_empty() { ("1".to_owned(), "1".to_owned()) } else { (above.1, above.0) };
         let grouped = if below.2 < Binding::Power { style.group(&below.1) } else { below.0 };
         (style.fraction(above, (below.1, grouped)), Binding::Product)
     }
@@ -499,17 +507,21 @@ impl Formula {
                 self.factors(a, false, below, sides);
                 self.factors(b, false, 1 - below, sides);
             }
-            Node::Call("√", a) if !named && !self.known.contains_key(&a)
-                && let Node::Binary(Op::Div, above, under) = a.node()
-                && above == one =>
+            Node::Call("√", a)
+                if !named
+                    && !self.known.contains_key(&a)
+                    && let Node::Binary(Op::Div, above, under) = a.node()
+                    && above == one =>
             {
                 self.factors(under.sqrt(), false, 1 - below, sides);
             }
             _ if symbol == one => {}
             _ => match sides[below].iter().position(|(factor, _)| *factor == symbol) {
                 // The square of a root is what is under it.
-                Some(place) if let Node::Call("√", a) = symbol.node() && !named
-                    && sides[below][place].1 == 1 =>
+                Some(place)
+                    if let Node::Call("√", a) = symbol.node()
+                        && !named
+                        && sides[below][place].1 == 1 =>
                 {
                     sides[below].remove(place);
                     self.factors(a, false, below, sides);
@@ -678,8 +690,14 @@ impl Style for Latex {
         format!(r"\frac{{{}}}{{{}}}", above.0, below.0)
     }
     fn power(&self, base: &str, exponent: &str, _: bool) -> String {
-        // A base that ends in a subscript takes the exponent above it as it is.
-        format!("{base}^{{{exponent}}}")
+        // A base that ends in a subscript takes the exponent above it as it is; behind a sum it
+        // would look like a part of what is summed.
+        let sum = [r"\sum", r"\max_"].iter().any(|sign| base.starts_with(sign));
+        if sum {
+            format!("{}^{{{exponent}}}", self.group(base))
+        } else {
+            format!("{base}^{{{exponent}}}")
+        }
     }
     fn root(&self, inner: &str, _: bool) -> String {
         format!(r"\sqrt{{{inner}}}")
@@ -774,8 +792,14 @@ mod tests {
     fn names_in_latex() {
         let names = ["ν_min", "η_peak", "v_max", "sum₀", "φ₊", "buf", "x", "ℓ"];
         let want = [
-            r"\nu_{\min}", r"\eta_{\mathrm{peak}}", r"v_{\max}", r"\mathit{sum}_{0}",
-            r"\varphi_{+}", r"\mathit{buf}", "x", r"\ell",
+            r"\nu_{\min}",
+            r"\eta_{\mathrm{peak}}",
+            r"v_{\max}",
+            r"\mathit{sum}_{0}",
+            r"\varphi_{+}",
+            r"\mathit{buf}",
+            "x",
+            r"\ell",
         ];
         assert_eq!(names.map(|n| latex(Sym::name(n))), want);
     }

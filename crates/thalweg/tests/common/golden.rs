@@ -1,7 +1,7 @@
 //! Reads the golden trajectories.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use thalweg::Schedule;
 
@@ -38,20 +38,26 @@ fn rows(value: &toml::Value) -> Vec<Vec<f64>> {
 
 /// Every case of every file, in the order of file names.
 pub fn cases() -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
-    let streams = table(&folder.join("gradients.toml"));
-    let mut files: Vec<_> = std::fs::read_dir(folder.join("trajectories"))
+    let mut files: Vec<_> = std::fs::read_dir(testdata().join("trajectories"))
         .expect("testdata/trajectories")
         .map(|entry| entry.expect("a directory entry").path())
         .collect();
     files.sort();
-    let mut cases = vec![];
-    for file in files {
-        for case in table(&file)["case"].as_array().expect("[[case]]") {
-            cases.push(read(case, &streams["streams"][case["stream"].as_str().expect("stream")]));
-        }
-    }
-    cases
+    files.iter().flat_map(|file| cases_of(file)).collect()
+}
+
+/// The cases of one file.
+pub fn cases_of(file: &Path) -> Vec<Case> {
+    let streams = table(&testdata().join("gradients.toml"));
+    let stream =
+        |case: &toml::Value| streams["streams"][case["stream"].as_str().expect("stream")].clone();
+    let cases = table(file);
+    let cases = cases["case"].as_array().expect("[[case]]");
+    cases.iter().map(|case| read(case, &stream(case))).collect()
+}
+
+fn testdata() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata")
 }
 
 fn read(case: &toml::Value, stream: &toml::Value) -> Case {

@@ -1,0 +1,24 @@
+//! Compiles and runs the code of the README and of the book; exists only while doctests are
+//! collected.
+
+macro_rules! pages {
+    ($($name:ident $file:literal)*) => {$(
+        #[doc = include_str!(concat!("../../../book/src/", $file))]
+        struct $name;
+    )*};
+}
+
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
+pages! {
+    Start "getting_started.md"
+    Choose "how_to_choose.md"
+    NewRule "new_rule.md"
+    Geometries "geometries.md"
+    Gains "learned_gains.md"
+    Groups "groups.md"
+    Schedules "schedules.md"
+    Checkpoints "checkpoints.md"
+    Online "online.md"
+}
