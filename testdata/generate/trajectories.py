@@ -715,19 +715,19 @@ OPTIMIZERS = {
         ),
     ),
     "adabelief_rectified": (ADAM, adabelief_rectified, official_adabelief(rectify=True)),
-    "meta_egd": (["lr", "gamma", "clip", "nu_min", "nu_max"], meta_egd, from_formula(meta_egd, "algorithms.md 2.9")),
+    "meta_egd": (["lr", "gamma", "clip", "nu_min", "nu_max"], meta_egd, from_formula(meta_egd, "the corrected formula")),
     "meta_egd_momentum": (
         ["lr", "momentum", "gamma", "clip", "nu_min", "nu_max"],
         meta_egd_momentum,
-        from_formula(meta_egd_momentum, "algorithms.md 2.9 (momentum, E24)"),
+        from_formula(meta_egd_momentum, "the corrected formula with momentum (E24)"),
     ),
     "egdd": (
         ["lr", "momentum", "beta", "gain_lr", "scale_lr"],
         egdd,
-        from_formula(egdd, "algorithms.md 2.10 (order of lingvo/core/egdd.py)"),
+        from_formula(egdd, "the formula in the order of lingvo/core/egdd.py"),
     ),
-    "sgd_hd": (["lr", "hyper_lr"], sgd_hd, from_formula(sgd_hd, "algorithms.md 2.11")),
-    "adam_hd": (ADAM + ["hyper_lr"], adam_hd, from_formula(adam_hd, "algorithms.md 2.11")),
+    "sgd_hd": (["lr", "hyper_lr"], sgd_hd, from_formula(sgd_hd, "the formula of Baydin et al. 2018")),
+    "adam_hd": (ADAM + ["hyper_lr"], adam_hd, from_formula(adam_hd, "the formula of Baydin et al. 2018")),
 }
 
 # ---------------------------------------------------------------------------------------------------------------------- cases
@@ -927,7 +927,7 @@ def compute(c, stream):
 
 
 # ----------------------------------------------------------------------------------------------------------------- self-check
-# Numbers printed in algorithms.md, section 4: the formulas above must reproduce them before anything is written.
+# Numbers known beforehand: the formulas above must reproduce them before anything is written.
 
 
 def close(value, printed, digits):
