@@ -201,6 +201,10 @@ fn order_does_not_matter<E: Element>(sentence: &Sentence, seed: u64) {
     let run = |reversed: bool| {
         let mut opt = optimizer(&sentence.chain, Isa::available()[0]);
         let mut tensors: Vec<Tensor<E>> = all_lengths();
+        // Long enough to be cut, at places that depend on what comes before.
+        for (name, first) in [("long", 1_000_000), ("longer", 2_000_000)] {
+            tensors.push(Tensor::new(name, first..first + LONG as u64));
+        }
         for k in 0..3 {
             // The order may also change between steps.
             if reversed && k != 1 {
@@ -247,6 +251,17 @@ proptest! {
             let want = rearranged::<f32>(&sentence.chain, vec![Tensor::new("x", 0..n)], seed);
             let got = vec![Tensor::<f32>::new("front", 0..cut), Tensor::new("back", cut..n)];
             prop_assert!(rearranged(&sentence.chain, got, seed) == want, "{}", sentence.name);
+        }
+    }
+
+    #[test]
+    fn every_coordinate_alone_is_the_whole(seed: u64) {
+        // A block, a chunk, and a last chunk with all places but one.
+        let n = 1024 + 64 + 63;
+        for sentence in sentences().iter().filter(|s| s.element_wise()) {
+            let want = rearranged::<f32>(&sentence.chain, vec![Tensor::new("x", 0..n)], seed);
+            let alone = (0..n).map(|id| Tensor::<f32>::new(&id.to_string(), [id])).collect();
+            prop_assert!(rearranged(&sentence.chain, alone, seed) == want, "{}", sentence.name);
         }
     }
 
