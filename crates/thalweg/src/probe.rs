@@ -248,7 +248,7 @@ pub(crate) fn check(probes: &[Probe], chains: &[&Chain]) -> Result<(), Error> {
     let blind = probes.contains(&Probe::Gains) && chains.iter().all(|c| gains_of(c, 0).is_none());
     if blind {
         return Err(Error::Engine(
-            "Probe::Gains: no group's chain learns gains; add `LearnedGains` or `Egdd`, or drop \
+            "Probe::Gains: no group's chain learns gains; add `MetaEgd` or `Egdd`, or drop \
              the probe"
                 .to_owned(),
         ));
