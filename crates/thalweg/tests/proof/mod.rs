@@ -5,7 +5,7 @@
 
 use thalweg::geometry::{BoundedEgPm, Burg, EgPm, Hypentropy, NegativeEntropy, PNorm, Simplex};
 use thalweg::rules::*;
-use thalweg::{Chain, Element, Isa, Optimizer, Param, Rule, StepReport, registry};
+use thalweg::{Chain, Element, Isa, Optimizer, Param, StepReport, registry};
 
 /// Lengths on both sides of every border of the engine: chunks of 64, blocks of 1,024.
 pub const LENGTHS: [usize; 9] = [0, 1, 63, 64, 65, 1023, 1024, 1025, 3 * 1024 + 17];
@@ -218,9 +218,4 @@ pub fn composed() -> Vec<Sentence> {
 /// Both of them.
 pub fn sentences() -> Vec<Sentence> {
     registered().into_iter().chain(composed()).collect()
-}
-
-/// A rule as a chain of its own.
-pub fn link(chain: Chain, rule: impl Rule) -> Chain {
-    chain.then(rule)
 }
