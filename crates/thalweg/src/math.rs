@@ -40,15 +40,19 @@ macro_rules! elementary {
                 // integer in the low bits.
                 let shifted = y * (core::$float::consts::LOG2_E) + $round;
                 let n = shifted - $round;
-                let r = (y - n * $hi) - n * $lo;
+                let (large, small) = (y - n * $hi, n * $lo);
+                let r = large - small;
+                // What rounding r has cost.
+                let rest = (large - r) - small;
                 let mut p = INVERSE_FACTORIAL[$exp_terms - 1];
                 let mut k = $exp_terms - 1;
                 while k > 2 {
                     k -= 1;
                     p = p * r + INVERSE_FACTORIAL[k];
                 }
-                let p = 1.0 + (r + r * r * p);
-                let n = (shifted.to_bits() as $int).wrapping_sub(($round as $float).to_bits() as $int);
+                let p = 1.0 + (r + (r * r * p + rest));
+                let n =
+                    (shifted.to_bits() as $int).wrapping_sub(($round as $float).to_bits() as $int);
                 // Two factors, because 2ⁿ alone leaves the normal range before the result does.
                 let half = n >> 1;
                 p * power_of_two(half) * power_of_two(n - half)
@@ -73,7 +77,8 @@ macro_rules! elementary {
                 }
                 // e as a float by the same rounding trick, which has a vector form everywhere.
                 let e = e - if tiny { $up_bits } else { 0 };
-                let n = $float::from_bits(($round as $float).to_bits().wrapping_add(e as $bits)) - $round;
+                let n = $float::from_bits(($round as $float).to_bits().wrapping_add(e as $bits))
+                    - $round;
                 // 2s = f − s·f exactly in the reals; written so that f carries its full precision.
                 let y = n * $hi + (f - (s * f - (s * p + n * $lo)));
                 let y = if x < $float::INFINITY { y } else { x };

@@ -73,7 +73,8 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
         _at: &At<F>,
         _pass: usize,
         _scalars: Self::Scalars<F>,
-    ) -> impl Fn(F, Here<F>, Self::Memory<F>) -> Self::Terms<F> + Copy + Send + Sync + use<F, Self> {
+    ) -> impl Fn(F, Here<F>, Self::Memory<F>) -> Self::Terms<F> + Copy + Send + Sync + use<F, Self>
+    {
         |_, _, _| zeros()
     }
 
@@ -121,8 +122,11 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
         &self,
         at: &At<F>,
         scalars: Self::Scalars<F>,
-    ) -> impl Fn(Flow<F>, Self::Memory<F>) -> (Flow<F>, Self::Memory<F>) + Copy + Send + Sync + use<F, Self>
-    {
+    ) -> impl Fn(Flow<F>, Self::Memory<F>) -> (Flow<F>, Self::Memory<F>)
+    + Copy
+    + Send
+    + Sync
+    + use<F, Self> {
         let part = self.at(at, scalars);
         move |Flow { u, g, x }, memory| {
             let (u, memory) = part(u, Here { g, x }, memory);

@@ -1,9 +1,9 @@
 //! Probes: numbers read from a block while it is in the cache.
 
 use crate::chain::Chain;
-use crate::engine::{Element, Isa};
 use crate::engine::drive::{Tensor, Watch};
 use crate::engine::stage::{AnyStage, Moment, PartStage};
+use crate::engine::{Element, Isa};
 use crate::error::Error;
 use crate::part::{Join, Part};
 use crate::real::Real;
@@ -189,9 +189,9 @@ pub(crate) fn watches<E: Element>(
     }
     let gather =
         |part: &dyn AnyStage| E::stage(part).gather(isa, Moment { t: 1, clock: 0 }, 0, &[]);
-    let before = gains.iter().map(|g| {
-        g.map(|g| (gather(&PartStage::<_, false>(Alignment::default())), g.direction))
-    });
+    let before = gains
+        .iter()
+        .map(|g| g.map(|g| (gather(&PartStage::<_, false>(Alignment::default())), g.direction)));
     let after = gains.iter().map(|g| {
         g.map(|g| {
             let (low, high) = (g.value::<E>(g.min), g.value::<E>(g.max));

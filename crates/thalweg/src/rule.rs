@@ -233,8 +233,11 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
     fn flow<F: Real>(
         &self,
         at: &At<F>,
-    ) -> impl Fn(Flow<F>, Self::Memory<F>) -> (Flow<F>, Self::Memory<F>) + Copy + Send + Sync + use<F, Self>
-    {
+    ) -> impl Fn(Flow<F>, Self::Memory<F>) -> (Flow<F>, Self::Memory<F>)
+    + Copy
+    + Send
+    + Sync
+    + use<F, Self> {
         let rule = self.at(at);
         move |Flow { u, g, x }, memory| {
             let (u, memory) = rule(u, Here { g, x }, memory);

@@ -428,7 +428,9 @@ impl Schedule {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let bad = |what: &str| Err(Error::Schedule { what: what.to_owned() });
         if self.numbers().iter().any(|v| !v.is_finite()) {
-            return bad(&format!("{self:?} holds a number that is not finite; only a constant may"));
+            return bad(&format!(
+                "{self:?} holds a number that is not finite; only a constant may"
+            ));
         }
         match self {
             Schedule::Step { factor, .. }

@@ -44,12 +44,25 @@ fn never(places: &[&str], words: &[&str]) {
     assert!(seen >= places.len());
 }
 
-const LANGUAGE: &[&str] =
-    &["real.rs", "math.rs", "sym.rs", "hyper.rs", "schedule.rs", "rule.rs", "part.rs", "convention.rs", "geometry", "rules"];
+const LANGUAGE: &[&str] = &[
+    "real.rs",
+    "math.rs",
+    "sym.rs",
+    "hyper.rs",
+    "schedule.rs",
+    "rule.rs",
+    "part.rs",
+    "convention.rs",
+    "geometry",
+    "rules",
+];
 
 #[test]
 fn the_language_does_no_io_and_knows_no_threads() {
-    never(LANGUAGE, &["std::fs", "std::io", "std::thread", "std::net", "rayon", "println!", "eprintln!"]);
+    never(
+        LANGUAGE,
+        &["std::fs", "std::io", "std::thread", "std::net", "rayon", "println!", "eprintln!"],
+    );
 }
 
 #[test]
@@ -70,8 +83,11 @@ fn formulas_do_not_allocate_or_call_the_platform() {
     for folder in ["rules", "geometry"] {
         for (name, text) in files(&source().join(folder)) {
             for formula in text.split("move |").skip(1) {
-                let body = &formula[..formula.find("\n        }\n").unwrap_or(formula.len().min(400))];
-                for word in ["vec!", "Vec::", "Box::", ".to_vec()", "String", "f32::", "f64::", "mul_add"] {
+                let body =
+                    &formula[..formula.find("\n        }\n").unwrap_or(formula.len().min(400))];
+                for word in
+                    ["vec!", "Vec::", "Box::", ".to_vec()", "String", "f32::", "f64::", "mul_add"]
+                {
                     assert!(!body.contains(word), "{name}: `{word}` in a formula");
                 }
             }

@@ -9,7 +9,7 @@ use super::kernel::{BLOCK, Block, Gather, MAX_TERMS, join, neutral};
 use super::threads::Threads;
 use crate::part::Join;
 
-/// Coordinates in a span, and about as many as a thread takes at a time.
+/// Coordinates in a span.
 const SPAN: usize = 16 * BLOCK;
 /// Below this many coordinates a step stays on the calling thread: waking another costs more.
 pub(crate) const ALONE: usize = 24 * BLOCK;
@@ -39,12 +39,14 @@ impl Plan {
             return;
         }
         *self = Plan { lengths: lengths.collect(), ..Plan::default() };
+        // Long batches keep the memory streaming; many of them keep all threads busy to the end.
+        let batch = (self.lengths.iter().sum::<usize>() / 32).clamp(SPAN, 16 * SPAN);
         let mut in_batch = 0;
         for (tensor, &length) in self.lengths.iter().enumerate() {
             self.first_span.push(self.spans.len());
             for start in (0..length).step_by(SPAN) {
                 let len = SPAN.min(length - start);
-                if in_batch + len > SPAN {
+                if in_batch + len > batch {
                     self.batches.push(self.spans.len());
                     in_batch = 0;
                 }

@@ -42,8 +42,7 @@ impl Pattern {
                 Ok(Arc::new(move |name, _| glob.is_match(name)))
             }
             Pattern::Regex(regex) => {
-                let regex =
-                    regex::Regex::new(regex).map_err(|e| error(regex, e.to_string()))?;
+                let regex = regex::Regex::new(regex).map_err(|e| error(regex, e.to_string()))?;
                 Ok(Arc::new(move |name, _| regex.is_match(name)))
             }
             Pattern::Where(test) => Ok(test.clone()),

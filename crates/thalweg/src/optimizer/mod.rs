@@ -143,10 +143,8 @@ impl<E: Element> Optimizer<E> {
     ) -> Result<(), Error> {
         let schedule = value.into();
         let known: Vec<&str> = self.groups.iter().map(|g| g.name.as_str()).collect();
-        let mut unknown = group.map(|name| Error::UnknownGroup {
-            name: name.to_owned(),
-            known: known.join(", "),
-        });
+        let mut unknown = group
+            .map(|name| Error::UnknownGroup { name: name.to_owned(), known: known.join(", ") });
         let mut changed = vec![];
         for (k, g) in self.groups.iter().enumerate() {
             if group.is_some_and(|wanted| wanted != g.name) {

@@ -180,12 +180,8 @@ impl<E: Element> Optimizer<E> {
             })
             .collect();
         let chains = self.chains(&moments, &mut tensors);
-        let mut sweep = Sweep {
-            threads: &self.threads,
-            plan,
-            tensors: &tensors,
-            scale: E::number(1.0),
-        };
+        let mut sweep =
+            Sweep { threads: &self.threads, plan, tensors: &tensors, scale: E::number(1.0) };
         if let Some(refused) = self.guard(&mut sweep, params, active, report) {
             return self.refuse(refused, report);
         }
@@ -228,7 +224,8 @@ impl<E: Element> Optimizer<E> {
     ) -> Vec<(usize, Moment)> {
         let mut chains: Vec<(usize, Moment)> = vec![];
         for (tensor, moment) in tensors.iter_mut().zip(moments) {
-            let own = self.groups[moment.0].chain.stages().iter().any(|s| has_own_scalars(s.as_ref()));
+            let own =
+                self.groups[moment.0].chain.stages().iter().any(|s| has_own_scalars(s.as_ref()));
             // The list is short: one entry per group unless step counts differ.
             let shared = if own { None } else { chains.iter().position(|c| c == moment) };
             tensor.chain = shared.unwrap_or_else(|| {
@@ -293,7 +290,8 @@ impl<E: Element> Optimizer<E> {
         };
         if self.refused_in_a_row >= limit {
             let (parameter, count) = refused[0].clone();
-            let more = if limit > 1 { format!(", {limit} refused in a row") } else { String::new() };
+            let more =
+                if limit > 1 { format!(", {limit} refused in a row") } else { String::new() };
             return Err(Error::NonFinite { parameter, count, step: self.steps + 1, more });
         }
         report.outcome = Outcome::Refused(refused);
@@ -459,4 +457,3 @@ fn whole<E>(param: &Param<'_, E>) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
-

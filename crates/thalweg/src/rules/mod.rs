@@ -27,6 +27,20 @@ macro_rules! catalogue {
 }
 
 catalogue!(
-    scale, decay, clip, gd, momentum, adagrad, rmsprop, adadelta, adam, amsgrad, adabelief,
-    meta_egd, group_gain, egdd, amid, hypergradient,
+    scale,
+    decay,
+    clip,
+    gd,
+    momentum,
+    adagrad,
+    rmsprop,
+    adadelta,
+    adam,
+    amsgrad,
+    adabelief,
+    meta_egd,
+    group_gain,
+    egdd,
+    amid,
+    hypergradient,
 );
