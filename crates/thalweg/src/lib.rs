@@ -54,6 +54,7 @@ mod formula;
 pub mod geometry;
 mod hyper;
 mod math;
+mod notation;
 pub mod online;
 mod optimizer;
 mod part;

@@ -48,6 +48,7 @@ const LANGUAGE: &[&str] = &[
     "real.rs",
     "math.rs",
     "sym.rs",
+    "notation.rs",
     "hyper.rs",
     "schedule.rs",
     "rule.rs",
