@@ -29,7 +29,7 @@ pub(super) struct Subject {
     optimizer: Optimizer<f32>,
     values: Vec<Vec<f32>>,
     grads: Vec<Vec<f32>>,
-    /// Reading passes before the sweep: bytes per coordinate they read.
+    /// State streams: what the bound for it must move.
     pub(super) slots: usize,
 }
 
