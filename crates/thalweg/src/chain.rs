@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::engine::AnyStage;
 use crate::engine::stage::PartStage;
+use crate::engine::tensor::MAX_CHAIN_SLOTS;
 use crate::error::Error;
 use crate::formula::Page;
 use crate::hyper::{Hyper, Hypers};
@@ -142,6 +143,11 @@ impl Chain {
         self.stages.iter().map(|s| s.slots().len()).sum()
     }
 
+    /// The values remembered per coordinate, stage after stage.
+    pub(crate) fn slot_list(&self) -> Vec<Slot> {
+        self.stages.iter().flat_map(|s| s.slots()).collect()
+    }
+
     /// The names of the values remembered per tensor or group, always in `f64`.
     pub fn scalars(&self) -> Vec<String> {
         unique(self.stages.iter().flat_map(|s| s.scalars().iter().copied()))
@@ -173,6 +179,14 @@ impl Chain {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         crate::part::check(self)?;
+        let all = self.memory_per_coordinate();
+        // One more may be added for the parameter's own precision.
+        if all >= MAX_CHAIN_SLOTS {
+            return Err(Error::Engine(format!(
+                "the chain remembers {all} values per coordinate; at most {} are possible",
+                MAX_CHAIN_SLOTS - 1
+            )));
+        }
         let too_many = self.stages.iter().find(|s| s.slots().len() > 8);
         match too_many {
             Some(stage) => Err(Error::Engine(format!(

@@ -73,16 +73,18 @@ pub mod recipes {
 
 pub use chain::Chain;
 pub use convention::{Both, Denominator, Floor, Hat, Inside, Outside};
+pub use engine::lent::Stored;
 pub use engine::{Element, Isa, Threads};
 pub use error::Error;
 pub use formula::{Line, Page};
 pub use hyper::{Hyper, HyperSpec, Hypers, Range};
 pub use optimizer::{
-    Builder, Loaded, NonFinite, Optimizer, Outcome, Param, Pattern, StepReport, biases_and_norms,
+    Accumulation, Builder, Loaded, LossScale, LowPrecision, NonFinite, Optimizer, Outcome, Param,
+    Pattern, StepReport, Storage, biases_and_norms,
 };
 pub use part::{Fold, Geometry, Join, Part, Scope};
 pub use probe::{GainSlots, Gains, Probe, QUANTILES, Reading};
 pub use real::Real;
-pub use rule::{At, Flow, Here, Memory, Rule, Slot, slot, slot_as};
+pub use rule::{At, Flow, Here, Kind, Memory, Rule, Slot, slot, slot_as};
 pub use schedule::{Plateau, Schedule};
 pub use sym::{Formula, Sym, SymMask};

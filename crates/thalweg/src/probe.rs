@@ -1,8 +1,9 @@
 //! Probes: numbers read from a block while it is in the cache.
 
 use crate::chain::Chain;
-use crate::engine::drive::{Tensor, Watch};
+use crate::engine::drive::Watch;
 use crate::engine::stage::{AnyStage, Moment, PartStage};
+use crate::engine::tensor::Tensor;
 use crate::engine::{Element, Isa};
 use crate::error::Error;
 use crate::part::{Join, Part};
@@ -218,6 +219,8 @@ pub(crate) fn readings<E: Element>(
         let (chain, moment) = &chains[tensor.chain];
         let Some(slots) = gains_of(chain, moment.clock) else { continue };
         let lr = chain.hyper("lr").map_or(1.0, |h| h.value(moment.clock));
+        // A gain is an exact slot, so it is never packed.
+        let Some(values) = tensor.slots.slot(slots.gain) else { continue };
         let n = tensor.len as f64;
         let gains = Gains {
             min: slots.to_gain(-extremes[t][1]),
@@ -225,7 +228,7 @@ pub(crate) fn readings<E: Element>(
             at_min: extremes[t][2] / n,
             at_max: extremes[t][3] / n,
             aligned: aligned[t][0] / aligned[t][1],
-            rates: quantiles(tensor.slots.slot(slots.gain)).map(|v| lr * slots.to_gain(v)),
+            rates: quantiles(values).map(|v| lr * slots.to_gain(v)),
         };
         readings.push(Reading { param: names[t].to_owned(), gains });
     }

@@ -11,16 +11,41 @@ pub struct Slot {
     pub name: &'static str,
     /// The letter of the formula.
     pub symbol: &'static str,
+    /// What low-precision storage has to know of its values.
+    pub kind: Kind,
 }
 
-/// A slot whose name is its letter.
+/// What kind of number a slot remembers: which low-precision formats can hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Of either sign, near zero where little matters: a first moment, a momentum.
+    Signed,
+    /// Never negative, and divided by: a second moment.
+    NonNegative,
+    /// A position, a logarithm, a counter: its absolute error matters, so it is never packed.
+    Exact,
+}
+
+impl Slot {
+    /// A slot of numbers that are never negative.
+    pub const fn non_negative(self) -> Slot {
+        Slot { kind: Kind::NonNegative, ..self }
+    }
+
+    /// A slot that is never kept in low precision.
+    pub const fn exact(self) -> Slot {
+        Slot { kind: Kind::Exact, ..self }
+    }
+}
+
+/// A slot whose name is its letter, of numbers of either sign.
 pub const fn slot(name: &'static str) -> Slot {
-    Slot { name, symbol: name }
+    slot_as(name, name)
 }
 
 /// A slot called `name` that the formula writes as `symbol`.
 pub const fn slot_as(name: &'static str, symbol: &'static str) -> Slot {
-    Slot { name, symbol }
+    Slot { name, symbol, kind: Kind::Signed }
 }
 
 /// A fixed number of values: what a rule remembers for one coordinate. Arrays and nested pairs

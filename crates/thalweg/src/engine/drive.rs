@@ -1,11 +1,10 @@
 //! The driver: what happens to a block, before, during and after its formulas.
 
-use std::mem::MaybeUninit;
-
 use super::kernel::{BLOCK, Block, CHUNK, Gather, Kernel, MAX_HINTS, MAX_SLOTS};
 use super::plan::{Partial, Plan, Rows};
+use super::tensor::{Buffer, Copies, Edge, Loaded, Tensor};
 use super::threads::Threads;
-use super::{Element, buffer::Slots};
+use super::{Element, Isa};
 use crate::part::Join;
 
 /// How far ahead of use a chain of one stage asks for memory, in bytes. (Several jobs on a block
@@ -13,20 +12,8 @@ use crate::part::Join;
 const AHEAD: usize = 2048;
 /// The same for a pass that only reads one stream: further, since nothing else fills the queue.
 const READ_AHEAD: usize = 4096;
-/// A tensor as the sweep sees it.
-pub(crate) struct Tensor<'a, E> {
-    pub(crate) x: *mut E,
-    pub(crate) g: *const E,
-    pub(crate) len: usize,
-    pub(crate) slots: &'a Slots<E>,
-    /// Which of the prepared chains it follows.
-    pub(crate) chain: usize,
-}
-
-// SAFETY: the pointers come from slices that the step borrows, mutably for `x`, until it is over.
-unsafe impl<E: Element> Send for Tensor<'_, E> {}
-// SAFETY: threads share tensors but never a block of them.
-unsafe impl<E: Element> Sync for Tensor<'_, E> {}
+/// Below this many coordinates everything is in a cache already, and asking only costs.
+const CACHED: usize = 1 << 19;
 
 /// The formulas of a chain at one moment.
 pub(crate) struct Prepared<E> {
@@ -35,37 +22,10 @@ pub(crate) struct Prepared<E> {
     pub(crate) first_slot: Vec<usize>,
 }
 
-/// A block in the cache. Not cleared: that would cost as much as a stage.
-#[repr(align(64))]
-struct Buffer<E>(MaybeUninit<[E; BLOCK]>);
-
-impl<E: Element> Buffer<E> {
-    fn new() -> Buffer<E> {
-        Buffer(MaybeUninit::uninit())
-    }
-    fn pointer(&mut self) -> *mut E {
-        self.0.as_mut_ptr().cast()
-    }
-}
-
-/// Where a block's slots stand.
-fn slots_at<E: Element>(
-    tensor: &Tensor<'_, E>,
-    first: usize,
-    start: usize,
-    none: *mut E,
-) -> [*mut E; MAX_SLOTS] {
-    let mut pointers = [none; MAX_SLOTS];
-    let count = tensor.slots.count().saturating_sub(first).min(MAX_SLOTS);
-    for (k, pointer) in pointers.iter_mut().enumerate().take(count) {
-        *pointer = tensor.slots.pointer(first + k).wrapping_add(start);
-    }
-    pointers
-}
-
 /// What a sweep works with.
 pub(crate) struct Sweep<'a, E> {
     pub(crate) threads: &'a Threads,
+    pub(crate) isa: Isa,
     pub(crate) plan: &'a Plan,
     pub(crate) tensors: &'a [Tensor<'a, E>],
     /// What every gradient is multiplied by.
@@ -80,16 +40,53 @@ pub(crate) struct Watch<E> {
     pub(crate) join: &'static [Join],
 }
 
+/// A block of a tensor: where it starts, how long it is, and whose sums its own are joined to.
+#[derive(Clone, Copy)]
+struct Place {
+    span: usize,
+    start: usize,
+    n: usize,
+}
+
 impl<E: Element> Sweep<'_, E> {
+    /// Calls `work` with every block, loaded. What `work` changes is in place or in the copies.
+    fn each_loaded(&self, work: impl Fn(&Tensor<'_, E>, Place, &Loaded<E>) + Sync) {
+        self.plan.each_block(self.threads, |span, t, start, n| {
+            let tensor = &self.tensors[t];
+            let place = Place { span, start, n };
+            let mut edge = Edge::new();
+            if tensor.slots_in_place() {
+                work(tensor, place, &tensor.load(self.isa, start, n, &mut edge));
+            } else {
+                self.copied(tensor, place, &mut edge, &work);
+            }
+        });
+    }
+
+    /// Apart, so that blocks in place do not pay for its stack.
+    #[inline(never)]
+    fn copied(
+        &self,
+        tensor: &Tensor<'_, E>,
+        place: Place,
+        edge: &mut Edge<E>,
+        work: &impl Fn(&Tensor<'_, E>, Place, &Loaded<E>),
+    ) {
+        let mut copies = Copies::new();
+        let loaded = tensor.load_copied(self.isa, place.start, place.n, edge, &mut copies);
+        work(tensor, place, &loaded);
+    }
+
     /// The sum of the squares of each tensor's gradient, unscaled.
     pub(crate) fn squares(&self, gather: &dyn Gather<E>) -> Vec<f64> {
         let mut partial = Partial::new(self.plan, &[Join::Sum]);
         let rows = partial.rows();
         self.plan.each_block(self.threads, |span, t, start, n| {
-            let mut copies = [Buffer::new(), Buffer::new()];
-            let mut block = self.readable(&self.tensors[t], start, n, &mut copies);
-            block.x = block.g.cast_mut();
-            block.hint(&[block.g], READ_AHEAD / size_of::<E>());
+            let mut edge = Edge::new();
+            let g = self.tensors[t].load_gradient(self.isa, start, n, &mut edge);
+            let mut block = self.plain(n, g.cast_mut(), g);
+            (block.u_scale, block.g_scale) = (E::number(1.0), E::number(1.0));
+            block.hint(&[g], READ_AHEAD / size_of::<E>());
             // SAFETY: the block is readable in whole chunks; this thread alone has the span.
             unsafe { rows.gather(span, gather, &block) }
         });
@@ -107,12 +104,11 @@ impl<E: Element> Sweep<'_, E> {
     ) -> Vec<Vec<f64>> {
         let mut partial = Partial::new(self.plan, how);
         let rows = partial.rows();
-        self.plan.each_block(self.threads, |span, t, start, n| {
-            let tensor = &self.tensors[t];
+        self.each_loaded(|tensor, place, loaded| {
             let Some(gather) = &terms[tensor.chain] else { return };
-            self.dry_run(tensor, &prepared[tensor.chain], stage, start, n, |block| {
+            self.dry_run(&prepared[tensor.chain], stage, place.n, loaded, |block| {
                 // SAFETY: the block is readable in whole chunks; this thread alone has the span.
-                unsafe { rows.gather(span, gather.as_ref(), block) }
+                unsafe { rows.gather(place.span, gather.as_ref(), block) }
             });
         });
         partial.join(self.plan)
@@ -138,60 +134,32 @@ impl<E: Element> Sweep<'_, E> {
     /// Runs the stages before `stage` on copies and shows the block that stage would receive.
     fn dry_run(
         &self,
-        tensor: &Tensor<'_, E>,
         chain: &Prepared<E>,
         stage: usize,
-        start: usize,
         n: usize,
+        loaded: &Loaded<E>,
         see: impl FnOnce(&Block<E>),
     ) {
-        let mut copies = [Buffer::new(), Buffer::new()];
-        let mut block = self.readable(tensor, start, n, &mut copies);
-        let mut buffers = Buffers::new();
         let whole = n.next_multiple_of(CHUNK);
-        // SAFETY: the slots hold whole chunks from `start`; what is written are copies and buffers
-        // of this function.
+        let mut block = self.plain(whole, loaded.x, loaded.g);
+        let mut buffers = Buffers::new();
+        // SAFETY: the slots hold whole chunks; what is written are copies and buffers of this
+        // function.
         unsafe {
-            block.n = whole;
             for (k, kernel) in chain.kernels[..stage].iter().enumerate() {
-                let first = chain.first_slot[k];
-                let count = chain.first_slot[k + 1] - first;
-                let mut copies: Vec<Buffer<E>> = (0..count).map(|_| Buffer::new()).collect();
-                for (j, copy) in copies.iter_mut().enumerate() {
-                    let slot = tensor.slots.pointer(first + j).add(start);
-                    std::ptr::copy_nonoverlapping(slot, copy.pointer(), whole);
+                let (first, end) = (chain.first_slot[k], chain.first_slot[k + 1]);
+                let slots = loaded.slots_from(first);
+                let mut copies = [const { Buffer::new() }; MAX_SLOTS];
+                for (j, copy) in copies.iter_mut().enumerate().take(end - first) {
+                    std::ptr::copy_nonoverlapping(slots[j], copy.pointer(), whole);
                     block.slots[j] = copy.pointer();
                 }
                 buffers.pass(kernel.as_ref(), &mut block);
             }
         }
         block.n = n;
-        block.slots = slots_at(tensor, chain.first_slot[stage], start, block.x);
+        block.slots = loaded.slots_from(chain.first_slot[stage]);
         see(&block);
-    }
-
-    /// A block whose parameter and gradient can be read in whole chunks: in place, or, at a ragged
-    /// end, as copies.
-    fn readable(
-        &self,
-        tensor: &Tensor<'_, E>,
-        start: usize,
-        n: usize,
-        [x_copy, g_copy]: &mut [Buffer<E>; 2],
-    ) -> Block<E> {
-        let (x, g) = (tensor.x.wrapping_add(start), tensor.g.wrapping_add(start));
-        let whole = n.next_multiple_of(CHUNK);
-        if whole == n {
-            return self.plain(n, x, g);
-        }
-        for (from, to) in [(x.cast_const(), x_copy.pointer()), (g, g_copy.pointer())] {
-            // SAFETY: tensors hold `n` coordinates from `start`, a buffer a block.
-            unsafe {
-                std::ptr::copy_nonoverlapping(from, to, n);
-                std::ptr::write_bytes(to.add(n), 0, whole - n);
-            }
-        }
-        self.plain(n, x_copy.pointer(), g_copy.pointer())
     }
 
     /// The step itself: every formula over every block, once. Returns what the watches gathered,
@@ -204,74 +172,63 @@ impl<E: Element> Sweep<'_, E> {
         let mut gathered: Vec<Partial> =
             watches.iter().map(|w| Partial::new(self.plan, w.join)).collect();
         let rows: Vec<Rows> = gathered.iter_mut().map(Partial::rows).collect();
-        self.plan.each_block(self.threads, |span, t, start, n| {
-            let tensor = &self.tensors[t];
+        let cached = self.plan.len() < CACHED;
+        self.each_loaded(|tensor, place, loaded| {
             let chain = &prepared[tensor.chain];
-            let mut hints = Hints::new(tensor, start, watches.len() + chain.kernels.len());
+            let jobs = watches.len() + chain.kernels.len();
+            let direct = tensor.slots_in_place();
+            let mut hints =
+                if cached || !direct { Hints::none() } else { Hints::new(tensor, place, jobs) };
             let watch = |before: bool, hints: &mut Hints<E>| {
                 let mine = watches.iter().zip(&rows).filter(|(w, _)| w.before == before);
                 for (watch, rows) in mine {
                     let Some((terms, first)) = &watch.terms[tensor.chain] else { continue };
-                    let mut copies = [Buffer::new(), Buffer::new()];
-                    let mut block = self.readable(tensor, start, n, &mut copies);
-                    block.slots = slots_at(tensor, *first, start, block.x);
+                    let mut block = self.plain(place.n, loaded.x, loaded.g);
+                    block.slots = loaded.slots_from(*first);
                     hints.give(&mut block);
                     // SAFETY: the block is readable in whole chunks; this thread alone has the span.
-                    unsafe { rows.gather(span, terms.as_ref(), &block) }
+                    unsafe { rows.gather(place.span, terms.as_ref(), &block) }
                 }
             };
             watch(true, &mut hints);
-            self.block(tensor, chain, start, n, &mut hints);
+            // SAFETY: the loaded block is this thread's alone, in whole chunks.
+            unsafe { self.formulas(chain, loaded, place.n, &mut hints) }
             watch(false, &mut hints);
+            // SAFETY: as above.
+            unsafe {
+                tensor.store(self.isa, place.start, place.n, loaded);
+                if !direct {
+                    tensor.store_slots(self.isa, place.start, place.n, loaded);
+                }
+            }
         });
         gathered.iter().map(|partial| partial.join(self.plan)).collect()
     }
 
-    /// One block: its whole chunks in place, the partial last one on copies.
-    fn block(
-        &self,
-        tensor: &Tensor<'_, E>,
-        chain: &Prepared<E>,
-        start: usize,
-        n: usize,
-        hints: &mut Hints<E>,
-    ) {
-        let whole = n / CHUNK * CHUNK;
-        let (x, g) = (tensor.x.wrapping_add(start), tensor.g.wrapping_add(start));
-        if whole > 0 {
-            // SAFETY: tensors hold `n` coordinates from `start`.
-            unsafe { self.chunks(tensor, chain, start, x, g, whole, hints) }
-        }
-        let rest = n - whole;
-        if rest > 0 {
-            let (mut x_copy, mut g_copy) = ([E::number(0.0); CHUNK], [E::number(0.0); CHUNK]);
-            // SAFETY: `rest` coordinates remain; slots are padded to whole chunks.
-            unsafe {
-                let (x, g) = (x.add(whole), g.add(whole));
-                std::ptr::copy_nonoverlapping(x, x_copy.as_mut_ptr(), rest);
-                std::ptr::copy_nonoverlapping(g, g_copy.as_mut_ptr(), rest);
-                let copy = x_copy.as_mut_ptr();
-                let none = &mut Hints::none();
-                self.chunks(tensor, chain, start + whole, copy, g_copy.as_ptr(), CHUNK, none);
-                std::ptr::copy_nonoverlapping(copy, x, rest);
-            }
-        }
+    /// Adds the gradients to the sums, weighted, and zeroes those that are to be.
+    pub(crate) fn accumulate(&self) {
+        self.plan.each_block(self.threads, |_, t, start, n| {
+            self.tensors[t].accumulate(self.isa, start, n);
+        });
     }
 
+    /// Zeroes the gradients that are to be, of a step that is not taken.
+    pub(crate) fn clear(&self) {
+        self.plan.each_block(self.threads, |_, t, start, n| self.tensors[t].clear(start, n));
+    }
+
+    /// Runs the formulas of a chain on a block.
+    ///
     /// # Safety
-    /// `x` and `g` hold `n` coordinates, whole chunks; the slots do from `start` on.
-    #[allow(clippy::too_many_arguments, reason = "the whole situation of a block")]
-    unsafe fn chunks(
+    /// `loaded` holds `n` coordinates rounded up to whole chunks, and nobody else uses them.
+    unsafe fn formulas(
         &self,
-        tensor: &Tensor<'_, E>,
         chain: &Prepared<E>,
-        start: usize,
-        x: *mut E,
-        g: *const E,
+        loaded: &Loaded<E>,
         n: usize,
         hints: &mut Hints<E>,
     ) {
-        let mut block = self.plain(n, x, g);
+        let mut block = self.plain(n.next_multiple_of(CHUNK), loaded.x, loaded.g);
         let Some((last, before)) = chain.kernels.split_last() else {
             return;
         };
@@ -279,11 +236,11 @@ impl<E: Element> Sweep<'_, E> {
         // SAFETY: the caller's promise; the buffers hold a block.
         unsafe {
             for (kernel, first) in before.iter().zip(&chain.first_slot) {
-                block.slots = slots_at(tensor, *first, start, x);
+                block.slots = loaded.slots_from(*first);
                 hints.give(&mut block);
                 buffers.pass(kernel.as_ref(), &mut block);
             }
-            block.slots = slots_at(tensor, chain.first_slot[before.len()], start, x);
+            block.slots = loaded.slots_from(chain.first_slot[before.len()]);
             hints.give(&mut block);
             last.apply(&block);
         }
@@ -300,15 +257,15 @@ struct Hints<E> {
 }
 
 impl<E: Element> Hints<E> {
-    fn new(tensor: &Tensor<'_, E>, start: usize, jobs: usize) -> Hints<E> {
+    fn new(tensor: &Tensor<'_, E>, place: Place, jobs: usize) -> Hints<E> {
         // A single job asks for what it needs itself a little later, several for the next block.
         let ahead = if jobs == 1 { AHEAD / size_of::<E>() } else { BLOCK };
-        let at = start + ahead;
+        let at = place.start + ahead;
         let slots = tensor.slots.count().min(MAX_SLOTS);
-        let mut streams = [tensor.g.wrapping_add(at); MAX_HINTS];
-        streams[0] = tensor.x.wrapping_add(at).cast_const();
+        let mut streams = [tensor.g.place::<E>(at).cast_const().cast(); MAX_HINTS];
+        streams[0] = tensor.x.place::<E>(at).cast_const().cast();
         for k in 0..slots {
-            streams[2 + k] = tensor.slots.pointer(k).wrapping_add(at).cast_const();
+            streams[2 + k] = tensor.slots.place(k, at).cast_const().cast();
         }
         let count = 2 + slots;
         Hints { streams, count, share: count.div_ceil(jobs.max(1)), given: 0 }

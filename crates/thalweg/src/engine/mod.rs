@@ -2,14 +2,18 @@
 //! same bits on all of them. The only unsafe code of the crate lives here.
 
 pub(crate) mod buffer;
+pub(crate) mod codec;
 pub(crate) mod drive;
 mod isa;
 pub(crate) mod kernel;
+pub(crate) mod lent;
 pub(crate) mod plan;
 pub(crate) mod stage;
+pub(crate) mod tensor;
 pub(crate) mod threads;
 
 use crate::real::Real;
+use codec::{Packing, Rounding};
 pub use isa::Isa;
 pub(crate) use stage::{AnyStage, Stage};
 pub use threads::Threads;
@@ -30,13 +34,21 @@ pub trait Element: Real<Wide = f64> + Default + PartialEq + sealed::Sealed {
     /// The values of which these are the bytes.
     #[doc(hidden)]
     fn from_bytes(bytes: &[u8]) -> Vec<Self>;
+    /// Encodes at most a block of values, and returns its scale if the format has one.
+    #[doc(hidden)]
+    #[allow(private_interfaces, reason = "sealed: nobody outside can call or implement it")]
+    fn pack(isa: Isa, packing: Packing, how: Rounding, from: &[Self], to: &mut [u8]) -> f32;
+    /// Decodes at most a block of values.
+    #[doc(hidden)]
+    #[allow(private_interfaces, reason = "sealed: nobody outside can call or implement it")]
+    fn unpack(isa: Isa, packing: Packing, from: &[u8], scale: f32, to: &mut [Self]);
     #[doc(hidden)]
     #[allow(private_interfaces, reason = "sealed: nobody outside can call or implement it")]
     fn stage(stage: &dyn AnyStage) -> &dyn Stage<Self>;
 }
 
 macro_rules! element {
-    ($float:ident, $dtype:literal) => {
+    ($float:ident, $dtype:literal, $pack:path, $unpack:path) => {
         impl Element for $float {
             const DTYPE: &'static str = $dtype;
             fn to_bytes(self, to: &mut Vec<u8>) {
@@ -47,11 +59,25 @@ macro_rules! element {
                 values.iter().map(|b| $float::from_le_bytes(*b)).collect()
             }
             #[allow(private_interfaces, reason = "sealed: nobody outside can call or implement it")]
+            fn pack(
+                isa: Isa,
+                packing: Packing,
+                how: Rounding,
+                from: &[Self],
+                to: &mut [u8],
+            ) -> f32 {
+                $pack(isa, packing, how, from, to)
+            }
+            #[allow(private_interfaces, reason = "sealed: nobody outside can call or implement it")]
+            fn unpack(isa: Isa, packing: Packing, from: &[u8], scale: f32, to: &mut [Self]) {
+                $unpack(isa, packing, from, scale, to)
+            }
+            #[allow(private_interfaces, reason = "sealed: nobody outside can call or implement it")]
             fn stage(stage: &dyn AnyStage) -> &dyn Stage<Self> {
                 stage
             }
         }
     };
 }
-element!(f32, "F32");
-element!(f64, "F64");
+element!(f32, "F32", codec::encode, codec::decode);
+element!(f64, "F64", codec::encode_wide, codec::decode_wide);

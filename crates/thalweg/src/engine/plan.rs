@@ -40,7 +40,7 @@ impl Plan {
         }
         *self = Plan { lengths: lengths.collect(), ..Plan::default() };
         // Long batches keep the memory streaming; many of them keep all threads busy to the end.
-        let batch = (self.lengths.iter().sum::<usize>() / 32).clamp(SPAN, 16 * SPAN);
+        let batch = (self.len() / 32).clamp(SPAN, 16 * SPAN);
         let mut in_batch = 0;
         for (tensor, &length) in self.lengths.iter().enumerate() {
             self.first_span.push(self.spans.len());
@@ -56,6 +56,11 @@ impl Plan {
         }
         self.batches.push(self.spans.len());
         self.first_span.push(self.spans.len());
+    }
+
+    /// Coordinates in all.
+    pub(super) fn len(&self) -> usize {
+        self.lengths.iter().sum()
     }
 
     /// Calls `block(span, tensor, start, n)` for every block, spread over the threads; the blocks
@@ -75,7 +80,7 @@ impl Plan {
                 }
             }
         };
-        let few = self.lengths.iter().sum::<usize>() < ALONE;
+        let few = self.len() < ALONE;
         let threads = if few { &Threads::Caller } else { threads };
         threads.run(self.batches.len(), &batch);
     }

@@ -26,7 +26,7 @@ crate::hypers! {
     }
 }
 
-const SLOTS: &[Slot] = &[slot_as("log_plus", "φ₊"), slot_as("log_minus", "φ₋")];
+const SLOTS: &[Slot] = &[slot_as("log_plus", "φ₊").exact(), slot_as("log_minus", "φ₋").exact()];
 
 /// The logarithms of the two weights of `x`.
 fn split<F: Real>(x: F, beta: f64) -> [F; 2] {

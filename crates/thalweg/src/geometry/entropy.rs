@@ -19,7 +19,7 @@ impl Part for NegativeEntropy {
     type Memory<F: Real> = [F; 1];
     type Scalars<F: Real> = [F; 0];
     type Terms<F: Real> = [F; 0];
-    const SLOTS: &'static [Slot] = &[slot_as("log_x", "φ")];
+    const SLOTS: &'static [Slot] = &[slot_as("log_x", "φ").exact()];
     const PASSES: usize = 0;
 
     fn start<F: Real>(&self, x: F) -> [F; 1] {

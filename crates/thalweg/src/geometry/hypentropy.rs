@@ -21,7 +21,7 @@ impl Part for Hypentropy {
     type Memory<F: Real> = [F; 1];
     type Scalars<F: Real> = [F; 0];
     type Terms<F: Real> = [F; 0];
-    const SLOTS: &'static [Slot] = &[slot_as("dual", "θ")];
+    const SLOTS: &'static [Slot] = &[slot_as("dual", "θ").exact()];
     const PASSES: usize = 0;
 
     fn start<F: Real>(&self, x: F) -> [F; 1] {

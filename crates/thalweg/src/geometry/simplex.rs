@@ -18,7 +18,7 @@ impl Part for Simplex {
     type Memory<F: Real> = [F; 1];
     type Scalars<F: Real> = [F; 1];
     type Terms<F: Real> = [F; 2];
-    const SLOTS: &'static [Slot] = &[slot_as("log_x", "φ")];
+    const SLOTS: &'static [Slot] = &[slot_as("log_x", "φ").exact()];
     const SCALARS: &'static [Slot] = &[slot_as("log_z", "ζ")];
     const JOIN: &'static [Join] = &[Join::Max, Join::Sum];
     const PASSES: usize = 2;

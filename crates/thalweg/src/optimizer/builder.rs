@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::group::{Group, Pattern};
-use super::{NonFinite, Optimizer};
+use super::precision::{LowPrecision, Precision, Storage};
+use super::{Accumulation, LossScale, NonFinite, Optimizer};
 use crate::chain::Chain;
 use crate::engine::plan::Plan;
 use crate::engine::{Element, Isa, Threads};
@@ -31,6 +32,11 @@ pub struct Builder {
     threads: Result<Threads, Error>,
     isa: Option<Isa>,
     probes: Vec<Probe>,
+    precision: Precision,
+    storage: Storage,
+    group_storage: Vec<(String, Storage)>,
+    accumulation: Accumulation,
+    loss_scale: Option<LossScale>,
 }
 
 impl Default for Builder {
@@ -49,6 +55,11 @@ impl Builder {
             threads: Ok(Threads::default()),
             isa: None,
             probes: vec![],
+            precision: Precision::default(),
+            storage: Storage::default(),
+            group_storage: vec![],
+            accumulation: Accumulation::default(),
+            loss_scale: None,
         }
     }
 
@@ -109,6 +120,53 @@ impl Builder {
         self
     }
 
+    /// The format that state is kept in.
+    ///
+    /// ```
+    /// use thalweg::{Optimizer, Param, Storage, recipes::adam};
+    /// let mut opt: Optimizer<f32> =
+    ///     Optimizer::<f32>::builder().rest("all", adam()).storage(Storage::Block8).build()?;
+    /// let (mut x, g) = (vec![0.0; 8192], vec![1.0; 8192]);
+    /// opt.step(&mut [Param::new("x", &[8192], &mut x, &g)])?;
+    /// assert_eq!(opt.state_bytes(), 2 * (8192 + 4 * 8)); // m and v: codes, and scales per block
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn storage(mut self, storage: Storage) -> Builder {
+        self.storage = storage;
+        self
+    }
+
+    /// The format that the state of one group is kept in.
+    pub fn group_storage(mut self, group: &str, storage: Storage) -> Builder {
+        self.group_storage.push((group.to_owned(), storage));
+        self
+    }
+
+    /// What makes up for the precision of parameters in bf16 or f16.
+    pub fn low_precision(mut self, how: LowPrecision) -> Builder {
+        self.precision.low = how;
+        self
+    }
+
+    /// The seed of stochastic rounding, 0 by default. Every parameter, slot, step and coordinate
+    /// draws a number of its own, whoever computes it.
+    pub fn seed(mut self, seed: u64) -> Builder {
+        self.precision.seed = seed;
+        self
+    }
+
+    /// What a step makes of accumulated gradients; the mean by default.
+    pub fn accumulation(mut self, accumulation: Accumulation) -> Builder {
+        self.accumulation = accumulation;
+        self
+    }
+
+    /// Divides the gradients by a loss scale that adapts itself.
+    pub fn loss_scale(mut self, scale: LossScale) -> Builder {
+        self.loss_scale = Some(scale);
+        self
+    }
+
     /// Checks everything and makes the optimizer.
     ///
     /// # Errors
@@ -123,6 +181,9 @@ impl Builder {
             let range = limit.to_string();
             return Err(Error::Hyper { name: "max_norm", value: max_norm, range });
         }
+        if let Some((name, value, range)) = self.loss_scale.as_ref().and_then(LossScale::wrong) {
+            return Err(Error::Hyper { name, value, range: range.to_owned() });
+        }
         let isa = match self.isa {
             Some(isa) if !Isa::available().contains(&isa) => {
                 return Err(Error::Engine(format!("instruction set {isa} is not available here")));
@@ -130,6 +191,11 @@ impl Builder {
             Some(isa) => isa,
             None => Isa::detect()?,
         };
+        let known = || self.groups.iter().map(|g| g.0.as_str()).collect::<Vec<_>>().join(", ");
+        let named = |name: &String| self.groups.iter().any(|g| g.0 == *name);
+        if let Some((name, _)) = self.group_storage.iter().find(|(name, _)| !named(name)) {
+            return Err(Error::UnknownGroup { name: name.clone(), known: known() });
+        }
         let mut groups: Vec<Group> = vec![];
         for (name, pattern, chain) in self.groups {
             chain.check()?;
@@ -140,7 +206,9 @@ impl Builder {
             }
             let matches = pattern.compile(&name)?;
             let scalars = chain.stages().iter().map(|s| s.first_scalars()).collect();
-            groups.push(Group { name, matches, rest, chain, scalars });
+            let own = self.group_storage.iter().rev().find(|(group, _)| *group == name);
+            let storage = own.map_or(self.storage, |(_, storage)| *storage);
+            groups.push(Group { name, matches, rest, chain, storage, scalars });
         }
         let chains: Vec<&Chain> = groups.iter().map(|g| &g.chain).collect();
         crate::probe::check(&self.probes, &chains)?;
@@ -157,6 +225,10 @@ impl Builder {
             isa,
             probes: self.probes,
             plan: Plan::default(),
+            precision: self.precision,
+            accumulation: self.accumulation,
+            accumulated: 0.0,
+            loss_scale: self.loss_scale,
         })
     }
 }

@@ -8,19 +8,21 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use super::differences::{compare, hypers, resume};
 use super::group::assign;
-use super::step::has_own_scalars;
-use super::{Optimizer, State};
+use super::precision::Precision;
+use super::settle::has_own_scalars;
+use super::{LossScale, Optimizer, State};
 use crate::chain::Chain;
 use crate::engine::Element;
 use crate::engine::buffer::Slots;
+use crate::engine::codec::Packing;
 use crate::error::Error;
-use crate::hyper::Hypers;
 use crate::part::Scope;
 use crate::schedule::Schedule;
 
 /// The format's version; raised when an older reader would misunderstand a newer file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Where in the safetensors metadata the header stands.
 const HEADER: &str = "thalweg";
 
@@ -30,14 +32,21 @@ struct Header {
     version: u32,
     steps: u64,
     refused_in_a_row: u64,
+    /// Since version 2, as all that has a default.
+    #[serde(default)]
+    precision: Precision,
+    #[serde(default)]
+    accumulated: f64,
+    #[serde(default)]
+    loss_scale: Option<LossScale>,
     groups: Vec<GroupHeader>,
     params: Vec<ParamHeader>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct GroupHeader {
+pub(super) struct GroupHeader {
     name: String,
-    hypers: Vec<(String, Schedule)>,
+    pub(super) hypers: Vec<(String, Schedule)>,
     slots: Vec<String>,
 }
 
@@ -48,6 +57,12 @@ struct ParamHeader {
     shape: Vec<usize>,
     t: u64,
     frozen: bool,
+    /// The parameter's format, if it is not the optimizer's number type.
+    #[serde(default)]
+    format: Option<String>,
+    /// Whether gradients are accumulated for it.
+    #[serde(default)]
+    summed: bool,
 }
 
 /// What [`Optimizer::load`] did.
@@ -62,19 +77,28 @@ pub struct Loaded {
 }
 
 impl<E: Element> Optimizer<E> {
-    /// The whole state as bytes of a safetensors file: `parameter/slot` tensors, scalars in `F64`
-    /// as `parameter/@stage.scalar` or `@group/@stage.scalar`, and a JSON header.
+    /// The whole state as bytes of a safetensors file: `parameter/slot` tensors in the format they
+    /// are kept in (8-bit codes as `U8` with `parameter/slot@scale`), scalars in `F64` as `parameter/@stage.scalar` or `@group/@stage.scalar`, and a JSON header.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if a value cannot be written in the format.
     pub fn save_bytes(&self) -> Result<Vec<u8>, Error> {
         let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = vec![];
         for state in &self.states {
-            for (k, slot) in self.groups[state.group].chain.slots().iter().enumerate() {
-                let mut bytes = vec![];
-                state.slots.slot(k).iter().for_each(|v| v.to_bytes(&mut bytes));
+            for (k, slot) in self.slot_names(state.group, state.value).iter().enumerate() {
                 let name = format!("{}/{slot}", state.name);
-                tensors.push((name, dtype::<E>(), state.shape.clone(), bytes));
+                let dtype = dtype::<E>(state.slots.packing(k));
+                tensors.push((name, dtype, state.shape.clone(), bytes_of(&state.slots, k)));
+                let scales = state.slots.scales(k);
+                if !scales.is_empty() {
+                    let bytes = scales.iter().flat_map(|v| v.to_le_bytes()).collect();
+                    let name = format!("{}/{slot}@scale", state.name);
+                    tensors.push((name, Dtype::F32, vec![scales.len()], bytes));
+                }
+            }
+            if let Some(sum) = &state.sum {
+                let name = format!("{}/@sum", state.name);
+                tensors.push((name, dtype::<E>(None), state.shape.clone(), bytes_of(sum, 0)));
             }
         }
         self.each_scalar(&mut |name, value| {
@@ -135,6 +159,14 @@ impl<E: Element> Optimizer<E> {
         let header = read_header(bytes)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| fail(e.to_string()))?;
         let mut entries = Entries { tensors: &tensors, used: HashSet::new() };
+        if header.precision != self.precision {
+            let (then, now) = (&header.precision, &self.precision);
+            return Err(fail(format!("was saved with {then:?}, but here it is {now:?}")));
+        }
+        if header.loss_scale.is_some() != self.loss_scale.is_some() {
+            let with = if header.loss_scale.is_some() { "with" } else { "without" };
+            return Err(fail(format!("was saved {with} a loss scale, other than here")));
+        }
         let (chains, differences) = self.match_groups(&header)?;
         let (mut states, mut index) = (vec![], HashMap::new());
         for param in &header.params {
@@ -163,6 +195,10 @@ impl<E: Element> Optimizer<E> {
         }
         self.steps = header.steps;
         self.refused_in_a_row = header.refused_in_a_row;
+        self.accumulated = header.accumulated;
+        if let (Some(here), Some(saved)) = (&mut self.loss_scale, &header.loss_scale) {
+            here.resume(saved);
+        }
         self.index = index;
         self.states = states;
         self.order.clear();
@@ -213,6 +249,9 @@ impl<E: Element> Optimizer<E> {
             version: VERSION,
             steps: self.steps,
             refused_in_a_row: self.refused_in_a_row,
+            precision: self.precision,
+            accumulated: self.accumulated,
+            loss_scale: self.loss_scale.clone(),
             groups: self
                 .groups
                 .iter()
@@ -231,6 +270,8 @@ impl<E: Element> Optimizer<E> {
                     shape: s.shape.clone(),
                     t: s.t,
                     frozen: s.frozen,
+                    format: s.value.map(|packing| packing.name().to_owned()),
+                    summed: s.sum.is_some(),
                 })
                 .collect(),
         }
@@ -271,16 +312,45 @@ impl<E: Element> Optimizer<E> {
             || fail(format!("{:?}: the shape {:?} is too large", param.name, param.shape));
         let len = len.filter(|n| *n <= isize::MAX as usize).ok_or_else(too_large)?;
         let chain = &self.groups[group].chain;
+        let value = match &param.format {
+            None => None,
+            Some(name) => Some(Packing::named(name).ok_or_else(|| {
+                fail(format!("{:?} is of a format {name:?} that is not known here", param.name))
+            })?),
+        };
+        let storage = self.groups[group].storage;
+        let formats = self.precision.formats(storage, &chain.slot_list(), len, value);
         // All are looked up before memory is taken: the shape in the header may be nonsense.
-        let values: Vec<&[u8]> = chain
-            .slots()
-            .iter()
-            .map(|slot| entries.get(format!("{}/{slot}", param.name), dtype::<E>(), &param.shape))
-            .collect::<Result<_, _>>()?;
-        let mut slots = Slots::new(values.len(), len);
-        for (slot, bytes) in slots.each_mut().into_iter().zip(values) {
-            slot.copy_from_slice(&E::from_bytes(bytes));
+        let (mut values, mut scales) = (vec![], vec![]);
+        for (slot, format) in self.slot_names(group, value).iter().zip(&formats) {
+            let name = format!("{}/{slot}", param.name);
+            values.push(entries.get(name, dtype::<E>(*format), &param.shape)?);
+            let scaled = format.is_some_and(Packing::scaled) && len > 0;
+            scales.push(if scaled {
+                let blocks = [len.div_ceil(crate::engine::kernel::BLOCK)];
+                entries.get(format!("{}/{slot}@scale", param.name), Dtype::F32, &blocks)?
+            } else {
+                &[]
+            });
         }
+        let summed = if param.summed {
+            Some(entries.get(format!("{}/@sum", param.name), dtype::<E>(None), &param.shape)?)
+        } else {
+            None
+        };
+        let mut slots = Slots::new(&formats, len);
+        for (k, (values, scales)) in values.into_iter().zip(scales).enumerate() {
+            set_bytes(&mut slots, k, values);
+            let (scales, _) = scales.as_chunks();
+            for (scale, bytes) in slots.scales_mut(k).iter_mut().zip(scales) {
+                *scale = f32::from_le_bytes(*bytes);
+            }
+        }
+        let sum = summed.map(|bytes| {
+            let mut sum = Slots::new(&[None], len);
+            set_bytes(&mut sum, 0, bytes);
+            sum
+        });
         let mut scalars: Vec<Vec<f64>> = vec![];
         if chain.stages().iter().any(|s| has_own_scalars(s.as_ref())) {
             for (k, stage) in chain.stages().iter().enumerate() {
@@ -300,7 +370,9 @@ impl<E: Element> Optimizer<E> {
             group,
             t: param.t,
             frozen: param.frozen,
+            value,
             slots,
+            sum,
             scalars,
         })
     }
@@ -370,69 +442,28 @@ struct Version {
     version: u32,
 }
 
-fn dtype<E: Element>() -> Dtype {
-    if E::DTYPE == "F64" { Dtype::F64 } else { Dtype::F32 }
-}
-
-fn hypers(chain: &impl Hypers) -> Vec<(String, Schedule)> {
-    let mut all = vec![];
-    chain.each(&mut |h| all.push((h.spec().name.to_owned(), h.schedule().clone())));
-    all
-}
-
-/// The place of each name among its equals: the second `eps` is `("eps", 1)`.
-fn labels<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
-    let mut labels: Vec<(&str, usize)> = vec![];
-    for name in names {
-        let before = labels.iter().filter(|l| l.0 == name).count();
-        labels.push((name, before));
+fn dtype<E: Element>(packing: Option<Packing>) -> Dtype {
+    match packing {
+        None if E::DTYPE == "F64" => Dtype::F64,
+        None => Dtype::F32,
+        Some(Packing::Bf16) => Dtype::BF16,
+        Some(Packing::F16) => Dtype::F16,
+        Some(Packing::Signed | Packing::Unsigned) => Dtype::U8,
     }
-    labels
 }
 
-/// The saved hyper-parameter with this label.
-fn saved_as<'a>(saved: &'a GroupHeader, label: (&str, usize)) -> Option<&'a Schedule> {
-    let mut equals = saved.hypers.iter().filter(|(name, _)| name == label.0);
-    equals.nth(label.1).map(|(_, schedule)| schedule)
+/// The bytes of a slot, least significant first.
+fn bytes_of<E: Element>(slots: &Slots<E>, k: usize) -> Vec<u8> {
+    let Some(values) = slots.slot(k) else { return slots.raw(k).to_vec() };
+    let mut bytes = vec![];
+    values.iter().for_each(|v| v.to_bytes(&mut bytes));
+    bytes
 }
 
-/// Lets plateau schedules go on where the saved ones were.
-fn resume(chain: &mut Chain, saved: &GroupHeader) {
-    let names: Vec<&'static str> = chain.hypers().iter().map(|h| h.spec().name).collect();
-    let mut labels = labels(names.iter().copied()).into_iter();
-    chain.each_mut(&mut |hyper| {
-        if let Some(then) = labels.next().and_then(|label| saved_as(saved, label)) {
-            hyper.resume(then);
-        }
-    });
-}
-
-fn compare(group: &str, saved: &GroupHeader, chain: &Chain) -> Vec<String> {
-    let mut differences = vec![];
-    let here = hypers(chain);
-    let here_labels = labels(here.iter().map(|(name, _)| name.as_str()));
-    for (label, (name, now)) in here_labels.iter().zip(&here) {
-        match saved_as(saved, *label) {
-            Some(then) if then == now => {}
-            Some(then) => {
-                let (then, now) = (show(then), show(now));
-                differences.push(format!("{group}.{name}: saved {then}, here {now}"));
-            }
-            None => differences.push(format!("{group}.{name}: not saved, here {}", show(now))),
-        }
-    }
-    let saved_labels = labels(saved.hypers.iter().map(|(name, _)| name.as_str()));
-    for (label, (name, then)) in saved_labels.iter().zip(&saved.hypers) {
-        if !here_labels.contains(label) {
-            differences.push(format!("{group}.{name}: saved {}, not here", show(then)));
-        }
-    }
-    differences
-}
-
-fn show(schedule: &Schedule) -> String {
-    match schedule {
-        Schedule::Constant(value) => value.to_string(),
-        other => format!("{other:?}"),
+/// Sets a slot to what [`bytes_of`] gave.
+fn set_bytes<E: Element>(slots: &mut Slots<E>, k: usize, bytes: &[u8]) {
+    match slots.slot_mut(k) {
+        Some(slot) => slot.copy_from_slice(&E::from_bytes(bytes)),
+        None => slots.raw_mut(k).copy_from_slice(bytes),
     }
 }

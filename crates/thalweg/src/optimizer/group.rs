@@ -91,6 +91,8 @@ pub(crate) struct Group {
     pub(crate) matches: Predicate,
     pub(crate) rest: bool,
     pub(crate) chain: Chain,
+    /// The format of its state.
+    pub(crate) storage: super::Storage,
     /// Per stage, for parts whose scope is the group.
     pub(crate) scalars: Vec<Vec<f64>>,
 }

@@ -2,8 +2,16 @@
 
 mod builder;
 mod checkpoint;
+mod differences;
+mod fit;
 mod group;
+mod guard;
+mod loss_scale;
+mod param;
+mod precision;
 mod report;
+mod settle;
+mod sparse;
 mod step;
 
 use std::collections::HashMap;
@@ -11,39 +19,21 @@ use std::collections::HashMap;
 pub use builder::Builder;
 pub use checkpoint::Loaded;
 pub use group::{Pattern, biases_and_norms};
+pub use loss_scale::LossScale;
+pub use param::Param;
+pub use precision::{LowPrecision, Storage};
 pub use report::{Outcome, StepReport};
 
 use crate::chain::Chain;
 use crate::engine::buffer::Slots;
+use crate::engine::codec::Packing;
 use crate::engine::plan::Plan;
 use crate::engine::{Element, Isa, Threads};
 use crate::error::Error;
 use crate::hyper::Hypers;
 use crate::probe::Probe;
 use group::Group;
-
-/// A parameter and its gradient, lent to the optimizer for one step.
-///
-/// Names are what groups, state and checkpoints go by; the order may change between steps.
-#[derive(Debug)]
-pub struct Param<'a, E> {
-    name: &'a str,
-    shape: &'a [usize],
-    value: &'a mut [E],
-    grad: Option<&'a [E]>,
-}
-
-impl<'a, E> Param<'a, E> {
-    /// A parameter called `name` of this shape, row-major, with the gradient of the loss.
-    pub fn new(name: &'a str, shape: &'a [usize], value: &'a mut [E], grad: &'a [E]) -> Self {
-        Param { name, shape, value, grad: Some(grad) }
-    }
-
-    /// A parameter that received no gradient: it is left alone, and the report says so.
-    pub fn without_gradient(name: &'a str, shape: &'a [usize], value: &'a mut [E]) -> Self {
-        Param { name, shape, value, grad: None }
-    }
-}
+use precision::Precision;
 
 /// What to do with a gradient that holds NaN or infinity. It never reaches state or parameter
 /// unless the check is switched off.
@@ -62,6 +52,17 @@ pub enum NonFinite {
     Unchecked,
 }
 
+/// What a step makes of the gradients accumulated since the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Accumulation {
+    /// Their mean, weighted as [`Optimizer::accumulate`] is told: with the number of samples as
+    /// weights, the gradient of the mean loss over all of them.
+    #[default]
+    Mean,
+    /// Their weighted sum.
+    Sum,
+}
+
 /// A parameter's state.
 struct State<E> {
     name: String,
@@ -71,7 +72,12 @@ struct State<E> {
     /// Steps taken.
     t: u64,
     frozen: bool,
+    /// The parameter's format.
+    value: Option<Packing>,
+    /// Those of the chain, and the one that makes up for the parameter's format.
     slots: Slots<E>,
+    /// Gradients accumulated since the last step.
+    sum: Option<Slots<E>>,
     /// Per stage of the chain.
     scalars: Vec<Vec<f64>>,
 }
@@ -104,6 +110,11 @@ pub struct Optimizer<E: Element = f32> {
     isa: Isa,
     probes: Vec<Probe>,
     plan: Plan,
+    precision: Precision,
+    accumulation: Accumulation,
+    /// The weight of the gradients accumulated since the last step.
+    accumulated: f64,
+    loss_scale: Option<LossScale>,
 }
 
 impl<E: Element> Optimizer<E> {
@@ -222,11 +233,40 @@ impl<E: Element> Optimizer<E> {
         self.states.iter().map(|s| (s.name.as_str(), s.t))
     }
 
-    /// One slot of a parameter's state (`"m"`), as long as the parameter.
+    /// One slot of a parameter's state (`"m"`), as long as the parameter. `None` if there is none, or
+    /// if it is kept in another format than `E`: see [`slot_values`](Self::slot_values).
     pub fn slot(&self, param: &str, slot: &str) -> Option<&[E]> {
+        let (state, k) = self.find_slot(param, slot)?;
+        state.slots.slot(k)
+    }
+
+    /// The values of one slot of a parameter's state, whatever format they are kept in.
+    pub fn slot_values(&self, param: &str, slot: &str) -> Option<Vec<E>> {
+        let (state, k) = self.find_slot(param, slot)?;
+        Some(state.slots.values(k, self.isa))
+    }
+
+    fn find_slot(&self, param: &str, slot: &str) -> Option<(&State<E>, usize)> {
         let state = &self.states[*self.index.get(param)?];
-        let names = self.groups[state.group].chain.slots();
-        Some(state.slots.slot(names.iter().position(|n| n == slot)?))
+        let names = self.slot_names(state.group, state.value);
+        Some((state, names.iter().position(|n| n == slot)?))
+    }
+
+    /// The slots of a parameter: those of its chain, and the engine's own.
+    fn slot_names(&self, group: usize, value: Option<Packing>) -> Vec<String> {
+        let own = self.precision.own_slot(value).map(str::to_owned);
+        self.groups[group].chain.slots().into_iter().chain(own).collect()
+    }
+
+    /// What the loss is to be multiplied by before the next backward pass: 1 without
+    /// [`Builder::loss_scale`].
+    pub fn loss_scale(&self) -> f64 {
+        self.loss_scale.as_ref().map_or(1.0, LossScale::value)
+    }
+
+    /// The weight of the gradients accumulated since the last step; 0 if there are none.
+    pub fn accumulated(&self) -> f64 {
+        self.accumulated
     }
 
     /// A scalar of a parameter's state (EGDD's `"scale"`), or of its group's.
@@ -245,9 +285,10 @@ impl<E: Element> Optimizer<E> {
         None
     }
 
-    /// Bytes of state held for the parameters seen so far.
+    /// Bytes of state held for the parameters seen so far, accumulated gradients included.
     pub fn state_bytes(&self) -> usize {
-        self.states.iter().map(|s| s.slots.count() * s.len * size_of::<E>()).sum()
+        let sum = |s: &State<E>| s.sum.as_ref().map_or(0, Slots::used_bytes);
+        self.states.iter().map(|s| s.slots.used_bytes() + sum(s)).sum()
     }
 }
 

@@ -20,11 +20,15 @@ pub struct StepReport {
     pub outcome: Outcome,
     /// Steps taken so far, this one included if it was applied.
     pub step: u64,
-    /// The Euclidean norm over all gradients before clipping; `None` if nothing needed it
+    /// The Euclidean norm over all gradients (accumulated, unscaled) before clipping; `None` if nothing needed it
     /// ([`NonFinite::Unchecked`](crate::NonFinite) without clipping).
     pub grad_norm: Option<f64>,
     /// What all gradients were multiplied by to limit their norm; 1 if they were not.
     pub clip_factor: f64,
+    /// What the gradients were divided by: the loss scale before this step adapted it, 1 without one.
+    pub loss_scale: f64,
+    /// The weight of the gradients of this step: 1, or more if some were accumulated before.
+    pub weight: f64,
     /// The learning rate of each group at this step (`None` if its chain has no `lr`).
     pub lr: Vec<(String, Option<f64>)>,
     /// Parameters that came without a gradient and were left alone.

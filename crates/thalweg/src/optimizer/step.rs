@@ -1,26 +1,33 @@
 //! The step.
 
+use super::fit::{fits, whole, width};
 use super::group::assign;
-use super::{NonFinite, Optimizer, Outcome, Param, State, StepReport};
+use super::param::Gradient;
+use super::settle::{Scalars, has_own_scalars};
+use super::sparse::{Merged, merge};
+use super::{Accumulation, Optimizer, Outcome, Param, State, StepReport};
 use crate::chain::Chain;
 use crate::engine::Element;
 use crate::engine::buffer::Slots;
-use crate::engine::drive::{Prepared, Sweep, Tensor};
-use crate::engine::kernel::Gather;
-use crate::engine::stage::{AnyStage, Moment, PartStage};
+use crate::engine::drive::Sweep;
+use crate::engine::plan::Plan;
+use crate::engine::stage::Moment;
+use crate::engine::tensor::{Rows, Stream, Tensor};
 use crate::error::Error;
-use crate::part::Scope;
 use crate::probe;
-use crate::rules::SquaredNorm;
 
-/// The scalars of every tensor and group of the step, settled but not yet kept.
-struct Scalars {
-    /// Per tensor of the step and stage; empty for tensors without scalars of their own.
-    tensor: Vec<Vec<Vec<f64>>>,
-    /// Per group and stage.
-    group: Vec<Vec<Vec<f64>>>,
-    /// The first tensor that follows each prepared chain.
-    follower: Vec<usize>,
+/// The parameters that take part in a step or an accumulation.
+struct Cast<'c, E> {
+    /// The state of each parameter of the list.
+    order: &'c [usize],
+    /// Which of the list take part.
+    active: Vec<usize>,
+    /// The merged rows of each that takes part, where its gradient is sparse.
+    rows: Vec<Option<Merged<'c, E>>>,
+    /// What the caller says this batch counts.
+    weight: f64,
+    /// Whether earlier batches are to be used too.
+    summed: bool,
 }
 
 impl<E: Element> Optimizer<E> {
@@ -29,13 +36,81 @@ impl<E: Element> Optimizer<E> {
     /// Parameters met for the first time are given their group and zeroed state; parameters
     /// missing from the list keep theirs.
     ///
+    /// All that was asked for happens in one reading pass over the gradients (check, norm) and one
+    /// sweep: loss scale divided out, accumulated gradients added, clipping, the chain, averages that
+    /// are part of it, copies in low precision, gradients zeroed.
+    ///
     /// # Errors
     /// If a shape, name or group does not fit, if a geometry does not admit a parameter or a step,
     /// or if gradients are not finite and the policy says to fail. An error leaves parameters and
     /// state as they were.
     pub fn step(&mut self, params: &mut [Param<'_, E>]) -> Result<StepReport, Error> {
+        self.step_weighted(params, 1.0)
+    }
+
+    /// [`step`](Self::step) with the last of several accumulated batches, which counts `weight` (its
+    /// number of samples, say). Without accumulated batches the weight only matters to
+    /// [`Accumulation::Sum`].
+    ///
+    /// # Errors
+    /// As [`step`](Self::step); also if `weight` is not a positive number, or if a parameter whose
+    /// gradient was accumulated is missing from the list.
+    pub fn step_weighted(
+        &mut self,
+        params: &mut [Param<'_, E>],
+        weight: f64,
+    ) -> Result<StepReport, Error> {
+        self.whole_or_nothing(params, weight, |opt, params, cast, plan, report| {
+            opt.sweep(params, cast, plan, report)
+        })
+    }
+
+    /// Adds gradients, times `weight`, to those that the next step will use, and zeroes those given
+    /// by [`Param::grad_to_zero`]. Nothing else changes. A batch with a non-finite gradient is left
+    /// out and reported as refused.
+    ///
+    /// ```
+    /// use thalweg::{Optimizer, Param, recipes::gd};
+    /// let mut opt = Optimizer::<f32>::new(gd().with("lr", 1.0)?)?;
+    /// let (mut x, shape) = (vec![0.0], [1]);
+    /// opt.accumulate(&mut [Param::new("x", &shape, &mut x, &[1.0])], 3.0)?; // three samples
+    /// opt.step_weighted(&mut [Param::new("x", &shape, &mut x, &[5.0])], 1.0)?; // one sample
+    /// assert_eq!(x, [-2.0]); // the mean gradient of the four
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`step_weighted`](Self::step_weighted); sparse gradients cannot be accumulated.
+    pub fn accumulate(
+        &mut self,
+        params: &mut [Param<'_, E>],
+        weight: f64,
+    ) -> Result<StepReport, Error> {
+        self.whole_or_nothing(params, weight, |opt, params, cast, plan, report| {
+            opt.add(params, cast, plan, report)
+        })
+    }
+
+    /// Finds or makes the states and does `work`; parameters met for the first time are forgotten
+    /// again if that fails.
+    fn whole_or_nothing(
+        &mut self,
+        params: &mut [Param<'_, E>],
+        weight: f64,
+        work: impl FnOnce(
+            &mut Self,
+            &[Param<'_, E>],
+            &Cast<'_, E>,
+            &Plan,
+            &mut StepReport,
+        ) -> Result<(), Error>,
+    ) -> Result<StepReport, Error> {
+        if !(weight > 0.0 && weight.is_finite()) {
+            let range = crate::Range::POSITIVE.to_string();
+            return Err(Error::Hyper { name: "weight", value: weight, range });
+        }
         let known = self.states.len();
-        let result = self.attempt(params);
+        let result = self.attempt(params, weight, work);
         if !result.as_ref().is_ok_and(StepReport::applied) && self.states.len() > known {
             // A geometry's memory is that of the value a parameter came with; by the next attempt
             // the user may have changed it.
@@ -46,19 +121,46 @@ impl<E: Element> Optimizer<E> {
         result
     }
 
-    fn attempt(&mut self, params: &mut [Param<'_, E>]) -> Result<StepReport, Error> {
+    fn attempt(
+        &mut self,
+        params: &mut [Param<'_, E>],
+        weight: f64,
+        work: impl FnOnce(
+            &mut Self,
+            &[Param<'_, E>],
+            &Cast<'_, E>,
+            &Plan,
+            &mut StepReport,
+        ) -> Result<(), Error>,
+    ) -> Result<StepReport, Error> {
         let order = self.resolve(params)?;
         let mut report = self.empty_report(params, &order);
+        let summed = self.accumulated > 0.0;
         let active: Vec<usize> = (0..params.len())
-            .filter(|k| params[*k].grad.is_some() && !self.states[order[*k]].frozen)
+            .filter(|k| {
+                let state = &self.states[order[*k]];
+                let waiting = summed && state.sum.is_some();
+                (params[*k].grad.is_some() || waiting) && !state.frozen
+            })
             .collect();
+        let rows = active.iter().map(|k| self.rows(&params[*k])).collect();
+        let cast = Cast { order: &order, active, rows, weight, summed };
         let mut plan = std::mem::take(&mut self.plan);
-        plan.update(active.iter().map(|k| params[*k].value.len()));
-        let result = self.sweep(params, &order, &active, &plan, &mut report);
+        plan.update(cast.active.iter().zip(&cast.rows).map(|(k, rows)| match rows {
+            Some(merged) => merged.index.len() * width(params[*k].shape),
+            None => params[*k].value.len(),
+        }));
+        let result = work(self, params, &cast, &plan, &mut report);
         self.plan = plan;
         self.order = order;
         result?;
         Ok(report)
+    }
+
+    /// The rows of a sparse gradient, in order.
+    fn rows<'p>(&self, param: &'p Param<'_, E>) -> Option<Merged<'p, E>> {
+        let Gradient { values, rows, .. } = param.grad.as_ref()?;
+        Some(merge(self.isa, (*rows)?, values, width(param.shape)))
     }
 
     fn empty_report(&self, params: &[Param<'_, E>], order: &[usize]) -> StepReport {
@@ -68,6 +170,8 @@ impl<E: Element> Optimizer<E> {
             step: self.steps,
             grad_norm: None,
             clip_factor: 1.0,
+            loss_scale: self.loss_scale(),
+            weight: 1.0,
             lr: self
                 .groups
                 .iter()
@@ -116,9 +220,9 @@ impl<E: Element> Optimizer<E> {
     fn admit(&self, param: &Param<'_, E>) -> Result<State<E>, Error> {
         let group = assign(&self.groups, param.name, param.shape)?;
         let stages = self.groups[group].chain.stages();
-        let len = param.value.len();
+        let values = param.value.values::<E>(self.isa);
         for stage in stages {
-            let bad = param.value.iter().filter_map(|x| stage.admits(x.widen()).err());
+            let bad = values.iter().filter_map(|x| stage.admits(x.widen()).err());
             let (mut count, mut why) = (0, "");
             for what in bad {
                 (count, why) = (count + 1, what);
@@ -128,24 +232,17 @@ impl<E: Element> Optimizer<E> {
                 return Err(Error::Domain { parameter, count, what: why });
             }
         }
-        let count = stages.iter().map(|s| s.slots().len()).sum();
-        let mut slots = Slots::new(count, len);
-        let mut streams = slots.each_mut();
-        let mut first = 0;
-        for stage in stages {
-            let count = stage.slots().len();
-            E::stage(stage.as_ref()).start(param.value, &mut streams[first..first + count]);
-            first += count;
-        }
-        drop(streams);
+        let value = param.value.packing();
         Ok(State {
             name: param.name.to_owned(),
             shape: param.shape.to_vec(),
-            len,
+            len: values.len(),
             group,
             t: 0,
             frozen: false,
-            slots,
+            value,
+            slots: self.first_slots(group, value, &values),
+            sum: None,
             scalars: if stages.iter().any(|s| has_own_scalars(s.as_ref())) {
                 stages.iter().map(|s| s.first_scalars()).collect()
             } else {
@@ -154,55 +251,146 @@ impl<E: Element> Optimizer<E> {
         })
     }
 
+    /// What a parameter with these values remembers before the first step.
+    fn first_slots(
+        &self,
+        group: usize,
+        value: Option<crate::engine::codec::Packing>,
+        values: &[E],
+    ) -> Slots<E> {
+        let chain = &self.groups[group].chain;
+        let formats = self.precision.formats(
+            self.groups[group].storage,
+            &chain.slot_list(),
+            values.len(),
+            value,
+        );
+        let mut slots = Slots::new(&formats, values.len());
+        let mut first = 0;
+        for stage in chain.stages() {
+            let count = stage.slots().len();
+            let mut streams = vec![vec![E::number(0.0); values.len()]; count];
+            let mut views: Vec<&mut [E]> = streams.iter_mut().map(Vec::as_mut_slice).collect();
+            E::stage(stage.as_ref()).start(values, &mut views);
+            for (k, stream) in streams.iter().enumerate() {
+                slots.set(first + k, self.isa, stream);
+            }
+            first += count;
+        }
+        if self.precision.own_slot(value) == Some("@master") {
+            slots.set(first, self.isa, values);
+        }
+        slots
+    }
+
+    /// The tensors of the cast. Those whose gradient was accumulated, or will be, point to the sum.
+    fn tensors<'t>(
+        &'t self,
+        params: &[Param<'_, E>],
+        cast: &'t Cast<'_, E>,
+        with_sums: bool,
+    ) -> Vec<Tensor<'t, E>> {
+        let mut tensors = vec![];
+        for (k, merged) in cast.active.iter().zip(&cast.rows) {
+            let (param, state) = (&params[*k], &self.states[cast.order[*k]]);
+            let sum = state.sum.as_ref().filter(|_| with_sums).map(Slots::first);
+            let g = match (&param.grad, sum) {
+                (Some(gradient), _) => gradient.values.stream(),
+                // Nothing new: the sum, once more with weight 0.
+                (None, Some(sum)) => Stream { data: sum.cast(), packing: None },
+                (None, None) => continue,
+            };
+            let mut tensor = Tensor::new(param.value.stream(), g, state.len, &state.slots);
+            let group = &self.groups[state.group];
+            tensor.keep = self.precision.keep(group.chain.memory_per_coordinate(), state.value);
+            tensor.noise =
+                self.precision.noise(group.storage, &state.name, tensor.keep, state.t + 1);
+            tensor.zero = param.grad.as_ref().is_some_and(|g| g.zero);
+            tensor.copy = param.copy.as_ref().map(|copy| copy.stream());
+            tensor.sum = sum;
+            let weight = if param.grad.is_some() { cast.weight / self.loss_scale() } else { 0.0 };
+            tensor.weight = E::lift(weight);
+            if let Some(Merged { index, values }) = merged {
+                let width = width(param.shape);
+                tensor.len = index.len() * width;
+                tensor.rows = Some(Rows { index, width });
+                if let Some(values) = values {
+                    let data = values.as_ptr().cast_mut().cast();
+                    tensor.g = Stream { data, packing: None };
+                }
+            }
+            tensors.push(tensor);
+        }
+        tensors
+    }
+
+    /// What every gradient of the step is multiplied by, clipping aside, and the step's weight.
+    fn gradient_scale(&self, cast: &Cast<'_, E>) -> (f64, f64) {
+        let weight = self.accumulated + cast.weight;
+        match (cast.summed, self.accumulation) {
+            (true, Accumulation::Mean) => (1.0 / weight, weight),
+            (true, Accumulation::Sum) => (1.0, weight),
+            (false, Accumulation::Mean) => (1.0 / self.loss_scale(), cast.weight),
+            (false, Accumulation::Sum) => (cast.weight / self.loss_scale(), cast.weight),
+        }
+    }
+
     fn sweep(
         &mut self,
-        params: &mut [Param<'_, E>],
-        order: &[usize],
-        active: &[usize],
-        plan: &crate::engine::plan::Plan,
+        params: &[Param<'_, E>],
+        cast: &Cast<'_, E>,
+        plan: &Plan,
         report: &mut StepReport,
     ) -> Result<(), Error> {
-        let moments: Vec<(usize, Moment)> = active
+        if cast.summed {
+            self.check_sums(params, cast)?;
+            self.make_sums(cast);
+        }
+        let moments: Vec<(usize, Moment)> = cast
+            .active
             .iter()
             .map(|k| {
-                let state = &self.states[order[*k]];
+                let state = &self.states[cast.order[*k]];
                 (state.group, Moment { t: state.t + 1, clock: self.steps })
             })
             .collect();
-        let mut tensors: Vec<Tensor<'_, E>> = active
-            .iter()
-            .map(|k| Tensor {
-                x: params[*k].value.as_mut_ptr(),
-                g: params[*k].grad.map_or(std::ptr::null(), <[E]>::as_ptr),
-                len: params[*k].value.len(),
-                slots: &self.states[order[*k]].slots,
-                chain: 0,
-            })
-            .collect();
+        let mut tensors = self.tensors(params, cast, cast.summed);
         let chains = self.chains(&moments, &mut tensors);
-        let mut sweep =
-            Sweep { threads: &self.threads, plan, tensors: &tensors, scale: E::number(1.0) };
-        if let Some(refused) = self.guard(&mut sweep, params, active, report) {
+        let (scale, weight) = self.gradient_scale(cast);
+        report.weight = weight;
+        let name = |t: usize| params[cast.active[t]].name;
+        let mut sweep = Sweep {
+            threads: &self.threads,
+            isa: self.isa,
+            plan,
+            tensors: &tensors,
+            scale: E::lift(scale),
+        };
+        if let Some(refused) = self.guard(&mut sweep, scale, name, report) {
+            sweep.clear();
+            drop(tensors);
             return self.refuse(refused, report);
         }
         let mut scalars = Scalars {
-            tensor: active.iter().map(|k| self.states[order[*k]].scalars.clone()).collect(),
+            tensor: (cast.active.iter())
+                .map(|k| self.states[cast.order[*k]].scalars.clone())
+                .collect(),
             group: self.groups.iter().map(|g| g.scalars.clone()).collect(),
             follower: vec![0; chains.len()],
         };
         for (t, tensor) in tensors.iter().enumerate().rev() {
             scalars.follower[tensor.chain] = t;
         }
-        let prepared = self.prepare(&sweep, &chains, &mut scalars, |t| params[active[t]].name)?;
-        let names: Vec<&str> = active.iter().map(|k| params[*k].name).collect();
+        let prepared = self.prepare(&sweep, &chains, &mut scalars, name)?;
+        let names: Vec<&str> = (0..tensors.len()).map(name).collect();
         let seen: Vec<(&Chain, Moment)> =
             chains.iter().map(|(group, moment)| (&self.groups[*group].chain, *moment)).collect();
         let watches = probe::watches(&self.probes, self.isa, &seen);
         let gathered = sweep.sweep(&prepared, &watches);
         report.readings = probe::readings(&seen, &tensors, &names, &gathered);
         drop(tensors);
-        for (k, scalars) in active.iter().zip(scalars.tensor) {
-            let state = &mut self.states[order[*k]];
+        for (k, scalars) in cast.active.iter().zip(scalars.tensor) {
+            let state = &mut self.states[cast.order[*k]];
             state.t += 1;
             state.scalars = scalars;
         }
@@ -211,8 +399,71 @@ impl<E: Element> Optimizer<E> {
         }
         self.steps += 1;
         self.refused_in_a_row = 0;
+        self.accumulated = 0.0;
+        if let Some(scale) = &mut self.loss_scale {
+            scale.applied();
+        }
         report.step = self.steps;
         Ok(())
+    }
+
+    /// Adds the gradients of the cast to the sums.
+    fn add(
+        &mut self,
+        params: &[Param<'_, E>],
+        cast: &Cast<'_, E>,
+        plan: &Plan,
+        report: &mut StepReport,
+    ) -> Result<(), Error> {
+        check_dense(params, cast)?;
+        report.weight = cast.weight;
+        let tensors = self.tensors(params, cast, false);
+        let name = |t: usize| params[cast.active[t]].name;
+        let threads = &self.threads.clone();
+        let scale = 1.0 / self.loss_scale();
+        let isa = self.isa;
+        let mut sweep = Sweep { threads, isa, plan, tensors: &tensors, scale: E::lift(scale) };
+        if let Some(refused) = self.guard(&mut sweep, scale, name, report) {
+            sweep.clear();
+            drop(tensors);
+            return self.refuse(refused, report);
+        }
+        // Clipping is the step's, of the sum.
+        report.clip_factor = 1.0;
+        drop(tensors);
+        self.make_sums(cast);
+        let tensors = self.tensors(params, cast, true);
+        Sweep { threads, isa, plan, tensors: &tensors, scale: E::number(1.0) }.accumulate();
+        drop(tensors);
+        self.accumulated += cast.weight;
+        self.refused_in_a_row = 0;
+        Ok(())
+    }
+
+    /// Gives everybody in the cast a sum.
+    fn make_sums(&mut self, cast: &Cast<'_, E>) {
+        for k in &cast.active {
+            let state = &mut self.states[cast.order[*k]];
+            if state.sum.is_none() {
+                state.sum = Some(Slots::new(&[None], state.len));
+            }
+        }
+    }
+
+    /// Whether all that was accumulated can be used by this step.
+    fn check_sums(&self, params: &[Param<'_, E>], cast: &Cast<'_, E>) -> Result<(), Error> {
+        check_dense(params, cast)?;
+        let waiting = |s: &&State<E>| s.sum.is_some() && !s.frozen;
+        let here: std::collections::HashSet<&str> = params.iter().map(|p| p.name).collect();
+        match self.states.iter().filter(waiting).find(|s| !here.contains(s.name.as_str())) {
+            None => Ok(()),
+            Some(state) => Err(Error::Shape {
+                parameter: state.name.clone(),
+                what: "has accumulated gradients but is missing from the step; pass it (without a \
+                       gradient if it has none), or `remove` it"
+                    .to_owned(),
+            }),
+        }
     }
 
     /// Which chain, at which moment, each tensor follows. Tensors share one as long as no scalar
@@ -235,225 +486,17 @@ impl<E: Element> Optimizer<E> {
         }
         chains
     }
-
-    /// Looks for non-finite gradients and sets the clip factor. Returns the parameters refused.
-    fn guard(
-        &self,
-        sweep: &mut Sweep<'_, E>,
-        params: &[Param<'_, E>],
-        active: &[usize],
-        report: &mut StepReport,
-    ) -> Option<Vec<(String, u64)>> {
-        if self.non_finite == NonFinite::Unchecked && self.max_norm.is_none() {
-            return None;
-        }
-        let part = PartStage::<_, false>(SquaredNorm::default());
-        let moment = Moment { t: 1, clock: 0 };
-        let gather: Box<dyn Gather<E>> =
-            E::stage(&part as &dyn AnyStage).gather(self.isa, moment, 0, &[]);
-        let mut norm = sweep.squares(gather.as_ref()).iter().sum::<f64>().sqrt();
-        if !norm.is_finite() {
-            let gradients: Vec<&[E]> =
-                active.iter().map(|k| params[*k].grad.unwrap_or(&[])).collect();
-            let refused: Vec<(String, u64)> = active
-                .iter()
-                .zip(&gradients)
-                .filter_map(|(k, grad)| {
-                    let count = grad.iter().filter(|g| !g.widen().is_finite()).count() as u64;
-                    (count > 0).then(|| (params[*k].name.to_owned(), count))
-                })
-                .collect();
-            if refused.is_empty() {
-                norm = norm_of_huge(&gradients);
-            } else if self.non_finite != NonFinite::Unchecked {
-                report.grad_norm = Some(norm);
-                return Some(refused);
-            }
-        }
-        report.grad_norm = Some(norm);
-        if let Some(max_norm) = self.max_norm.filter(|max| norm > *max && norm.is_finite()) {
-            report.clip_factor = max_norm / norm;
-            sweep.scale = E::lift(report.clip_factor);
-        }
-        None
-    }
-
-    fn refuse(
-        &mut self,
-        refused: Vec<(String, u64)>,
-        report: &mut StepReport,
-    ) -> Result<(), Error> {
-        self.refused_in_a_row += 1;
-        let limit = match self.non_finite {
-            NonFinite::Skip { limit } => limit,
-            _ => 1,
-        };
-        if self.refused_in_a_row >= limit {
-            let (parameter, count) = refused[0].clone();
-            let more =
-                if limit > 1 { format!(", {limit} refused in a row") } else { String::new() };
-            return Err(Error::NonFinite { parameter, count, step: self.steps + 1, more });
-        }
-        report.outcome = Outcome::Refused(refused);
-        Ok(())
-    }
-
-    /// Makes the kernels of every chain, stage by stage, with the reading passes they need.
-    fn prepare<'p>(
-        &self,
-        sweep: &Sweep<'_, E>,
-        chains: &[(usize, Moment)],
-        scalars: &mut Scalars,
-        name: impl Fn(usize) -> &'p str,
-    ) -> Result<Vec<Prepared<E>>, Error> {
-        let mut prepared: Vec<Prepared<E>> = chains
-            .iter()
-            .map(|(group, _)| {
-                let stages = self.groups[*group].chain.stages();
-                let mut first_slot = vec![0];
-                for stage in stages {
-                    first_slot.push(first_slot[first_slot.len() - 1] + stage.slots().len());
-                }
-                Prepared { kernels: vec![], first_slot }
-            })
-            .collect();
-        let depth = chains.iter().map(|c| self.stages(c).len()).max().unwrap_or(0);
-        for stage in 0..depth {
-            for group in 0..self.groups.len() {
-                self.settle(sweep, chains, &prepared, group, stage, scalars, &name)?;
-            }
-            for (k, chain) in chains.iter().enumerate() {
-                if let Some(part) = self.stages(chain).get(stage) {
-                    let values = self.scalars_of(scalars, chain.0, stage, k);
-                    let kernel = E::stage(part.as_ref()).kernel(self.isa, chain.1, values);
-                    prepared[k].kernels.push(kernel);
-                }
-            }
-        }
-        Ok(prepared)
-    }
-
-    fn stages(&self, chain: &(usize, Moment)) -> &[Box<dyn AnyStage>] {
-        self.groups[chain.0].chain.stages()
-    }
-
-    /// The scalars that chain `k` sees at a stage: its tensor's own, or its group's.
-    fn scalars_of<'s>(
-        &self,
-        scalars: &'s Scalars,
-        group: usize,
-        stage: usize,
-        k: usize,
-    ) -> &'s [f64] {
-        let part = self.groups[group].chain.stages()[stage].as_ref();
-        if !has_own_scalars(part) {
-            return &scalars.group[group][stage];
-        }
-        &scalars.tensor[scalars.follower[k]][stage]
-    }
-
-    /// Runs the reading passes of one stage of one group and settles its scalars.
-    #[allow(clippy::too_many_arguments, reason = "the whole situation of a pass")]
-    fn settle<'p>(
-        &self,
-        sweep: &Sweep<'_, E>,
-        chains: &[(usize, Moment)],
-        prepared: &[Prepared<E>],
-        group: usize,
-        stage: usize,
-        scalars: &mut Scalars,
-        name: &impl Fn(usize) -> &'p str,
-    ) -> Result<(), Error> {
-        let Some(part) = self.groups[group].chain.stages().get(stage) else { return Ok(()) };
-        let part = part.as_ref();
-        let mine = |t: usize| chains[sweep.tensors[t].chain].0 == group;
-        let members: Vec<usize> = (0..sweep.tensors.len()).filter(|t| mine(*t)).collect();
-        if members.is_empty() || part.passes() == 0 {
-            return Ok(());
-        }
-        let moment_of = |t: usize| chains[sweep.tensors[t].chain].1;
-        for pass in 0..part.passes() {
-            let terms: Vec<Option<Box<dyn Gather<E>>>> = (0..chains.len())
-                .map(|k| {
-                    (chains[k].0 == group).then(|| {
-                        let values = self.scalars_of(scalars, group, stage, k);
-                        E::stage(part).gather(self.isa, chains[k].1, pass, values)
-                    })
-                })
-                .collect();
-            let sums = sweep.gather(prepared, stage, &terms, part.join());
-            for t in &members {
-                if let Some((count, what)) = part.refuse(&sums[*t]) {
-                    return Err(Error::Domain { parameter: name(*t).to_owned(), count, what });
-                }
-            }
-            match part.scope() {
-                Scope::Tensor => {
-                    for t in members.iter().filter(|_| has_own_scalars(part)) {
-                        let values = &mut scalars.tensor[*t][stage];
-                        part.settle(moment_of(*t), pass, &sums[*t], values);
-                    }
-                }
-                Scope::Group => {
-                    let joined: Vec<f64> = part
-                        .join()
-                        .iter()
-                        .enumerate()
-                        .map(|(k, how)| {
-                            let values = members.iter().map(|t| sums[*t][k]);
-                            values.fold(crate::engine::kernel::neutral(*how), |a, b| {
-                                crate::engine::kernel::join(*how, a, b)
-                            })
-                        })
-                        .collect();
-                    let values = &mut scalars.group[group][stage];
-                    part.settle(moment_of(members[0]), pass, &joined, values);
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
-/// Whether a part keeps scalars per tensor, so that tensors cannot share its formula.
-pub(super) fn has_own_scalars(part: &dyn AnyStage) -> bool {
-    part.scope() == Scope::Tensor && !part.scalars().is_empty()
-}
-
-/// The norm of finite gradients whose squares leave the range of `f64`.
-fn norm_of_huge<E: Element>(gradients: &[&[E]]) -> f64 {
-    let all = || gradients.iter().flat_map(|g| g.iter()).map(|g| g.widen());
-    let largest = all().fold(0.0, |a: f64, g| a.max(g.abs()));
-    let ratio = all().map(|g| (g / largest) * (g / largest)).sum::<f64>().sqrt();
-    // Beyond the largest number a limit would turn the gradient to zero.
-    (largest * ratio).min(f64::MAX)
-}
-
-/// Whether a parameter is what it was.
-fn fits<E>(state: &State<E>, param: &Param<'_, E>) -> Result<(), Error> {
-    if state.shape != param.shape {
-        let (now, before) = (param.shape, &state.shape);
-        let what = format!(
-            "has shape {now:?}, but had {before:?}; `remove` it first if it is a new parameter"
-        );
-        return Err(Error::Shape { parameter: param.name.to_owned(), what });
-    }
-    whole(param)
-}
-
-/// Whether value, gradient and shape of a parameter agree.
-fn whole<E>(param: &Param<'_, E>) -> Result<(), Error> {
-    let error = |what: String| Err(Error::Shape { parameter: param.name.to_owned(), what });
-    let expected: usize = param.shape.iter().product();
-    if param.value.len() != expected {
-        let (n, shape) = (param.value.len(), param.shape);
-        return error(format!("holds {n} values, but its shape {shape:?} means {expected}"));
-    }
-    match param.grad {
-        Some(grad) if grad.len() != expected => {
-            let n = grad.len();
-            error(format!("has {expected} values, but its gradient has {n}"))
-        }
-        _ => Ok(()),
+/// Sums are dense.
+fn check_dense<E: Element>(params: &[Param<'_, E>], cast: &Cast<'_, E>) -> Result<(), Error> {
+    match cast.active.iter().zip(&cast.rows).find(|(_, rows)| rows.is_some()) {
+        None => Ok(()),
+        Some((k, _)) => Err(Error::Shape {
+            parameter: params[*k].name.to_owned(),
+            what: "has a sparse gradient, which cannot be accumulated; rows may repeat, so pass \
+                   those of all batches to one step"
+                .to_owned(),
+        }),
     }
 }

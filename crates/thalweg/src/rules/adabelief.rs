@@ -58,7 +58,7 @@ crate::hypers! {
 
 impl<G: Guard> Rule for AdaBelief<G> {
     type Memory<F: Real> = [F; 2];
-    const SLOTS: &'static [Slot] = &[slot("m"), slot("s")];
+    const SLOTS: &'static [Slot] = &[slot("m"), slot("s").non_negative()];
 
     #[inline(always)]
     fn at<F: Real>(
@@ -107,7 +107,7 @@ fn rectify<W: Real<Wide = W>>(beta2: W, t: W) -> (W, W, W::Mask) {
 
 impl Rule for RectifiedAdaBelief {
     type Memory<F: Real> = [F; 2];
-    const SLOTS: &'static [Slot] = &[slot("m"), slot("s")];
+    const SLOTS: &'static [Slot] = &[slot("m"), slot("s").non_negative()];
 
     #[inline(always)]
     fn at<F: Real>(

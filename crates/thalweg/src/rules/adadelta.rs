@@ -21,7 +21,7 @@ crate::hypers! {
 
 impl Rule for AdaDelta {
     type Memory<F: Real> = [F; 2];
-    const SLOTS: &'static [Slot] = &[slot("v"), slot_as("delta", "Δ")];
+    const SLOTS: &'static [Slot] = &[slot("v").non_negative(), slot_as("delta", "Δ").non_negative()];
 
     #[inline(always)]
     fn at<F: Real>(

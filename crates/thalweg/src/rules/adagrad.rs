@@ -23,7 +23,7 @@ crate::hypers! {
 
 impl<E: Denominator> Rule for AdaGrad<E> {
     type Memory<F: Real> = [F; 1];
-    const SLOTS: &'static [Slot] = &[slot("sum")];
+    const SLOTS: &'static [Slot] = &[slot("sum").non_negative()];
 
     fn start<F: Real>(&self, _: F) -> [F; 1] {
         [F::number(self.initial.value(0))]

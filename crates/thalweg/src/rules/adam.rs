@@ -20,7 +20,7 @@ crate::hypers! {
 
 impl<E: Denominator> Rule for Adam<E> {
     type Memory<F: Real> = [F; 2];
-    const SLOTS: &'static [Slot] = &[slot("m"), slot("v")];
+    const SLOTS: &'static [Slot] = &[slot("m"), slot("v").non_negative()];
 
     #[inline(always)]
     fn at<F: Real>(

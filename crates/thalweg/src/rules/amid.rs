@@ -37,7 +37,7 @@ impl Part for FunnelledSgdm {
     type Memory<F: Real> = [F; 3];
     type Scalars<F: Real> = [F; 1];
     type Terms<F: Real> = [F; 1];
-    const SLOTS: &'static [Slot] = &[slot_as("ell", "ℓ"), slot_as("buf", "h"), slot_as("mean", "m")];
+    const SLOTS: &'static [Slot] = &[slot_as("ell", "ℓ").exact(), slot_as("buf", "h"), slot_as("mean", "m")];
     const SCALARS: &'static [Slot] = &[slot_as("scale", "s")];
     const JOIN: &'static [Join] = &[Join::Sum];
 

@@ -49,7 +49,7 @@ crate::hypers! {
 
 impl<E: Denominator, M: MaximumOf> Rule for AmsGrad<E, M> {
     type Memory<F: Real> = [F; 3];
-    const SLOTS: &'static [Slot] = &[slot("m"), slot("v"), slot("v_max")];
+    const SLOTS: &'static [Slot] = &[slot("m"), slot("v").non_negative(), slot("v_max").non_negative()];
 
     #[inline(always)]
     fn at<F: Real>(

@@ -40,7 +40,7 @@ impl Part for Egdd {
     type Memory<F: Real> = [F; 3];
     type Scalars<F: Real> = [F; 1];
     type Terms<F: Real> = [F; 3];
-    const SLOTS: &'static [Slot] = &[slot_as("gain", "p"), slot_as("buf", "h"), slot("mean")];
+    const SLOTS: &'static [Slot] = &[slot_as("gain", "p").exact(), slot_as("buf", "h"), slot("mean")];
     const SCALARS: &'static [Slot] = &[slot_as("scale", "s")];
     const JOIN: &'static [Join] = &[Join::Sum; 3];
 

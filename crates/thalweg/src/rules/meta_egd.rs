@@ -119,7 +119,7 @@ fn learn<F: Real>(at: &At<F>, hypers: [&crate::Hyper; 4]) -> impl Fn(F, F) -> F 
 
 impl<S: Signal, K: Keep> Rule for MetaEgd<S, K> {
     type Memory<F: Real> = [F; 2];
-    const SLOTS: &'static [Slot] = &[slot_as("ell", "ℓ"), slot("prev")];
+    const SLOTS: &'static [Slot] = &[slot_as("ell", "ℓ").exact(), slot("prev")];
 
     #[inline(always)]
     fn at<F: Real>(
@@ -160,7 +160,7 @@ crate::hypers! {
 
 impl<S: Signal> Rule for MetaEgdMomentum<S> {
     type Memory<F: Real> = [F; 2];
-    const SLOTS: &'static [Slot] = &[slot_as("ell", "ℓ"), slot("buf")];
+    const SLOTS: &'static [Slot] = &[slot_as("ell", "ℓ").exact(), slot("buf")];
 
     #[inline(always)]
     fn at<F: Real>(

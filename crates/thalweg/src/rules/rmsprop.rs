@@ -18,7 +18,7 @@ crate::hypers! {
 
 impl<E: Denominator> Rule for RmsProp<E> {
     type Memory<F: Real> = [F; 1];
-    const SLOTS: &'static [Slot] = &[slot("v")];
+    const SLOTS: &'static [Slot] = &[slot("v").non_negative()];
 
     #[inline(always)]
     fn at<F: Real>(
@@ -48,7 +48,7 @@ crate::hypers! {
 
 impl<E: Denominator> Rule for CenteredRmsProp<E> {
     type Memory<F: Real> = [F; 2];
-    const SLOTS: &'static [Slot] = &[slot("v"), slot("mean")];
+    const SLOTS: &'static [Slot] = &[slot("v").non_negative(), slot("mean")];
 
     #[inline(always)]
     fn at<F: Real>(

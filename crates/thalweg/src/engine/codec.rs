@@ -1,0 +1,451 @@
+//! How numbers lie in memory: 16-bit floats, stochastic rounding, and 8-bit codes with a scale per
+//! block. A block is decoded to `f32` in the cache, stepped, and encoded again.
+//!
+//! The 8-bit code book is *dynamic* (Dettmers, Lewis, Shleifer & Zettlemoyer 2022, arXiv 2110.02861):
+//! few large numbers are told apart finely, many small ones coarsely. A magnitude code `c` with its
+//! highest bit at `e` stands in decade `e` of eight's powers and has `e` bits that divide the
+//! decade evenly, so with `f = c` as a float and `p = 2ᵉ`
+//!
+//! ```text
+//! value(c) = p²·(7/8·(f + 1/2) − 3/4·p) / 8ᵗᵒᵖ      (the middle of its interval)
+//! ```
+//!
+//! Decades of eight instead of the paper's ten make both directions a dozen vector instructions
+//! without a table: the exponent of the float says the decade.
+
+use half::slice::HalfFloatSliceExt;
+
+use super::isa::{Isa, Target, Task, on};
+use super::kernel::{BLOCK, CHUNK};
+
+/// A storage format other than the number type of the formulas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// bfloat16.
+    Bf16,
+    /// IEEE half precision.
+    F16,
+    /// 8-bit codes of numbers of either sign.
+    Signed,
+    /// 8-bit codes of numbers that are never negative; a positive number never becomes zero.
+    Unsigned,
+}
+
+impl Packing {
+    /// Bytes per coordinate.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Packing::Bf16 | Packing::F16 => 2,
+            Packing::Signed | Packing::Unsigned => 1,
+        }
+    }
+
+    /// Its name in checkpoints.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Packing::Bf16 => "bf16",
+            Packing::F16 => "f16",
+            Packing::Signed => "signed8",
+            Packing::Unsigned => "unsigned8",
+        }
+    }
+
+    /// The format of that name.
+    pub(crate) fn named(name: &str) -> Option<Packing> {
+        let all = [Packing::Bf16, Packing::F16, Packing::Signed, Packing::Unsigned];
+        all.into_iter().find(|p| p.name() == name)
+    }
+
+    /// Whether every block has a scale.
+    pub(crate) fn scaled(self) -> bool {
+        self.bytes() == 1
+    }
+}
+
+/// How a number between two representable ones is rounded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rounding {
+    /// To the nearest, ties to even.
+    Nearest,
+    /// Up or down with the probability that keeps the mean, by a generator that counts: coordinate
+    /// `first + i` draws number `first + i` of stream `key`.
+    Stochastic {
+        /// The stream.
+        key: u32,
+        /// The first coordinate.
+        first: usize,
+    },
+}
+
+/// A random word: number `i` of stream `key` (Wellons' `lowbias32` mixer).
+#[inline(always)]
+fn noise(key: u32, i: u32) -> u32 {
+    let mut h = i.wrapping_mul(0x9E37_79B9) ^ key;
+    h = (h ^ (h >> 16)).wrapping_mul(0x21F0_AAAD);
+    h = (h ^ (h >> 15)).wrapping_mul(0x735A_2D97);
+    h ^ (h >> 15)
+}
+
+/// A parameter's name as a number (FNV-1a), the same in every process.
+pub(crate) fn name_hash(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xCBF2_9CE4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+}
+
+/// The stream of one slot of one parameter at one step.
+pub(crate) fn stream(seed: u64, name_hash: u64, slot: usize, t: u64) -> u32 {
+    let mut h = name_hash;
+    // SplitMix64's finaliser: any change changes every bit.
+    for word in [seed, slot as u64, t] {
+        h = (h ^ word).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        h = (h ^ (h >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        h = (h ^ (h >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        h ^= h >> 31;
+    }
+    (h >> 32) as u32
+}
+
+#[inline(always)]
+fn from_bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+#[inline(always)]
+fn to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let nearest = bits.wrapping_add(0x7FFF + ((bits >> 16) & 1)) >> 16;
+    // A NaN must not round to infinity.
+    let quiet = (bits >> 16) | 0x40;
+    (if value.is_nan() { quiet } else { nearest }) as u16
+}
+
+#[inline(always)]
+fn to_bf16_stochastic(value: f32, noise: u32) -> u16 {
+    let bits = value.to_bits();
+    let moved = bits.wrapping_add(noise >> 16) >> 16;
+    let fixed = (bits >> 16) | if value.is_nan() { 0x40 } else { 0 };
+    (if value.is_finite() { moved } else { fixed }) as u16
+}
+
+#[inline(always)]
+fn to_f16_stochastic(value: f32, noise: u32) -> u16 {
+    let magnitude = value.abs();
+    // Below the normal numbers the spacing is constant: 2⁻²⁴.
+    let small =
+        (magnitude * 16_777_216.0 + (noise >> 8) as f32 / 16_777_216.0).floor() / 16_777_216.0;
+    let large = f32::from_bits((magnitude.to_bits() + (noise >> 19)) & !0x1FFF);
+    let rounded = if magnitude < 6.103_515_6e-5 { small } else { large };
+    let kept = if value.is_finite() { rounded.copysign(value) } else { value };
+    half::f16::from_f32(kept).to_bits()
+}
+
+/// The constants of an 8-bit code book with `TOP` as its highest decade: 6 with a sign, else 7.
+struct Book<const TOP: u32>;
+
+impl<const TOP: u32> Book<TOP> {
+    /// `2^(3·TOP)`: what the formula of the module gives at the end of the highest decade.
+    const UNIT: f32 = (1u32 << (3 * TOP)) as f32;
+    /// The lower end of the lowest decade.
+    const LEAST: f32 = 1.0 / (8.0 * Self::UNIT);
+
+    /// The number a magnitude code stands for, in units of the block's largest.
+    #[inline(always)]
+    fn value(code: u32) -> f32 {
+        let f = code as f32;
+        let p = f32::from_bits(f.to_bits() & 0x7F80_0000);
+        p * p * (0.875 * (f + 0.5) - 0.75 * p) * (1.0 / Self::UNIT)
+    }
+
+    /// The code of a magnitude in `[0, 1]` (in units of the block's largest), 0 below the lowest
+    /// decade.
+    #[inline(always)]
+    fn code(y: f32) -> u32 {
+        // Just below one, so that the largest of the block does not round into a code too many.
+        let inside = y.min(1.0 - 1.0 / 65536.0).max(Self::LEAST);
+        let below = 126 - (inside.to_bits() >> 23);
+        // A third, exact up to 30.
+        let decade = (below * 11) >> 5;
+        let scale = f32::from_bits((127 + 3 * decade) << 23);
+        let p = f32::from_bits((127 + TOP - decade) << 23);
+        (p * (scale * inside * (8.0 / 7.0) + 6.0 / 7.0)) as i32 as u32
+    }
+}
+
+type Signed = Book<6>;
+type Unsigned = Book<7>;
+
+#[inline(always)]
+fn signed_value(code: u8) -> f32 {
+    let magnitude = Signed::value(u32::from(code & 0x7F));
+    f32::from_bits(magnitude.to_bits() | (u32::from(code & 0x80) << 24))
+}
+
+#[inline(always)]
+fn signed_code(value: f32, inverse: f32) -> u8 {
+    let y = value.abs() * inverse;
+    let magnitude = if y < Signed::LEAST { 0 } else { Signed::code(y) };
+    (magnitude | ((value.to_bits() >> 24) & 0x80)) as u8
+}
+
+#[inline(always)]
+fn unsigned_code(value: f32, inverse: f32) -> u8 {
+    // A second moment that vanished would divide by ε alone: rather too large than zero.
+    (if value > 0.0 { Unsigned::code(value * inverse) } else { 0 }) as u8
+}
+
+/// Loops over chunks of constant length, which become vector code.
+#[inline(always)]
+fn map<A: Copy, B>(from: &[A], to: &mut [B], formula: impl Fn(usize, A) -> B) {
+    let (chunks, rest) = from.as_chunks::<CHUNK>();
+    let (chunks_to, rest_to) = to.as_chunks_mut::<CHUNK>();
+    for (k, (from, to)) in chunks.iter().zip(chunks_to).enumerate() {
+        for j in 0..CHUNK {
+            to[j] = formula(k * CHUNK + j, from[j]);
+        }
+    }
+    let done = chunks.len() * CHUNK;
+    for (j, (from, to)) in rest.iter().zip(rest_to).enumerate() {
+        *to = formula(done + j, *from);
+    }
+}
+
+/// The largest magnitude.
+#[inline(always)]
+fn largest(values: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; CHUNK];
+    let (chunks, rest) = values.as_chunks::<CHUNK>();
+    for chunk in chunks {
+        for j in 0..CHUNK {
+            let a = chunk[j].abs();
+            lanes[j] = if a > lanes[j] { a } else { lanes[j] };
+        }
+    }
+    lanes.iter().copied().chain(rest.iter().map(|v| v.abs())).fold(0.0, f32::max)
+}
+
+struct Decode<'a> {
+    packing: Packing,
+    from: &'a [u8],
+    scale: f32,
+    to: &'a mut [f32],
+}
+
+impl Task for Decode<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Decode { packing, from, scale, to } = self;
+        match packing {
+            Packing::Bf16 => {
+                let (pairs, _) = from.as_chunks::<2>();
+                map(pairs, to, |_, b| from_bf16(u16::from_le_bytes(b)));
+            }
+            Packing::F16 => {
+                let (pairs, _) = from.as_chunks::<2>();
+                let mut words = [half::f16::ZERO; BLOCK];
+                map(pairs, &mut words[..to.len()], |_, b| half::f16::from_le_bytes(b));
+                words[..to.len()].convert_to_f32_slice(to);
+            }
+            Packing::Signed => map(from, to, |_, c| scale * signed_value(c)),
+            Packing::Unsigned => map(from, to, |_, c| scale * Unsigned::value(u32::from(c))),
+        }
+    }
+}
+
+struct Encode<'a> {
+    packing: Packing,
+    rounding: Rounding,
+    from: &'a [f32],
+    to: &'a mut [u8],
+    scale: &'a mut f32,
+}
+
+impl Task for Encode<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Encode { packing, rounding, from, to, scale } = self;
+        match (packing, rounding) {
+            (Packing::Bf16, Rounding::Nearest) => {
+                map(from, to.as_chunks_mut::<2>().0, |_, v| to_bf16(v).to_le_bytes());
+            }
+            (Packing::Bf16, Rounding::Stochastic { key, first }) => {
+                let first = first as u32;
+                map(from, to.as_chunks_mut::<2>().0, |i, v| {
+                    to_bf16_stochastic(v, noise(key, first.wrapping_add(i as u32))).to_le_bytes()
+                });
+            }
+            (Packing::F16, Rounding::Nearest) => {
+                let mut words = [half::f16::ZERO; BLOCK];
+                words[..from.len()].convert_from_f32_slice(from);
+                let to = to.as_chunks_mut::<2>().0;
+                map(&words[..from.len()], to, |_, h| h.to_le_bytes());
+            }
+            (Packing::F16, Rounding::Stochastic { key, first }) => {
+                let first = first as u32;
+                map(from, to.as_chunks_mut::<2>().0, |i, v| {
+                    to_f16_stochastic(v, noise(key, first.wrapping_add(i as u32))).to_le_bytes()
+                });
+            }
+            (Packing::Signed, _) => {
+                *scale = largest(from);
+                let inverse = inverse(*scale);
+                map(from, to, |_, v| signed_code(v, inverse));
+            }
+            (Packing::Unsigned, _) => {
+                *scale = largest(from);
+                let inverse = inverse(*scale);
+                map(from, to, |_, v| unsigned_code(v, inverse));
+            }
+        }
+    }
+}
+
+/// What a block's values are multiplied by to lie in [−1, 1].
+#[inline(always)]
+fn inverse(largest: f32) -> f32 {
+    // The reciprocal of a subnormal number is infinite; its block is coded as zeros or ones.
+    if largest > 0.0 { (1.0 / largest).min(f32::MAX) } else { 0.0 }
+}
+
+/// Decodes `to.len()` coordinates, at most a block.
+pub(crate) fn decode(isa: Isa, packing: Packing, from: &[u8], scale: f32, to: &mut [f32]) {
+    debug_assert!(from.len() == to.len() * packing.bytes() && to.len() <= BLOCK);
+    // SAFETY: an optimizer only has an instruction set that is available.
+    on!(isa, T => unsafe { T::run(Decode { packing, from, scale, to }) });
+}
+
+/// Encodes `from.len()` coordinates, at most a block, and returns the scale of those that have one.
+pub(crate) fn encode(
+    isa: Isa,
+    packing: Packing,
+    rounding: Rounding,
+    from: &[f32],
+    to: &mut [u8],
+) -> f32 {
+    debug_assert!(to.len() == from.len() * packing.bytes() && from.len() <= BLOCK);
+    let mut scale = 0.0;
+    // SAFETY: an optimizer only has an instruction set that is available.
+    on!(isa, T => unsafe {
+        T::run(Encode { packing, rounding, from, to, scale: &mut scale })
+    });
+    scale
+}
+
+/// [`decode`] to `f64`.
+pub(crate) fn decode_wide(isa: Isa, packing: Packing, from: &[u8], scale: f32, to: &mut [f64]) {
+    let mut narrow = [0.0; BLOCK];
+    let narrow = &mut narrow[..to.len()];
+    decode(isa, packing, from, scale, narrow);
+    to.iter_mut().zip(narrow).for_each(|(to, from)| *to = f64::from(*from));
+}
+
+/// [`encode`] from `f64`, by way of `f32`.
+pub(crate) fn encode_wide(
+    isa: Isa,
+    packing: Packing,
+    rounding: Rounding,
+    from: &[f64],
+    to: &mut [u8],
+) -> f32 {
+    let mut narrow = [0.0; BLOCK];
+    let narrow = &mut narrow[..from.len()];
+    narrow.iter_mut().zip(from).for_each(|(to, from)| *to = *from as f32);
+    encode(isa, packing, rounding, narrow, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_bits_round_to_the_nearest_as_the_half_crate_does() {
+        let edges = [0.0f32, -0.0, 1.0, 1.003_906_3, 1.0e-40, 3.4e38, f32::MAX, f32::INFINITY];
+        let many = (0..200_000u32).map(|i| f32::from_bits(i.wrapping_mul(0x9E37_79B9)));
+        for v in edges.into_iter().chain(many).filter(|v| !v.is_nan()) {
+            assert_eq!(to_bf16(v), half::bf16::from_f32(v).to_bits(), "{v:e}");
+            assert_eq!(to_bf16(-v), half::bf16::from_f32(-v).to_bits(), "{v:e}");
+        }
+        assert!(from_bf16(to_bf16(f32::NAN)).is_nan());
+        assert!(from_bf16(to_bf16_stochastic(f32::NAN, 1)).is_nan());
+        assert_eq!(from_bf16(to_bf16_stochastic(f32::NEG_INFINITY, u32::MAX)), f32::NEG_INFINITY);
+    }
+
+    #[test]
+    fn stochastic_rounding_keeps_the_mean_and_what_is_representable() {
+        let mean = |v: f32, round: &dyn Fn(f32, u32) -> f32| {
+            (0..40_000).map(|i| f64::from(round(v, noise(7, i)))).sum::<f64>() / 40_000.0
+        };
+        let bf16 = |v, n| from_bf16(to_bf16_stochastic(v, n));
+        let f16 = |v, n| half::f16::from_bits(to_f16_stochastic(v, n)).to_f32();
+        for v in [1.001f32, -0.3333, 1e-3, 12345.0, 2.5e-6, 3e-8] {
+            for (name, round, spacing) in [
+                ("bf16", &bf16 as &dyn Fn(f32, u32) -> f32, v.abs() / 128.0),
+                ("f16", &f16, (v.abs() / 1024.0).max(6e-8)),
+            ] {
+                // Four standard errors of a mean of 40,000 draws one spacing apart.
+                let bound = 4.0 * f64::from(spacing) * 0.5 / 200.0;
+                let error = (mean(v, round) - f64::from(v)).abs();
+                assert!(error < bound, "{name} {v:e}: {error:e} > {bound:e}");
+            }
+        }
+        for v in [1.0f32, -0.5, 0.0, 65504.0] {
+            assert_eq!((bf16(1.0, u32::MAX), f16(v, u32::MAX)), (1.0, v));
+        }
+    }
+
+    #[test]
+    fn codes_and_values_are_inverse_and_in_order() {
+        let signed: Vec<f32> = (0..128).map(Signed::value).collect();
+        let unsigned: Vec<f32> = (0..256).map(Unsigned::value).collect();
+        for values in [&signed, &unsigned] {
+            assert_eq!(values[0], 0.0);
+            assert!(values.windows(2).all(|w| w[0] < w[1]));
+            assert!(*values.last().expect("a code") > 0.99);
+        }
+        assert!((1..128).all(|c| Signed::code(signed[c as usize]) == c));
+        assert!((1..256).all(|c| Unsigned::code(unsigned[c as usize]) == c));
+        assert_eq!((Signed::code(1.0), Unsigned::code(1.0)), (127, 255));
+        // A number lies no further from its code's value than half the interval.
+        for k in 0..100_000 {
+            let y = (k as f32 + 0.5) / 1e5;
+            let (s, u) = (Signed::value(Signed::code(y)), Unsigned::value(Unsigned::code(y)));
+            assert!((s - y).abs() <= 0.44 / 64.0 * 1.001, "{y} {s}");
+            assert!((u - y).abs() <= 0.44 / 128.0 * 1.001, "{y} {u}");
+        }
+        // Tiny against the largest: nothing that is positive becomes zero where it divides.
+        assert_eq!((signed_code(1e-9, 1.0), unsigned_code(1e-30, 1.0)), (0, 1));
+        assert_eq!((signed_code(-1.0, 1.0), signed_code(0.0, 0.0)), (255, 0));
+    }
+
+    #[test]
+    fn every_instruction_set_leaves_the_same_bits() {
+        let values: Vec<f32> = (0..BLOCK as u32)
+            .map(|i| f32::from_bits(noise(3, i) & 0xBFFF_FFFF))
+            .map(|v| if v.is_nan() { 0.0 } else { v.clamp(-60000.0, 60000.0) })
+            .collect();
+        for packing in [Packing::Bf16, Packing::F16, Packing::Signed, Packing::Unsigned] {
+            let values: Vec<f32> = match packing {
+                Packing::Unsigned => values.iter().map(|v| v.abs()).collect(),
+                _ => values.clone(),
+            };
+            for rounding in [Rounding::Nearest, Rounding::Stochastic { key: 5, first: 99 }] {
+                for n in [0, 1, 63, 64, 1000, BLOCK] {
+                    let run = |isa| {
+                        let mut bytes = vec![0; n * packing.bytes()];
+                        let scale = encode(isa, packing, rounding, &values[..n], &mut bytes);
+                        let mut back = vec![0.0; n];
+                        decode(isa, packing, &bytes, scale, &mut back);
+                        (
+                            bytes,
+                            scale.to_bits(),
+                            back.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
+                        )
+                    };
+                    let want = run(Isa::Scalar);
+                    for isa in Isa::available() {
+                        assert!(run(isa) == want, "{packing:?} {rounding:?} {n} on {isa}");
+                    }
+                }
+            }
+        }
+    }
+}

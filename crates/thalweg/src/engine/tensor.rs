@@ -1,0 +1,468 @@
+//! A tensor as the sweep sees it, and a block of it in the number type of the formulas: in place
+//! where the memory holds that type already, else decoded into the cache and encoded again.
+
+use std::mem::MaybeUninit;
+
+use super::codec::{Packing, Rounding, stream};
+use super::kernel::{BLOCK, CHUNK, MAX_SLOTS};
+use super::{Element, Isa, buffer::Slots};
+
+/// Most slots the stages of a chain may have together, with those the engine adds.
+pub(crate) const MAX_CHAIN_SLOTS: usize = 32;
+
+/// A buffer of the user's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stream {
+    pub(crate) data: *mut u8,
+    /// Its format; `None` is the number type of the formulas.
+    pub(crate) packing: Option<Packing>,
+}
+
+impl Stream {
+    /// Bytes of a coordinate.
+    fn width<E>(self) -> usize {
+        self.packing.map_or(size_of::<E>(), Packing::bytes)
+    }
+
+    /// The place of a coordinate.
+    pub(super) fn place<E>(self, at: usize) -> *mut u8 {
+        self.data.wrapping_add(at * self.width::<E>())
+    }
+
+    /// Copies or decodes `to.len()` coordinates.
+    ///
+    /// # Safety
+    /// The stream holds that many from `at` on, and nobody writes them meanwhile.
+    pub(super) unsafe fn read<E: Element>(self, isa: Isa, at: usize, to: &mut [E]) {
+        let from = self.place::<E>(at);
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.packing {
+                None => std::ptr::copy_nonoverlapping(from.cast(), to.as_mut_ptr(), to.len()),
+                Some(packing) => {
+                    let bytes = to.len() * packing.bytes();
+                    E::unpack(isa, packing, std::slice::from_raw_parts(from, bytes), 0.0, to);
+                }
+            }
+        }
+    }
+
+    /// Copies or encodes `from.len()` coordinates.
+    ///
+    /// # Safety
+    /// The stream holds that many from `at` on, and nobody else uses them meanwhile.
+    unsafe fn write<E: Element>(self, isa: Isa, at: usize, how: Rounding, from: &[E]) {
+        let to = self.place::<E>(at);
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.packing {
+                None => std::ptr::copy_nonoverlapping(from.as_ptr(), to.cast(), from.len()),
+                Some(packing) => {
+                    let bytes = from.len() * packing.bytes();
+                    E::pack(isa, packing, how, from, std::slice::from_raw_parts_mut(to, bytes));
+                }
+            }
+        }
+    }
+}
+
+/// What makes up for a parameter's low precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Nothing: it is rounded to the nearest.
+    Nearest,
+    /// Stochastic rounding.
+    Stochastic,
+    /// What rounding cut off is kept in this slot, in the parameter's format.
+    Compensated(usize),
+    /// The exact value is kept in this slot.
+    Master(usize),
+}
+
+/// Where random numbers for rounding come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noise {
+    pub(crate) seed: u64,
+    pub(crate) name_hash: u64,
+    pub(crate) t: u64,
+}
+
+impl Noise {
+    /// The rounding of a slot (or, with the number after the last slot, of the parameter).
+    fn rounding(&self, slot: usize, first: usize) -> Rounding {
+        Rounding::Stochastic { key: stream(self.seed, self.name_hash, slot, self.t), first }
+    }
+}
+
+/// Rows of a larger tensor, one after another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    /// The row of the tensor behind each row, in ascending order, each once.
+    pub(crate) index: &'a [u32],
+    /// Coordinates in a row.
+    pub(crate) width: usize,
+}
+
+impl Rows<'_> {
+    /// Calls `run(offset, at, count)` for each run of coordinates from `start` to `start + n` that
+    /// lies in one row: its offset from `start`, and its place in the tensor.
+    fn each(&self, start: usize, n: usize, mut run: impl FnMut(usize, usize, usize)) {
+        let mut done = 0;
+        while done < n {
+            let (row, column) = ((start + done) / self.width, (start + done) % self.width);
+            let count = (self.width - column).min(n - done);
+            run(done, self.index[row] as usize * self.width + column, count);
+            done += count;
+        }
+    }
+}
+
+/// A tensor as the sweep sees it.
+pub(crate) struct Tensor<'a, E> {
+    pub(crate) x: Stream,
+    pub(crate) g: Stream,
+    pub(crate) len: usize,
+    pub(crate) slots: &'a Slots<E>,
+    /// Which of the prepared chains it follows.
+    pub(crate) chain: usize,
+    /// What makes up for the parameter's low precision.
+    pub(crate) keep: Keep,
+    /// For stochastic rounding of packed slots and the parameter, if any.
+    pub(crate) noise: Option<Noise>,
+    /// The rows that `g` belongs to, if not all.
+    pub(crate) rows: Option<Rows<'a>>,
+    /// Gradients of earlier batches; added to `g·weight`, then zeroed.
+    pub(crate) sum: Option<*mut E>,
+    pub(crate) weight: E,
+    /// Whether the gradient is zeroed once it is used.
+    pub(crate) zero: bool,
+    /// Where the new parameter is copied to.
+    pub(crate) copy: Option<Stream>,
+}
+
+// SAFETY: the pointers come from slices that the step borrows, mutably where they are written,
+// until it is over.
+unsafe impl<E: Element> Send for Tensor<'_, E> {}
+// SAFETY: threads share tensors but never a block of them.
+unsafe impl<E: Element> Sync for Tensor<'_, E> {}
+
+/// A block in the cache. Not cleared: that would cost as much as a stage.
+#[repr(align(64))]
+pub(super) struct Buffer<E>(MaybeUninit<[E; BLOCK]>);
+
+impl<E: Element> Buffer<E> {
+    pub(super) const fn new() -> Buffer<E> {
+        Buffer(MaybeUninit::uninit())
+    }
+
+    pub(super) fn pointer(&mut self) -> *mut E {
+        self.0.as_mut_ptr().cast()
+    }
+
+    /// Has `fill` write the first `n` values and returns all up to a whole chunk, the rest zeros.
+    fn filled(&mut self, n: usize, fill: impl FnOnce(&mut [E])) -> *mut E {
+        let whole = n.next_multiple_of(CHUNK);
+        let start = self.pointer();
+        // SAFETY: a buffer holds a block; zeroed numbers are initialised, and `fill` sees no others.
+        unsafe {
+            std::ptr::write_bytes(start, 0, whole);
+            fill(std::slice::from_raw_parts_mut(start, n));
+        }
+        start
+    }
+}
+
+/// Copies for blocks whose parameter or gradient cannot be used in place.
+pub(super) struct Edge<E> {
+    x: Buffer<E>,
+    g: Buffer<E>,
+}
+
+impl<E: Element> Edge<E> {
+    pub(super) fn new() -> Edge<E> {
+        Edge { x: Buffer::new(), g: Buffer::new() }
+    }
+}
+
+/// Copies of slots that cannot be used in place.
+pub(super) struct Copies<E>([Buffer<E>; MAX_CHAIN_SLOTS]);
+
+impl<E: Element> Copies<E> {
+    pub(super) fn new() -> Copies<E> {
+        Copies([const { Buffer::new() }; MAX_CHAIN_SLOTS])
+    }
+}
+
+/// A block in the number type of the formulas, readable in whole chunks.
+#[derive(Clone, Copy)]
+pub(super) struct Loaded<E> {
+    pub(super) x: *mut E,
+    pub(super) g: *const E,
+    /// Longer by what a stage looks at past its own slots.
+    slots: [*mut E; MAX_CHAIN_SLOTS + MAX_SLOTS],
+}
+
+impl<E: Element> Loaded<E> {
+    /// The slots of a stage whose first is `first`.
+    pub(super) fn slots_from(&self, first: usize) -> [*mut E; MAX_SLOTS] {
+        std::array::from_fn(|k| self.slots[first + k])
+    }
+}
+
+impl<'a, E: Element> Tensor<'a, E> {
+    /// A dense tensor stepped on its gradient alone.
+    pub(crate) fn new(x: Stream, g: Stream, len: usize, slots: &'a Slots<E>) -> Tensor<'a, E> {
+        Tensor {
+            x,
+            g,
+            len,
+            slots,
+            chain: 0,
+            keep: Keep::Nearest,
+            noise: None,
+            rows: None,
+            sum: None,
+            weight: E::number(1.0),
+            zero: false,
+            copy: None,
+        }
+    }
+
+    /// Whether formulas can run on the slots as they are.
+    pub(super) fn slots_in_place(&self) -> bool {
+        let packed = || (0..self.slots.count()).any(|k| self.slots.packing(k).is_some());
+        self.rows.is_none() && self.keep == Keep::Nearest && !packed()
+    }
+
+    /// The gradient of a block, with what has been accumulated.
+    pub(super) fn load_gradient(
+        &self,
+        isa: Isa,
+        start: usize,
+        n: usize,
+        edge: &mut Edge<E>,
+    ) -> *const E {
+        let whole = n.is_multiple_of(CHUNK);
+        if whole && self.g.packing.is_none() && self.sum.is_none() {
+            return self.g.place::<E>(start).cast();
+        }
+        edge.g.filled(n, |to| {
+            // SAFETY: the tensor holds `n` coordinates from `start`, and so does the sum.
+            unsafe { self.g.read(isa, start, to) };
+            if let Some(sum) = self.sum {
+                for (i, g) in to.iter_mut().enumerate() {
+                    // SAFETY: as above; this thread alone has the block.
+                    *g = unsafe { *sum.add(start + i) } + *g * self.weight;
+                }
+            }
+        })
+    }
+
+    /// The whole gradient, with what has been accumulated.
+    pub(crate) fn gradient(&self, isa: Isa) -> Vec<E> {
+        let mut all = Vec::with_capacity(self.len);
+        let mut edge = Edge::new();
+        for start in (0..self.len).step_by(BLOCK) {
+            let n = BLOCK.min(self.len - start);
+            let g = self.load_gradient(isa, start, n, &mut edge);
+            // SAFETY: `n` values were loaded.
+            all.extend_from_slice(unsafe { std::slice::from_raw_parts(g, n) });
+        }
+        all
+    }
+
+    /// A block where it is: parameter and gradient as copies at a ragged end.
+    pub(super) fn load(&self, isa: Isa, start: usize, n: usize, edge: &mut Edge<E>) -> Loaded<E> {
+        let g = self.load_gradient(isa, start, n, edge);
+        let whole = n.is_multiple_of(CHUNK);
+        let x = if whole && self.x.packing.is_none() && self.rows.is_none() {
+            self.x.place::<E>(start).cast()
+        } else {
+            // SAFETY: the tensor holds `n` coordinates from `start`.
+            edge.x.filled(n, |to| unsafe { self.read_x(isa, start, to) })
+        };
+        let mut slots = [x; MAX_CHAIN_SLOTS + MAX_SLOTS];
+        for (k, slot) in slots.iter_mut().enumerate().take(self.slots.count()) {
+            *slot = self.slots.place(k, start).cast();
+        }
+        Loaded { x, g, slots }
+    }
+
+    /// [`load`](Self::load) for tensors with slots that are packed or in scattered rows.
+    pub(super) fn load_copied(
+        &self,
+        isa: Isa,
+        start: usize,
+        n: usize,
+        edge: &mut Edge<E>,
+        copies: &mut Copies<E>,
+    ) -> Loaded<E> {
+        let mut loaded = self.load(isa, start, n, edge);
+        for (k, copy) in copies.0.iter_mut().enumerate().take(self.slots.count()) {
+            if !self.copied(k) {
+                continue;
+            }
+            loaded.slots[k] = copy.filled(n, |to| match &self.rows {
+                None => self.slots.unpack(k, start, isa, to),
+                Some(rows) => {
+                    rows.each(start, n, |offset, at, count| {
+                        // SAFETY: slot and copy hold the run; this thread alone has its rows.
+                        unsafe {
+                            let slot = Stream {
+                                data: self.slots.place(k, 0),
+                                packing: self.slots.packing(k),
+                            };
+                            slot.read(isa, at, &mut to[offset..offset + count]);
+                        }
+                    });
+                }
+            });
+        }
+        self.make_whole(isa, n, &loaded);
+        loaded
+    }
+
+    /// Adds a block of the gradient to the sum.
+    pub(super) fn accumulate(&self, isa: Isa, start: usize, n: usize) {
+        let Some(sum) = self.sum else { return };
+        let mut edge = Edge::new();
+        let total = self.load_gradient(isa, start, n, &mut edge);
+        // SAFETY: the sum holds `n` coordinates from `start`; this thread alone has the block.
+        unsafe { std::ptr::copy_nonoverlapping(total, sum.add(start), n) };
+        self.clear(start, n);
+    }
+
+    /// Zeroes a block of the gradient, if that is asked for.
+    pub(super) fn clear(&self, start: usize, n: usize) {
+        if self.zero {
+            // SAFETY: the tensor holds `n` coordinates from `start`; this thread alone has them.
+            unsafe {
+                std::ptr::write_bytes(self.g.place::<E>(start), 0, n * self.g.width::<E>());
+            }
+        }
+    }
+
+    /// Whether slot `k` cannot be used in place.
+    fn copied(&self, k: usize) -> bool {
+        self.slots.packing(k).is_some() || self.rows.is_some()
+    }
+
+    /// # Safety
+    /// The tensor holds `to.len()` coordinates from `start` on.
+    unsafe fn read_x(&self, isa: Isa, start: usize, to: &mut [E]) {
+        let Some(rows) = &self.rows else {
+            // SAFETY: the caller's promise.
+            return unsafe { self.x.read(isa, start, to) };
+        };
+        rows.each(start, to.len(), |offset, at, count| {
+            // SAFETY: the caller's promise.
+            unsafe { self.x.read(isa, at, &mut to[offset..offset + count]) }
+        });
+    }
+
+    /// Adds to the parameter what its format could not hold.
+    fn make_whole(&self, isa: Isa, n: usize, loaded: &Loaded<E>) {
+        let (Keep::Compensated(k) | Keep::Master(k)) = self.keep else { return };
+        // SAFETY: copies of this block, both of `n` coordinates.
+        let (x, kept) = unsafe {
+            let x = std::slice::from_raw_parts_mut(loaded.x, n);
+            (x, std::slice::from_raw_parts(loaded.slots[k], n))
+        };
+        let packing = self.x.packing;
+        if matches!(self.keep, Keep::Compensated(_)) {
+            x.iter_mut().zip(kept).for_each(|(x, low)| *x = *x + *low);
+            return;
+        }
+        // A parameter that is not the rounded master was changed by the user since.
+        let mut rounded = [E::number(0.0); BLOCK];
+        round(packing, isa, kept, &mut rounded[..n]);
+        for ((x, rounded), master) in x.iter_mut().zip(&rounded).zip(kept) {
+            *x = if *x == *rounded { *master } else { *x };
+        }
+    }
+
+    /// Writes a block back: what is not in place already, and the rest of the tail.
+    ///
+    /// # Safety
+    /// `loaded` is this block of this tensor, and this thread alone has it.
+    pub(super) unsafe fn store(&self, isa: Isa, start: usize, n: usize, loaded: &Loaded<E>) {
+        // SAFETY: the caller's promise; all streams hold `n` coordinates from `start`.
+        unsafe {
+            let x = std::slice::from_raw_parts_mut(loaded.x, n);
+            if let Some(copy) = self.copy {
+                copy.write(isa, start, Rounding::Nearest, x);
+            }
+            if loaded.x.cast() != self.x.place::<E>(start) {
+                self.store_x(isa, start, x, loaded);
+            }
+            self.clear(start, n);
+            if let Some(sum) = self.sum {
+                std::ptr::write_bytes(sum.add(start), 0, n);
+            }
+        }
+    }
+
+    /// Writes the slots of a block back that [`load_copied`](Self::load_copied) copied.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store), which must have come before.
+    pub(super) unsafe fn store_slots(&self, isa: Isa, start: usize, n: usize, loaded: &Loaded<E>) {
+        for k in (0..self.slots.count()).filter(|k| self.copied(*k)) {
+            let noise = self.noise.filter(|_| self.keep != Keep::Compensated(k));
+            let how = |at| noise.map_or(Rounding::Nearest, |noise| noise.rounding(k, at));
+            // SAFETY: the caller's promise.
+            unsafe {
+                let from = std::slice::from_raw_parts(loaded.slots[k], n);
+                match &self.rows {
+                    None => self.slots.pack(k, start, isa, how(start), from),
+                    Some(rows) => rows.each(start, n, |offset, at, count| {
+                        let packing = self.slots.packing(k);
+                        let slot = Stream { data: self.slots.place(k, 0), packing };
+                        slot.write(isa, at, how(at), &from[offset..offset + count]);
+                    }),
+                }
+            }
+        }
+    }
+
+    /// Rounds the new parameter to its format and keeps what that cuts off.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store).
+    unsafe fn store_x(&self, isa: Isa, start: usize, x: &mut [E], loaded: &Loaded<E>) {
+        let n = x.len();
+        let how = |at: usize| match (self.keep, self.noise) {
+            (Keep::Stochastic, Some(noise)) => noise.rounding(self.slots.count(), at),
+            _ => Rounding::Nearest,
+        };
+        // SAFETY: the caller's promise.
+        unsafe {
+            match &self.rows {
+                None => self.x.write(isa, start, how(start), x),
+                Some(rows) => rows.each(start, n, |offset, at, count| {
+                    self.x.write(isa, at, how(at), &x[offset..offset + count]);
+                }),
+            }
+            match self.keep {
+                Keep::Master(k) => {
+                    std::ptr::copy_nonoverlapping(x.as_ptr(), loaded.slots[k], n);
+                }
+                Keep::Compensated(k) => {
+                    let low = std::slice::from_raw_parts_mut(loaded.slots[k], n);
+                    round(self.x.packing, isa, x, low);
+                    low.iter_mut().zip(x).for_each(|(low, x)| *low = *x - *low);
+                }
+                Keep::Nearest | Keep::Stochastic => {}
+            }
+        }
+    }
+}
+
+/// The nearest numbers that a format has.
+fn round<E: Element>(packing: Option<Packing>, isa: Isa, from: &[E], to: &mut [E]) {
+    let Some(packing) = packing else { return to.copy_from_slice(from) };
+    let mut bytes = [0u8; 2 * BLOCK];
+    let bytes = &mut bytes[..from.len() * packing.bytes()];
+    let scale = E::pack(isa, packing, Rounding::Nearest, from, bytes);
+    E::unpack(isa, packing, bytes, scale, to);
+}

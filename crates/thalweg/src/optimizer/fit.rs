@@ -1,0 +1,76 @@
+//! Whether what a step is given fits together, and fits what is known.
+
+use super::{Param, State};
+use crate::engine::Element;
+use crate::error::Error;
+
+/// Coordinates in a row of the first axis.
+pub(super) fn width(shape: &[usize]) -> usize {
+    shape.iter().skip(1).product()
+}
+
+/// Whether a parameter is what it was.
+pub(super) fn fits<E: Element>(state: &State<E>, param: &Param<'_, E>) -> Result<(), Error> {
+    let error = |what: String| Err(Error::Shape { parameter: param.name.to_owned(), what });
+    if state.shape != param.shape {
+        let (now, before) = (param.shape, &state.shape);
+        return error(format!(
+            "has shape {now:?}, but had {before:?}; `remove` it first if it is a new parameter"
+        ));
+    }
+    if state.value != param.value.packing() {
+        return error(
+            "is lent in another number format than before; `remove` it first if it is a new \
+             parameter"
+                .to_owned(),
+        );
+    }
+    let scaled = || (0..state.slots.count()).any(|k| !state.slots.scales(k).is_empty());
+    if param.grad.as_ref().is_some_and(|g| g.rows.is_some()) && scaled() {
+        return error(
+            "has a sparse gradient and 8-bit state, whose blocks span rows; keep the state native \
+             or in bf16"
+                .to_owned(),
+        );
+    }
+    whole(param)
+}
+
+/// Whether value, gradient and shape of a parameter agree.
+pub(super) fn whole<E: Element>(param: &Param<'_, E>) -> Result<(), Error> {
+    let error = |what: String| Err(Error::Shape { parameter: param.name.to_owned(), what });
+    let expected: usize = param.shape.iter().product();
+    if param.value.len() != expected {
+        let (n, shape) = (param.value.len(), param.shape);
+        return error(format!("holds {n} values, but its shape {shape:?} means {expected}"));
+    }
+    if let Some(copy) = param.copy.as_ref().filter(|copy| copy.len() != expected) {
+        let n = copy.len();
+        return error(format!("has {expected} values, but the buffer for its copy has {n}"));
+    }
+    let Some(grad) = &param.grad else { return Ok(()) };
+    let n = grad.values.len();
+    let Some(rows) = grad.rows else {
+        return if n == expected {
+            Ok(())
+        } else {
+            error(format!("has {expected} values, but its gradient has {n}"))
+        };
+    };
+    let (count, width) = (param.shape.first().copied().unwrap_or(0), width(param.shape));
+    if let Some(row) = rows.iter().find(|row| **row as usize >= count) {
+        return error(format!("has {count} rows, but its gradient names row {row}"));
+    }
+    if n != rows.len() * width {
+        let k = rows.len();
+        return error(format!(
+            "has rows of {width} values, but its sparse gradient has {n} values for {k} rows"
+        ));
+    }
+    if param.copy.is_some() {
+        return error(
+            "has a sparse gradient and a copy to write, which would stay stale".to_owned(),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! What is looked at before anything is written: non-finite gradients, and the norm.
+
+use super::{LossScale, NonFinite, Optimizer, Outcome, StepReport};
+use crate::engine::Element;
+use crate::engine::drive::Sweep;
+use crate::engine::kernel::Gather;
+use crate::engine::stage::{AnyStage, Moment, PartStage};
+use crate::error::Error;
+use crate::rules::SquaredNorm;
+
+impl<E: Element> Optimizer<E> {
+    /// Looks for non-finite gradients and sets the clip factor. Returns the parameters refused.
+    pub(super) fn guard<'p>(
+        &self,
+        sweep: &mut Sweep<'_, E>,
+        scale: f64,
+        name: impl Fn(usize) -> &'p str,
+        report: &mut StepReport,
+    ) -> Option<Vec<(String, u64)>> {
+        if self.non_finite == NonFinite::Unchecked && self.max_norm.is_none() {
+            return None;
+        }
+        let part = PartStage::<_, false>(SquaredNorm::default());
+        let moment = Moment { t: 1, clock: 0 };
+        let gather: Box<dyn Gather<E>> =
+            E::stage(&part as &dyn AnyStage).gather(self.isa, moment, 0, &[]);
+        let squares = sweep.squares(gather.as_ref());
+        // By name, so that the order of the list does not change the sum.
+        let mut by_name: Vec<usize> = (0..squares.len()).collect();
+        by_name.sort_unstable_by_key(|t| name(*t));
+        let mut norm = by_name.iter().map(|t| squares[*t]).sum::<f64>().sqrt();
+        if !norm.is_finite() {
+            let gradients: Vec<Vec<E>> =
+                sweep.tensors.iter().map(|t| t.gradient(self.isa)).collect();
+            let refused: Vec<(String, u64)> = gradients
+                .iter()
+                .enumerate()
+                .filter_map(|(t, grad)| {
+                    let count = grad.iter().filter(|g| !g.widen().is_finite()).count() as u64;
+                    (count > 0).then(|| (name(t).to_owned(), count))
+                })
+                .collect();
+            if refused.is_empty() {
+                norm = norm_of_huge(&gradients);
+            } else if self.non_finite != NonFinite::Unchecked {
+                report.grad_norm = Some(norm);
+                return Some(refused);
+            }
+        }
+        norm *= scale;
+        report.grad_norm = Some(norm);
+        if let Some(max_norm) = self.max_norm.filter(|max| norm > *max && norm.is_finite()) {
+            report.clip_factor = max_norm / norm;
+            sweep.scale = E::lift(scale * report.clip_factor);
+        }
+        None
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        refused: Vec<(String, u64)>,
+        report: &mut StepReport,
+    ) -> Result<(), Error> {
+        let hopeful = self.loss_scale.as_ref().is_some_and(LossScale::adapts);
+        if let Some(scale) = &mut self.loss_scale {
+            scale.overflowed();
+        }
+        // A smaller scale may be all that it takes.
+        if !(hopeful && self.non_finite != NonFinite::Fail) {
+            self.refused_in_a_row += 1;
+        }
+        let limit = match self.non_finite {
+            NonFinite::Skip { limit } => limit,
+            _ => 1,
+        };
+        if self.refused_in_a_row >= limit {
+            let (parameter, count) = refused[0].clone();
+            let more =
+                if limit > 1 { format!(", {limit} refused in a row") } else { String::new() };
+            return Err(Error::NonFinite { parameter, count, step: self.steps + 1, more });
+        }
+        report.outcome = Outcome::Refused(refused);
+        Ok(())
+    }
+}
+
+/// The norm of finite gradients whose squares leave the range of `f64`.
+fn norm_of_huge<E: Element>(gradients: &[Vec<E>]) -> f64 {
+    let all = || gradients.iter().flat_map(|g| g.iter()).map(|g| g.widen());
+    let largest = all().fold(0.0, |a: f64, g| a.max(g.abs()));
+    let ratio = all().map(|g| (g / largest) * (g / largest)).sum::<f64>().sqrt();
+    // Beyond the largest number a limit would turn the gradient to zero.
+    (largest * ratio).min(f64::MAX)
+}

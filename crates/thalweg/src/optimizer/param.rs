@@ -1,0 +1,101 @@
+//! What a step is given: parameters and gradients, lent as slices.
+
+use std::marker::PhantomData;
+
+use crate::engine::Element;
+use crate::engine::lent::{Lent, Stored};
+
+/// A parameter and its gradient, lent to the optimizer for one step.
+///
+/// Names are what groups, state and checkpoints go by; the order may change between steps.
+///
+/// [`new`](Self::new) takes slices of the number type the optimizer computes in. Everything else is
+/// put together from [`of`](Self::of): half precision, a gradient that is zeroed once it is used, a
+/// copy of the new value in another format, a gradient of few rows.
+///
+/// ```
+/// use half::bf16;
+/// use thalweg::{Optimizer, Param, recipes::adamw};
+///
+/// let mut opt = Optimizer::<f32>::new(adamw().with("lr", 0.1)?)?;
+/// let mut x = [1.0, -2.0].map(bf16::from_f32);
+/// let mut g = [0.5, -0.25].map(bf16::from_f32);
+/// opt.step(&mut [Param::of("x", &[2], &mut x).grad_to_zero(&mut g)])?;
+/// assert!(x[0] < bf16::ONE && g == [bf16::ZERO; 2]);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "it is an argument of `Optimizer::step`"]
+pub struct Param<'a, E> {
+    pub(super) name: &'a str,
+    pub(super) shape: &'a [usize],
+    pub(super) value: Lent<'a>,
+    pub(super) grad: Option<Gradient<'a>>,
+    pub(super) copy: Option<Lent<'a>>,
+    marker: PhantomData<E>,
+}
+
+/// A gradient, dense or of few rows.
+#[derive(Debug)]
+pub(super) struct Gradient<'a> {
+    pub(super) values: Lent<'a>,
+    /// Whether it is to be zeroed once it is used.
+    pub(super) zero: bool,
+    /// The rows it is of, if not all.
+    pub(super) rows: Option<&'a [u32]>,
+}
+
+impl<'a, E: Element> Param<'a, E> {
+    /// A parameter called `name` of this shape, row-major, with the gradient of the loss.
+    pub fn new(name: &'a str, shape: &'a [usize], value: &'a mut [E], grad: &'a [E]) -> Self {
+        let values = Lent::native(grad);
+        let grad = Some(Gradient { values, zero: false, rows: None });
+        Param { grad, ..Param::without_gradient(name, shape, value) }
+    }
+
+    /// A parameter that received no gradient: it is left alone, and the report says so.
+    pub fn without_gradient(name: &'a str, shape: &'a [usize], value: &'a mut [E]) -> Self {
+        Param::lent(name, shape, Lent::native_mut(value))
+    }
+
+    /// A parameter in any format, without a gradient yet.
+    pub fn of<S: Stored<E>>(name: &'a str, shape: &'a [usize], value: &'a mut [S]) -> Self {
+        Param::lent(name, shape, Lent::stored_mut(value))
+    }
+
+    fn lent(name: &'a str, shape: &'a [usize], value: Lent<'a>) -> Self {
+        Param { name, shape, value, grad: None, copy: None, marker: PhantomData }
+    }
+
+    /// Gives it a gradient, in any format.
+    pub fn grad<S: Stored<E>>(self, grad: &'a [S]) -> Self {
+        let values = Lent::stored(grad);
+        Param { grad: Some(Gradient { values, zero: false, rows: None }), ..self }
+    }
+
+    /// Gives it a gradient that the step zeroes once it has used it, while it is in the cache. A
+    /// refused step leaves it.
+    pub fn grad_to_zero<S: Stored<E>>(self, grad: &'a mut [S]) -> Self {
+        let values = Lent::stored_mut(grad);
+        Param { grad: Some(Gradient { values, zero: true, rows: None }), ..self }
+    }
+
+    /// Gives it a gradient that is zero but for some rows (of the first axis), as an embedding's
+    /// is: `rows[i]` is where `values[i·width..][..width]` belongs, `width` being the product of
+    /// the other axes. Rows may come in any order and repeatedly; repeated ones are added.
+    ///
+    /// Only these rows are stepped, parameter and state, at a cost in proportion to their number.
+    /// Where a zero gradient changes nothing (gradient descent, AdaGrad, `meta_egd_sparse`) that is
+    /// the dense step exactly; where it does (momentum, Adam, weight decay) it is the lazy form, as
+    /// `torch.optim.SparseAdam` has it: rows that are not touched neither move nor forget.
+    pub fn sparse_grad<S: Stored<E>>(self, rows: &'a [u32], values: &'a [S]) -> Self {
+        let values = Lent::stored(values);
+        Param { grad: Some(Gradient { values, zero: false, rows: Some(rows) }), ..self }
+    }
+
+    /// Has the step copy the new value, rounded to the nearest, to another buffer: the bf16 weights
+    /// of a model whose f32 master weights this parameter is.
+    pub fn copy_to<S: Stored<E>>(self, copy: &'a mut [S]) -> Self {
+        Param { copy: Some(Lent::stored_mut(copy)), ..self }
+    }
+}

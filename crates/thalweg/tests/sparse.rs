@@ -1,0 +1,147 @@
+//! Gradients of few rows: the dense step where a zero gradient changes nothing, `SparseAdam` where it
+//! would, and the same bits in whatever order the rows come.
+
+mod common;
+
+use common::prng::Rng;
+use common::walk::distance_relative;
+use half::bf16;
+use thalweg::recipes::*;
+use thalweg::{Chain, LowPrecision, NonFinite, Optimizer, Param, Storage};
+
+fn build<E: thalweg::Element>(chain: Chain, threads: usize) -> Optimizer<E> {
+    Optimizer::<E>::builder().rest("all", chain).threads(threads).build().expect("a chain")
+}
+
+/// Rows drawn with repetition, and their values.
+fn draw(rng: &mut Rng, rows: usize, count: usize, width: usize) -> (Vec<u32>, Vec<f64>) {
+    let index = (0..count).map(|_| (rng.next_u64() % rows as u64) as u32).collect();
+    (index, rng.normal(count * width))
+}
+
+fn dense(rows: &[u32], values: &[f64], shape: [usize; 2]) -> Vec<f64> {
+    let mut all = vec![0.0; shape[0] * shape[1]];
+    for (row, value) in rows.iter().zip(values.chunks(shape[1].max(1))) {
+        let start = *row as usize * shape[1];
+        all[start..].iter_mut().zip(value).for_each(|(sum, v)| *sum += v);
+    }
+    all
+}
+
+#[test]
+fn where_zero_changes_nothing_it_is_the_dense_step() {
+    // Widths on both sides of a chunk and a block; enough rows for several threads.
+    for (shape, count) in
+        [([50, 3], 9), ([7, 64], 5), ([4, 2500], 3), ([9000, 8], 6000), ([5, 1], 0)]
+    {
+        for chain in [gd(), adagrad(), meta_egd_sparse()] {
+            let mut rng = Rng::new(shape[1] as u64);
+            let start = rng.normal(shape[0] * shape[1]);
+            let (mut x, mut y, mut z) = (start.clone(), start.clone(), start);
+            let mut opts = [1, 1, 3].map(|threads| build::<f64>(chain.clone(), threads));
+            for _ in 0..4 {
+                let (rows, values) = draw(&mut rng, shape[0], count, shape[1]);
+                let whole = dense(&rows, &values, shape);
+                let sparse = |x| Param::of("x", &shape, x).sparse_grad(&rows, &values);
+                let report = opts[0].step(&mut [sparse(&mut x)]).expect("a step");
+                let norm = whole.iter().map(|g| g * g).sum::<f64>().sqrt();
+                assert!((report.grad_norm.expect("a norm") - norm).abs() <= 1e-12 * norm);
+                let _ =
+                    opts[1].step(&mut [Param::new("x", &shape, &mut y, &whole)]).expect("a step");
+                let _ = opts[2].step(&mut [sparse(&mut z)]).expect("a step");
+            }
+            assert!(x == y, "{shape:?} {chain:?}");
+            assert!(x == z, "{shape:?} {chain:?}");
+            for slot in chain.slots() {
+                assert!(opts[0].slot("x", &slot) == opts[1].slot("x", &slot), "{slot} {chain:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn lazy_adam_is_sparse_adam() {
+    // torch.optim.SparseAdam 2.15.0 in float64: ε is added to the uncorrected root, as in Keras.
+    let chain = adam_keras().with("eps", 1e-8).expect("eps").with("lr", 0.01).expect("lr");
+    let mut opt = build::<f64>(chain, 1);
+    let mut x = vec![0.5, -0.25, 1.0, 2.0, -1.5, 0.75, 0.1, 0.2, 3.0, -3.0, 0.0, 1.0];
+    let steps: [(&[u32], &[f64]); 3] = [
+        (&[4, 1, 4], &[0.5, -1.0, 2.0, 0.25, 0.125, 3.0]),
+        (&[0, 1], &[1.0, 1.0, -0.5, 0.001]),
+        (&[5, 4, 0, 5], &[1e-3, 2.0, 0.7, -0.7, -2.0, 1e-6, 0.5, 0.5]),
+    ];
+    for (rows, values) in steps {
+        let param = Param::of("x", &[6, 2], &mut x).sparse_grad(rows, values);
+        assert!(opt.step(&mut [param]).expect("a step").applied());
+    }
+    let want = [
+        0.49570149536792396,
+        -0.26319356966749424,
+        0.98530532058953,
+        1.9832697121544547,
+        -1.5,
+        0.75,
+        0.1,
+        0.2,
+        2.9814038106046867,
+        -3.0133176986172185,
+        -0.006388131961840045,
+        0.9936118648140572,
+    ];
+    assert!(distance_relative(&x, &want) < 1e-12, "{x:?}");
+}
+
+#[test]
+fn the_order_of_the_rows_does_not_matter_and_half_precision_is_possible() {
+    let shape = [300, 24];
+    let mut ends = vec![];
+    for reversed in [false, true] {
+        let builder = Optimizer::<f32>::builder().rest("all", adamw()).threads(1);
+        let builder = builder.storage(Storage::Bf16).low_precision(LowPrecision::Stochastic);
+        let mut opt = builder.build::<f32>().expect("a chain");
+        let mut x = vec![bf16::ONE; shape[0] * shape[1]];
+        let mut rng = Rng::new(4);
+        for _ in 0..3 {
+            let mut rows: Vec<u32> = (0..300).filter(|_| rng.uniform() < 0.3).collect();
+            let values = rng.normal(rows.len() * shape[1]);
+            let mut values: Vec<f32> = values.into_iter().map(|v| v as f32).collect();
+            if reversed {
+                rows.reverse();
+                values = values.chunks(shape[1]).rev().flatten().copied().collect();
+            }
+            let param = Param::of("x", &shape, &mut x).sparse_grad(&rows, &values);
+            assert!(opt.step(&mut [param]).expect("a step").applied());
+        }
+        ends.push((x, opt.save_bytes().expect("a checkpoint")));
+    }
+    assert!(ends[0] == ends[1]);
+}
+
+#[test]
+fn what_cannot_be_is_an_error_that_names_it() {
+    #[track_caller]
+    fn says(result: Result<thalweg::StepReport, thalweg::Error>, words: &[&str]) {
+        let sentence = result.expect_err("an error").to_string();
+        assert!(words.iter().all(|w| sentence.contains(w)), "{sentence}");
+    }
+    let (mut x, mut copy) = (vec![1.0f32; 12], [0.0f32; 12]);
+    let mut opt = build::<f32>(adam(), 1);
+    fn of(x: &mut Vec<f32>) -> Param<'_, f32> {
+        Param::of("x", &[6, 2], x)
+    }
+    says(opt.step(&mut [of(&mut x).sparse_grad(&[6], &[1.0, 1.0])]), &["6 rows", "row 6"]);
+    says(opt.step(&mut [of(&mut x).sparse_grad(&[1], &[1.0])]), &["rows of 2", "1 values for 1"]);
+    let both = of(&mut x).sparse_grad(&[1], &[1.0, 1.0]).copy_to(&mut copy);
+    says(opt.step(&mut [both]), &["copy", "stale"]);
+    let sparse = of(&mut x).sparse_grad(&[1], &[1.0, 1.0]);
+    says(opt.accumulate(&mut [sparse], 1.0), &["cannot be accumulated"]);
+    let nan = of(&mut x).sparse_grad(&[1], &[1.0, f32::NAN]);
+    let report = opt.step(&mut [nan]).expect("a report");
+    assert!(!report.applied() && x == [1.0; 12]);
+    let builder = Optimizer::<f32>::builder().rest("all", adam()).storage(Storage::Block8);
+    let builder = builder.non_finite(NonFinite::Unchecked);
+    let mut opt = builder.build::<f32>().expect("a chain");
+    let mut large = vec![1.0f32; 8192];
+    let row = Param::of("x", &[8, 1024], &mut large).sparse_grad(&[1], &[0.1; 1024]);
+    says(opt.step(&mut [row]), &["8-bit", "bf16"]);
+}

@@ -1,0 +1,220 @@
+//! The tail of a training step in one call: loss scale, accumulation, clipping, the chain, the copy in
+//! low precision, the zeroed gradient; each against the same done by hand.
+
+mod common;
+
+use common::prng::Rng;
+use common::walk::distance_relative;
+use half::{bf16, f16};
+use thalweg::recipes::*;
+use thalweg::{Accumulation, Builder, Error, LossScale, NonFinite, Optimizer, Outcome, Param};
+
+fn builder() -> Builder {
+    Optimizer::<f64>::builder().rest("all", adamw()).threads(1)
+}
+
+const LENGTHS: [usize; 3] = [5, 1500, 64];
+const SHAPES: [[usize; 1]; 3] = [[5], [1500], [64]];
+const NAMES: [&str; 3] = ["c", "a", "b"];
+
+fn draw(rng: &mut Rng) -> Vec<Vec<f64>> {
+    LENGTHS.iter().map(|n| rng.normal(*n)).collect()
+}
+
+fn zeroed<'a>(x: &'a mut [Vec<f64>], g: &'a mut [Vec<f64>]) -> Vec<Param<'a, f64>> {
+    (x.iter_mut().zip(g).zip(NAMES.iter().zip(&SHAPES)))
+        .map(|((x, g), (name, shape))| Param::of(name, shape, x).grad_to_zero(g))
+        .collect()
+}
+
+#[test]
+fn one_call_does_what_is_done_by_hand() {
+    for mode in [Accumulation::Mean, Accumulation::Sum] {
+        let all = builder().clip_global_norm(0.5).accumulation(mode);
+        let mut tail: Optimizer<f64> =
+            all.loss_scale(LossScale::default().start(1024.0)).build().expect("a chain");
+        let mut plain: Optimizer<f64> = builder().build().expect("a chain");
+        let mut rng = Rng::new(8);
+        let mut x = draw(&mut rng);
+        let mut y = x.clone();
+        for _ in 0..5 {
+            let weights = [3.0, 1.0, 4.0];
+            let batches: Vec<Vec<Vec<f64>>> = weights.iter().map(|_| draw(&mut rng)).collect();
+            let mut last = 0.0;
+            for (k, (batch, weight)) in batches.iter().zip(weights).enumerate() {
+                let scale = tail.loss_scale();
+                let mut g: Vec<Vec<f64>> =
+                    batch.iter().map(|g| g.iter().map(|g| g * scale).collect()).collect();
+                let params = &mut zeroed(&mut x, &mut g);
+                let report = if k < 2 {
+                    tail.accumulate(params, weight).expect("a batch")
+                } else {
+                    tail.step_weighted(params, weight).expect("a step")
+                };
+                assert!(report.applied() && report.loss_scale == scale);
+                assert!(g.iter().flatten().all(|g| *g == 0.0));
+                last = report.grad_norm.expect("a norm");
+            }
+            // By hand: the weighted mean, its norm, the factor, a step.
+            let total = if mode == Accumulation::Mean { 8.0 } else { 1.0 };
+            let mean = |t: usize, i: usize| {
+                let sum: f64 = batches.iter().zip(weights).map(|(b, w)| w * b[t][i]).sum();
+                sum / total
+            };
+            let mut g: Vec<Vec<f64>> =
+                (0..3).map(|t| (0..LENGTHS[t]).map(|i| mean(t, i)).collect()).collect();
+            let norm = g.iter().flatten().map(|g| g * g).sum::<f64>().sqrt();
+            assert!((last - norm).abs() < 1e-12 * norm);
+            g.iter_mut().flatten().for_each(|g| *g *= 0.5 / norm);
+            let _ = plain.step(&mut zeroed(&mut y, &mut g)).expect("a step");
+        }
+        assert_eq!((tail.steps(), tail.accumulated()), (5, 0.0));
+        for (x, y) in x.iter().zip(&y) {
+            // Coordinates near zero keep the absolute error of the steps.
+            let shifted = |v: &Vec<f64>| v.iter().map(|v| v + 10.0).collect::<Vec<_>>();
+            assert!(distance_relative(&shifted(x), &shifted(y)) < 1e-12);
+        }
+    }
+}
+
+#[test]
+fn the_copy_is_the_new_value_rounded() {
+    let mut opt = Optimizer::<f32>::new(adamw().with("lr", 0.1).expect("lr")).expect("a chain");
+    for n in [1, 63, 64, 1500, 40_000] {
+        let (name, shape) = (format!("x{n}"), [n]);
+        let mut rng = Rng::new(n as u64);
+        let mut x: Vec<f32> = rng.normal(n).into_iter().map(|v| v as f32).collect();
+        let g: Vec<f32> = rng.normal(n).into_iter().map(|v| v as f32).collect();
+        let (mut low, mut half) = (vec![bf16::ZERO; n], vec![f16::ZERO; n]);
+        let param = Param::of(&name, &shape, &mut x).grad(&g).copy_to(&mut low);
+        assert!(opt.step(&mut [param]).expect("a step").applied());
+        assert!(low.iter().zip(&x).all(|(l, x)| *l == bf16::from_f32(*x)));
+        let param = Param::of(&name, &shape, &mut x).grad(&g).copy_to(&mut half);
+        assert!(opt.step(&mut [param]).expect("a step").applied());
+        assert!(half.iter().zip(&x).all(|(h, x)| *h == f16::from_f32(*x)));
+    }
+}
+
+#[test]
+fn the_loss_scale_follows_torchs_schedule() {
+    // torch.amp.GradScaler(init_scale=8, growth_interval=3): doubled after three steps in a row
+    // without overflow, halved at each overflow, the step skipped.
+    let scale = LossScale::default().start(8.0).growth(2.0, 3);
+    let mut opt: Optimizer<f64> = builder().loss_scale(scale).build().expect("a chain");
+    let (mut x, mut scales) = (vec![1.0; 4], vec![]);
+    for overflow in [0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0] {
+        let before = x.clone();
+        let mut g = vec![if overflow == 1 { f64::INFINITY } else { 1.0 }; 4];
+        let report = opt.step(&mut [Param::of("x", &[4], &mut x).grad_to_zero(&mut g)]);
+        let report = report.expect("a report");
+        assert_eq!(report.applied(), overflow == 0);
+        assert_eq!(x == before, overflow == 1);
+        // A refused step zeroes what is to be zeroed, or the loop would add to infinity.
+        assert_eq!(g, [0.0; 4]);
+        scales.push(opt.loss_scale());
+    }
+    assert_eq!(scales, [8., 8., 16., 16., 16., 8., 8., 8., 4., 4., 4., 8., 8.]);
+    assert_eq!(opt.steps(), 11);
+}
+
+#[test]
+fn overflows_are_forgiven_while_the_scale_can_still_shrink() {
+    let scale = LossScale::default().start(4.0);
+    let policy = NonFinite::Skip { limit: 2 };
+    let mut opt: Optimizer<f64> =
+        builder().loss_scale(scale).non_finite(policy).build().expect("a chain");
+    let mut x = vec![1.0];
+    let mut step = || opt.step(&mut [Param::new("x", &[1], &mut x, &[f64::NAN])]);
+    // 4, 2, then at 1 the limit counts.
+    for _ in 0..3 {
+        let report = step().expect("a report");
+        assert!(matches!(&report.outcome, Outcome::Refused(r) if r == &[("x".to_owned(), 1)]));
+    }
+    assert!(matches!(step(), Err(Error::NonFinite { .. })));
+}
+
+#[test]
+fn a_batch_with_a_non_finite_gradient_is_left_out() {
+    let mut opt: Optimizer<f64> = builder().build().expect("a chain");
+    let mut other: Optimizer<f64> = builder().build().expect("a chain");
+    let (mut x, mut y) = (vec![1.0; 3], vec![1.0; 3]);
+    let batch = |opt: &mut Optimizer<f64>, x: &mut Vec<f64>, g: [f64; 3]| {
+        opt.accumulate(&mut [Param::new("x", &[3], x, &g)], 1.0).expect("a report").applied()
+    };
+    assert!(batch(&mut opt, &mut x, [1.0, 2.0, 3.0]));
+    assert!(!batch(&mut opt, &mut x, [1.0, f64::NAN, 3.0]));
+    assert_eq!((opt.accumulated(), opt.steps()), (1.0, 0));
+    assert!(batch(&mut other, &mut y, [1.0, 2.0, 3.0]));
+    for (opt, x) in [(&mut opt, &mut x), (&mut other, &mut y)] {
+        let g = [0.5, 0.5, -0.5];
+        let report = opt.step(&mut [Param::new("x", &[3], x, &g)]).expect("a step");
+        assert!(report.applied() && report.weight == 2.0);
+    }
+    assert_eq!(x, y);
+}
+
+#[test]
+fn a_parameter_without_a_new_gradient_steps_on_what_was_accumulated() {
+    let mut opt = Optimizer::<f64>::new(gd().with("lr", 1.0).expect("lr")).expect("a chain");
+    let (mut x, mut y) = (vec![0.0], vec![0.0]);
+    let mut batch = [Param::new("x", &[1], &mut x, &[6.0]), Param::new("y", &[1], &mut y, &[2.0])];
+    let _ = opt.accumulate(&mut batch, 1.0).expect("a batch");
+    let error = opt.step(&mut [Param::new("x", &[1], &mut x, &[0.0])]).expect_err("an error");
+    assert!(error.to_string().contains("\"y\"") && error.to_string().contains("accumulated"));
+    let mut last =
+        [Param::new("x", &[1], &mut x, &[0.0]), Param::without_gradient("y", &[1], &mut y)];
+    let _ = opt.step(&mut last).expect("a step");
+    assert_eq!((x[0], y[0]), (-3.0, -1.0));
+    // The sums have been used up.
+    let mut next = [Param::new("x", &[1], &mut x, &[1.0]), Param::new("y", &[1], &mut y, &[1.0])];
+    let _ = opt.step(&mut next).expect("a step");
+    assert_eq!((x[0], y[0]), (-4.0, -2.0));
+}
+
+#[test]
+fn a_run_broken_in_the_middle_of_accumulation_is_the_unbroken_one() {
+    let make = || -> Optimizer<f64> {
+        let scale = LossScale::default().start(2.0).growth(2.0, 2);
+        builder().loss_scale(scale).clip_global_norm(1.0).build().expect("a chain")
+    };
+    let mut ends = vec![];
+    for broken in [false, true] {
+        let (mut opt, mut rng) = (make(), Rng::new(2));
+        let mut x = draw(&mut rng);
+        for k in 0..12 {
+            let mut g = draw(&mut rng);
+            let params = &mut zeroed(&mut x, &mut g);
+            let report = if k % 3 < 2 { opt.accumulate(params, 2.0) } else { opt.step(params) };
+            assert!(report.expect("a report").applied());
+            if broken {
+                let saved = opt.save_bytes().expect("a checkpoint");
+                opt = make();
+                assert_eq!(opt.load_bytes(&saved).expect("the same optimizer").params, 3);
+            }
+        }
+        ends.push((x, opt.save_bytes().expect("a checkpoint"), opt.loss_scale()));
+    }
+    assert!(ends[0] == ends[1]);
+    assert_eq!(ends[0].2, 8.0);
+    let mut without: Optimizer<f64> = builder().build().expect("a chain");
+    let error = without.load_bytes(&ends[0].1).expect_err("an error").to_string();
+    assert!(error.contains("with a loss scale"), "{error}");
+}
+
+#[test]
+fn settings_out_of_range_are_named() {
+    let mut opt: Optimizer<f64> = builder().build().expect("a chain");
+    for weight in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let error = opt.step_weighted(&mut [], weight).expect_err("an error").to_string();
+        assert!(error.contains("weight") && error.contains("(0, ∞)"), "{error}");
+    }
+    for (scale, words) in [
+        (LossScale::constant(0.0), "loss_scale = 0"),
+        (LossScale::default().growth(0.5, 10), "growth = 0.5"),
+        (LossScale::default().growth(2.0, 0), "interval = 0"),
+        (LossScale::default().backoff(1.5), "backoff = 1.5"),
+    ] {
+        let error = builder().loss_scale(scale).build::<f64>().expect_err("an error").to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
