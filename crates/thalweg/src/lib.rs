@@ -74,7 +74,7 @@ pub mod recipes {
 pub use chain::Chain;
 pub use convention::{Both, Denominator, Floor, Hat, Inside, Outside};
 pub use engine::lent::Stored;
-pub use engine::{Element, Isa, Threads};
+pub use engine::{Element, Isa, OwnThreads, Threads};
 pub use error::Error;
 pub use formula::{Line, Page};
 pub use hyper::{Hyper, HyperSpec, Hypers, Range};

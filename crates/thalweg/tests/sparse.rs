@@ -126,7 +126,7 @@ fn what_cannot_be_is_an_error_that_names_it() {
     }
     let (mut x, mut copy) = (vec![1.0f32; 12], [0.0f32; 12]);
     let mut opt = build::<f32>(adam(), 1);
-    fn of(x: &mut Vec<f32>) -> Param<'_, f32> {
+    fn of(x: &mut [f32]) -> Param<'_, f32> {
         Param::of("x", &[6, 2], x)
     }
     says(opt.step(&mut [of(&mut x).sparse_grad(&[6], &[1.0, 1.0])]), &["6 rows", "row 6"]);

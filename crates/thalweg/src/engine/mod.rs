@@ -9,6 +9,7 @@ pub(crate) mod kernel;
 pub(crate) mod lent;
 pub(crate) mod plan;
 pub(crate) mod stage;
+mod team;
 pub(crate) mod tensor;
 pub(crate) mod threads;
 
@@ -16,7 +17,7 @@ use crate::real::Real;
 use codec::{Packing, Rounding};
 pub use isa::Isa;
 pub(crate) use stage::{AnyStage, Stage};
-pub use threads::Threads;
+pub use threads::{OwnThreads, Threads};
 
 mod sealed {
     pub trait Sealed {}

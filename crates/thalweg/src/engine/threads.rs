@@ -1,12 +1,14 @@
 //! Who does the work.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::team::Team;
 use crate::error::Error;
 
 /// The threads a step runs on. Results do not depend on it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub enum Threads {
     /// Rayon's current pool: the global one, or the one whose worker calls `step`.
     #[default]
@@ -15,23 +17,44 @@ pub enum Threads {
     Caller,
     /// A pool of the user's.
     Pool(Arc<rayon::ThreadPool>),
+    /// Threads of the optimizer's own, made by [`count`](Self::count).
+    Own(OwnThreads),
+}
+
+/// Threads that belong to an optimizer.
+#[derive(Clone)]
+pub struct OwnThreads(Arc<Team>);
+
+impl fmt::Debug for Threads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Threads::Rayon => "Rayon",
+            Threads::Caller => "Caller",
+            Threads::Pool(_) => "Pool",
+            Threads::Own(_) => "Own",
+        };
+        write!(f, "{name}({})", self.helpers() + 1)
+    }
+}
+
+impl fmt::Debug for OwnThreads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OwnThreads({})", self.0.helpers())
+    }
 }
 
 impl Threads {
-    /// A pool of `count` threads of its own, or the calling thread if `count` is 1. The caller
-    /// works too, so the pool has one thread less.
+    /// `count` threads of its own, or the calling thread if `count` is 1. The caller works too, so
+    /// one less is started. They wait awake for 50 µs after a step, then sleep.
     ///
     /// # Errors
-    /// [`Error::Engine`] if `count` is 0 or the pool cannot be started.
+    /// [`Error::Engine`] if `count` is 0 or the threads cannot be started.
     pub fn count(count: usize) -> Result<Threads, Error> {
         match count {
             0 => Err(Error::Engine("threads = 0; it must be at least 1".to_owned())),
             1 => Ok(Threads::Caller),
-            n => rayon::ThreadPoolBuilder::new()
-                .num_threads(n - 1)
-                .thread_name(|i| format!("thalweg-{i}"))
-                .build()
-                .map(|pool| Threads::Pool(Arc::new(pool)))
+            n => Team::start(n - 1)
+                .map(|team| Threads::Own(OwnThreads(Arc::new(team))))
                 .map_err(|e| Error::Engine(format!("cannot start {n} threads: {e}"))),
         }
     }
@@ -43,6 +66,7 @@ impl Threads {
             // A caller outside the global pool comes on top of its workers.
             Threads::Rayon => rayon::current_num_threads() - 1,
             Threads::Pool(pool) => pool.current_num_threads(),
+            Threads::Own(team) => team.0.helpers(),
         }
     }
 
@@ -69,6 +93,7 @@ impl Threads {
             work();
         }
         match self {
+            Threads::Own(team) => team.0.run(work),
             Threads::Pool(pool) => pool.in_place_scope(|scope| shared(scope, helpers, work)),
             _ => rayon::in_place_scope(|scope| shared(scope, helpers, work)),
         }
