@@ -392,11 +392,10 @@ where
 {
     #[inline(always)]
     fn run(self) {
-        // One partial result per place in the chunk: independent chains that become vector code,
-        // and an order that no instruction set changes.
+        // Independent chains that become vector code, in an order that no instruction set changes.
         let mut lanes = Lanes([const { MaybeUninit::uninit() }; MAX_TERMS]);
         for (lane, how) in lanes.0.iter_mut().zip(P::JOIN) {
-            lane.write([Real::number(neutral(*how)); CHUNK]);
+            lane.write([Real::number(neutral(*how)); LANES]);
         }
         let mut at = 0;
         while at < self.block.n {
@@ -412,7 +411,7 @@ where
             // SAFETY: initialised above, one for every join.
             let lane = unsafe { lane.assume_init_mut() };
             // Halves onto each other, so that this too is vector code.
-            let mut half = CHUNK / 2;
+            let mut half = LANES / 2;
             while half > 0 {
                 for j in 0..half {
                     lane[j] = join(*how, lane[j], lane[j + half]);
@@ -424,10 +423,14 @@ where
     }
 }
 
+/// Partial results of a term. A chunk is joined to as few before they are touched: they are loaded and
+/// stored again for every chunk, and sixteen are one vector of the widest kind.
+const LANES: usize = 16;
+
 /// The partial results of each term, on cache-line borders: they are stored and loaded again for
 /// every chunk, and a vector across a border takes twice as long.
 #[repr(align(64))]
-struct Lanes<N>([MaybeUninit<[N; CHUNK]>; MAX_TERMS]);
+struct Lanes<N>([MaybeUninit<[N; LANES]>; MAX_TERMS]);
 
 impl<T, N, E, P, C> Terms<'_, T, N, E, P, C>
 where
@@ -447,9 +450,9 @@ where
     fn chunk<const LAST: bool>(&self, at: usize, lanes: &mut Lanes<N::Number<T, E>>) {
         let Block { n, x, g, u, u_scale, g_scale, slots, .. } = *self.block;
         let rest = n - at;
-        let mut j = 0;
-        while j < CHUNK {
-            let i = at + index::<T>(j);
+        // One coordinate's terms, neutral past the end.
+        let evaluate = |j: usize| -> [N::Number<T, E>; MAX_TERMS] {
+            let i = at + j;
             // SAFETY: all streams hold whole chunks.
             let read = |stream: *const E| unsafe { *stream.add(i) };
             let mut k = 0;
@@ -459,15 +462,31 @@ where
             });
             let here = Here { g: N::of(read(g) * g_scale), x: N::of(read(x)) };
             let terms = (self.terms)(N::of(read(u) * u_scale), here, memory);
+            let mut all = [Real::number(0.0); MAX_TERMS];
             k = 0;
             terms.store(&mut |term| {
-                // SAFETY: there is a join, and so an initialised lane, for every term.
-                let lane = unsafe { lanes.0[k].assume_init_mut() };
-                let joined = join(P::JOIN[k], lane[j], term);
-                lane[j] = if !LAST || j < rest { joined } else { lane[j] };
+                let outside: N::Number<T, E> = Real::number(neutral(P::JOIN[k]));
+                all[k] = if !LAST || j < rest { term } else { outside };
                 k += 1;
             });
+            all
+        };
+        let mut j = 0;
+        while j < LANES {
+            let i = index::<T>(j);
+            let [a, b, c, d] = [0, 1, 2, 3].map(|q| evaluate(i + q * LANES));
+            let mut k = 0;
+            while k < P::JOIN.len() {
+                let how = P::JOIN[k];
+                // SAFETY: there is a join, and so an initialised lane, for every term.
+                let lane = unsafe { lanes.0[k].assume_init_mut() };
+                let four = join(how, join(how, a[k], b[k]), join(how, c[k], d[k]));
+                lane[i] = join(how, lane[i], four);
+                k += 1;
+            }
             j += 1;
         }
     }
 }
+
+const _: () = assert!(CHUNK == 4 * LANES);
