@@ -72,7 +72,7 @@ pub mod recipes {
 }
 
 pub use chain::Chain;
-pub use convention::{Both, Denominator, Floor, Hat, Inside, Outside};
+pub use convention::{Both, Denominator, Floor, Hat, HatBoth, Inside, Outside};
 pub use engine::{Element, Isa, Threads};
 pub use error::Error;
 pub use formula::{Line, Page};
