@@ -38,6 +38,7 @@ VERSIONS = {
     "keras": "3.15.1",
     "numpy": "2.4.6",
     "adabelief-pytorch": "0.2.1",
+    "pytorch_optimizer": "4.1.0",
 }
 
 # Registry name -> (hyper-parameter names, formula, source). The modules of methods add to it.
@@ -172,7 +173,11 @@ def from_torch(make, slots=(), label=None):
             optimizer.step()
             path.append(p.detach().numpy().copy())
         state = optimizer.state[p]
-        final = {ours: state[theirs].numpy().copy() for ours, theirs in dict(slots).items()}
+        read = {
+            ours: theirs(state, SimpleNamespace(**h)) if callable(theirs) else state[theirs]
+            for ours, theirs in dict(slots).items()
+        }
+        final = {ours: value.numpy().copy() for ours, value in read.items()}
         return path, final
 
     source.label = label
@@ -234,6 +239,10 @@ def torch_label(name):
 
 def optax_label(name):
     return f"optax.{name} {VERSIONS['optax']}"
+
+
+def pytorch_optimizer_label(name):
+    return f"pytorch_optimizer.{name} {VERSIONS['pytorch_optimizer']}"
 
 
 def keras_label(name):

@@ -12,10 +12,11 @@ one that an honest float64 implementation can meet.
 import argparse
 import tomllib
 
+import elementwise
 import first_order
 from harness import ROOT, check_versions, compute, gradients_toml, same_numbers, streams, trajectory_toml
 
-METHODS = [first_order]
+METHODS = [first_order, elementwise]
 
 
 def main():

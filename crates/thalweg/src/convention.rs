@@ -121,3 +121,18 @@ denominator!(Both, |self, at, correct| {
     let eps = eps.away_from_zero();
     move |v| (v * correct + root).sqrt() + eps
 });
+
+crate::hypers! {
+    /// `(√(v + ε₀) + ε)·√correction`: both, before the bias is removed (pytorch-optimizer).
+    pub struct HatBoth {
+        /// Added to the uncorrected root, in units of the gradient.
+        eps "ε" = 1e-8 in Range::NON_NEGATIVE,
+        /// Added under the uncorrected root, in units of the squared gradient.
+        eps_root "ε₀" = 1e-15 in Range::NON_NEGATIVE,
+    }
+}
+denominator!(HatBoth, |self, at, correct| {
+    let [root, eps, inside] = at.lift([correct.sqrt(), at.get(&self.eps), at.get(&self.eps_root)]);
+    let eps = eps.away_from_zero();
+    move |v| ((v + inside).sqrt() + eps) * root
+});

@@ -72,7 +72,7 @@ pub mod recipes {
 }
 
 pub use chain::Chain;
-pub use convention::{Both, Denominator, Floor, Hat, Inside, Outside};
+pub use convention::{Both, Denominator, Floor, Hat, HatBoth, Inside, Outside};
 pub use engine::lent::Stored;
 pub use engine::{Element, Isa, OwnThreads, Threads};
 pub use error::Error;

@@ -104,6 +104,7 @@ const LATEX_LETTERS: &[(char, &str)] = &[
     ('χ', r"\chi"),
     ('ψ', r"\psi"),
     ('ω', r"\omega"),
+    ('Π', r"\Pi"),
     ('ℓ', r"\ell"),
     ('∞', r"\infty"),
     ('′', "'"),

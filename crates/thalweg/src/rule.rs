@@ -132,6 +132,18 @@ impl<F: Real> At<F> {
         F::Wide::hyper(hyper.spec(), hyper.value(self.clock))
     }
 
+    /// A number of the step that takes more than a formula, such as a product over all steps so
+    /// far: `of` receives the number of the step, from 1, and the values of `hypers`. Formulas are
+    /// printed with its name.
+    pub fn quantity<const N: usize>(
+        &self,
+        name: &'static str,
+        hypers: [&Hyper; N],
+        of: impl FnOnce(u64, [f64; N]) -> f64,
+    ) -> F::Wide {
+        F::Wide::named(name, of(self.count, hypers.map(|h| h.value(self.clock))))
+    }
+
     /// Rounds constants of the step to the number type of the sweep.
     #[inline(always)]
     pub fn lift<const N: usize>(&self, constants: [F::Wide; N]) -> [F; N] {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use thalweg::geometry::*;
 use thalweg::registry::{self, Entry};
 use thalweg::rules::*;
-use thalweg::{Both, Chain, Denominator, Floor, Hat, Hyper, Inside, Outside};
+use thalweg::{Both, Chain, Denominator, Floor, Hat, HatBoth, Hyper, Inside, Outside};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -67,6 +67,9 @@ fn unlisted() -> BTreeMap<&'static str, Chain> {
         ("DecayWeights", first(DecayWeights::default())),
         ("IndependentDecay", first(IndependentDecay::default())),
         ("CorrectedDecay", first(CorrectedDecay::default())),
+        ("ProximalDecay", first(ProximalDecay::default())),
+        ("Maximize", first(Maximize::default())),
+        ("SignOf", Chain::new((Momentum::default(), SignOf::default(), Scale::default()))),
         ("ClipValue", first(ClipValue::default())),
         ("ClipNorm", Chain::new(()).fold(ClipNorm::default()).then(Scale::default())),
         ("Outside", adam::<Outside>()),
@@ -74,6 +77,7 @@ fn unlisted() -> BTreeMap<&'static str, Chain> {
         ("Hat", adam::<Hat>()),
         ("Floor", adam::<Floor>()),
         ("Both", adam::<Both>()),
+        ("HatBoth", adam::<HatBoth>()),
         ("Balance", first(MetaEgd::<Balance, Last>::default())),
         (
             "GroupGain",

@@ -4,6 +4,7 @@ use crate::hyper::{Hypers, Range};
 use crate::real::Real;
 use crate::registry::{Entry, log_range};
 use crate::rule::{At, Here, Rule, Slot, slot};
+use crate::rules::radam::rectify;
 
 /// The two places where AdaBelief has an ε.
 pub trait Guard: Hypers + Default + Clone + Send + Sync + 'static {
@@ -93,18 +94,6 @@ crate::hypers! {
     }
 }
 
-/// The rectification: how much of the adaptive step is trusted at step `t`, `None` if it is not.
-fn rectify<W: Real<Wide = W>>(beta2: W, t: W) -> (W, W, W::Mask) {
-    let [one, two, four, five] = [1.0, 2.0, 4.0, 5.0].map(W::number);
-    let fade = beta2.pow(t);
-    let most = (two / (one - beta2) - one).called("N_max");
-    let n = (most - two * t * fade / (one - fade)).called("N");
-    let variance =
-        (one - fade) * (n - four) / (most - four) * (n - two) / n * most / (most - two);
-    // Where n is small the value is not used; its root must still be a number.
-    (n, variance.max(W::number(0.0)).sqrt().called("r"), n.lt(five))
-}
-
 impl Rule for RectifiedAdaBelief {
     type Memory<F: Real> = [F; 2];
     const SLOTS: &'static [Slot] = &[slot("m"), slot("s").non_negative()];
@@ -117,7 +106,10 @@ impl Rule for RectifiedAdaBelief {
         let [b1, a1, c1] = at.ema(&self.beta1);
         let [b2, a2, _] = at.ema(&self.beta2);
         let (zero, one) = (F::Wide::number(0.0), F::Wide::number(1.0));
-        let (_, trust, early) = rectify(at.get(&self.beta2), at.t());
+        let (n, square) = rectify(at.get(&self.beta2), at.t());
+        let early = n.lt(F::Wide::number(5.0));
+        // The bias of s is removed here, where it costs nothing.
+        let trust = (square / at.correction(&self.beta2)).sqrt().called("r");
         // Early steps divide by 1 in place of √s + ε: both coefficients are exact.
         let numerator = F::Wide::select(early, one, trust);
         let [numerator, root, constant, eps] = at.lift([

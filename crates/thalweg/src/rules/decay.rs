@@ -1,4 +1,4 @@
-//! Weight decay in its four forms.
+//! Weight decay in its five forms.
 //!
 //! | rule | per step | place in the chain |
 //! |---|---|---|
@@ -6,6 +6,7 @@
 //! | [`DecayWeights`] | `x − η·λ·x`, decoupled (Loshchilov & Hutter 2019, arXiv 1711.05101, as torch writes it) | before [`Scale`](crate::rules::Scale) |
 //! | [`IndependentDecay`] | `x − (η/η_peak)·λ·x`: the paper's own form, the rate's schedule without its size | before `Scale` |
 //! | [`CorrectedDecay`] | `x − η·(η/η_peak)·λ·x` | before `Scale` |
+//! | [`ProximalDecay`] | `(x − η·u)/(1 + η·λ)`, the update included (Adan) | before `Scale` |
 
 use crate::hyper::{Hyper, Hypers, Range};
 use crate::real::Real;
@@ -131,6 +132,33 @@ macro_rules! rated {
 // The rate that Scale multiplies by is divided out again: what remains per step is λ·η_t/η_peak.
 rated!(IndependentDecay, |rated, at| at.get(&rated.decay) / rated.peak());
 rated!(CorrectedDecay, |rated, at| at.get(&rated.decay) * (at.get(&rated.lr) / rated.peak()));
+
+crate::hypers! {
+    /// Proximal weight decay: the step that minimises the penalty `λ/2·‖x‖²` together with the
+    /// linear model of the loss, `(x − η·u)/(1 + η·λ)` (Xie et al. 2022, arXiv 2208.06677). It stands
+    /// right before [`Scale`](crate::rules::Scale) and has the same learning rate.
+    pub struct ProximalDecay {
+        /// Strength of the penalty, in units of update per parameter.
+        decay "λ" = 0.0 in Range::NON_NEGATIVE,
+        /// The learning rate that follows.
+        lr "η" = 1e-3 in Range::NON_NEGATIVE,
+    }
+}
+
+impl Rule for ProximalDecay {
+    type Memory<F: Real> = [F; 0];
+
+    #[inline(always)]
+    fn at<F: Real>(
+        &self,
+        at: &At<F>,
+    ) -> impl Fn(F, Here<F>, [F; 0]) -> (F, [F; 0]) + Copy + Send + Sync + use<F> {
+        let one = F::Wide::number(1.0);
+        let share = one / (one + at.get(&self.lr) * at.get(&self.decay));
+        let [share, decay] = at.lift([share, at.get(&self.decay)]);
+        move |u, here, []| (share * (u + decay * here.x), [])
+    }
+}
 
 pub(crate) const ENTRIES: &[Entry] = &[];
 pub(crate) mod recipes {}
