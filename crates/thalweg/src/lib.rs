@@ -77,6 +77,7 @@ pub use engine::{Element, Isa, Threads};
 pub use error::Error;
 pub use formula::{Line, Page};
 pub use hyper::{Hyper, HyperSpec, Hypers, Range};
+pub use optimizer::sam;
 pub use optimizer::{
     Builder, Loaded, NonFinite, Optimizer, Outcome, Param, Pattern, StepReport, biases_and_norms,
 };

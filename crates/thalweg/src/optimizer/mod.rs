@@ -2,8 +2,10 @@
 
 mod builder;
 mod checkpoint;
+mod evaluation;
 mod group;
 mod report;
+pub mod sam;
 mod step;
 
 use std::collections::HashMap;

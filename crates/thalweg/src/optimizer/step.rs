@@ -36,22 +36,45 @@ impl<E: Element> Optimizer<E> {
     pub fn step(&mut self, params: &mut [Param<'_, E>]) -> Result<StepReport, Error> {
         let known = self.states.len();
         let result = self.attempt(params);
-        if !result.as_ref().is_ok_and(StepReport::applied) && self.states.len() > known {
-            // A geometry's memory is that of the value a parameter came with; by the next attempt
-            // the user may have changed it.
+        if !result.as_ref().is_ok_and(StepReport::applied) {
+            self.forget_from(known);
+        }
+        result
+    }
+
+    /// What a step of these parameters would move, without a trace of having asked.
+    pub(super) fn begin(
+        &mut self,
+        params: &[Param<'_, E>],
+    ) -> Result<(Vec<usize>, StepReport), Error> {
+        let known = self.states.len();
+        let answer = self
+            .resolve(params)
+            .map(|order| (self.active(params, &order), self.empty_report(params, &order)));
+        self.forget_from(known);
+        answer
+    }
+
+    /// The parameters that a step moves.
+    fn active(&self, params: &[Param<'_, E>], order: &[usize]) -> Vec<usize> {
+        let moves = |k: &usize| params[*k].grad.is_some() && !self.states[order[*k]].frozen;
+        (0..params.len()).filter(moves).collect()
+    }
+
+    /// Forgets parameters met in an attempt that came to nothing. A geometry's memory is that of
+    /// the value a parameter came with; by the next attempt the user may have changed it.
+    fn forget_from(&mut self, known: usize) {
+        if self.states.len() > known {
             self.states.truncate(known);
             self.index.retain(|_, k| *k < known);
             self.order.clear();
         }
-        result
     }
 
     fn attempt(&mut self, params: &mut [Param<'_, E>]) -> Result<StepReport, Error> {
         let order = self.resolve(params)?;
         let mut report = self.empty_report(params, &order);
-        let active: Vec<usize> = (0..params.len())
-            .filter(|k| params[*k].grad.is_some() && !self.states[order[*k]].frozen)
-            .collect();
+        let active = self.active(params, &order);
         let mut plan = std::mem::take(&mut self.plan);
         plan.update(active.iter().map(|k| params[*k].value.len()));
         let result = self.sweep(params, &order, &active, &plan, &mut report);
@@ -278,7 +301,7 @@ impl<E: Element> Optimizer<E> {
         None
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         refused: Vec<(String, u64)>,
         report: &mut StepReport,
@@ -373,6 +396,7 @@ impl<E: Element> Optimizer<E> {
         }
         let moment_of = |t: usize| chains[sweep.tensors[t].chain].1;
         for pass in 0..part.passes() {
+            // A part without terms needs no sweep over the data: its scalars follow the clock.
             let terms: Vec<Option<Box<dyn Gather<E>>>> = (0..chains.len())
                 .map(|k| {
                     (chains[k].0 == group).then(|| {
@@ -381,7 +405,11 @@ impl<E: Element> Optimizer<E> {
                     })
                 })
                 .collect();
-            let sums = sweep.gather(prepared, stage, &terms, part.join());
+            let sums = if part.reads() {
+                sweep.gather(prepared, stage, &terms, part.join())
+            } else {
+                vec![vec![]; sweep.tensors.len()]
+            };
             for t in &members {
                 if let Some((count, what)) = part.refuse(&sums[*t]) {
                     return Err(Error::Domain { parameter: name(*t).to_owned(), count, what });

@@ -43,4 +43,8 @@ catalogue!(
     egdd,
     amid,
     hypergradient,
+    lookahead,
+    schedule_free,
+    weight_average,
+    swa,
 );
