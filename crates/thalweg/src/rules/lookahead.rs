@@ -42,7 +42,8 @@ impl Rule for Lookahead {
             at.lift([at.get(&self.alpha), at.remainder(&self.k), F::Wide::number(1.0)]);
         move |u, here, [slow]| {
             let visit = rest.lt(one);
-            let next = slow + alpha * (here.x - u - slow);
+            let fast = (here.x - u).called("y");
+            let next = slow + alpha * (fast - slow);
             (F::select(visit, here.x - next, u), [F::select(visit, next, slow)])
         }
     }

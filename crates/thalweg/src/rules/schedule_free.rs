@@ -44,10 +44,10 @@ impl ScheduleFreeRate for RectifiedRate {
         let fade = beta2.pow(at.t());
         let most = (two / (one - beta2) - one).called("N_max");
         let n = (most - two * at.t() * fade / (one - fade)).called("N");
-        let trust = (n - four) * (n - two) * most / ((most - four) * (most - two) * n);
-        // Where n is small the value is not used; its root must still be a number.
-        let trust = trust.max(zero).sqrt().called("r");
-        at.get(lr) * F::Wide::select(four.lt(n), trust, zero)
+        let excess = (n - four).max(zero);
+        // A short second memory never has the variance of four gradients: N_max itself may be 4.
+        let whole = ((most - four) * (most - two) * n).away_from_zero();
+        at.get(lr) * (excess * (n - two) * most / whole).sqrt().called("R")
     }
 }
 
@@ -114,7 +114,10 @@ impl<R: ScheduleFreeRate> Part for ScheduleFree<R> {
         let [lr, b1] = at.lift([self.rate.rate(at, &self.lr), at.get(&self.beta1)]);
         let one = F::number(1.0);
         let through = lr * (one - b1 * (one - c));
-        move |d, here, [z]| (c * (here.x - z) + through * d, [z - lr * d])
+        move |d, here, [z]| {
+            let d = d.called("d");
+            (c * (here.x - z) + through * d, [z - lr * d])
+        }
     }
 
     #[inline(always)]

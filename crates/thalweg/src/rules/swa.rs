@@ -50,7 +50,10 @@ impl Rule for Swa {
     ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F> {
         let weight = self.weight(at);
         let [kept, weight] = at.lift([F::Wide::number(1.0) - weight, weight]);
-        move |u, here, [average]| (u, [kept * average + weight * (here.x - u)])
+        move |u, here, [average]| {
+            let next = (here.x - u).called("y");
+            (u, [kept * average + weight * next])
+        }
     }
 
     #[inline(always)]

@@ -25,8 +25,8 @@ impl AverageStart for FromFirst {
         x
     }
     fn kept<F: Real>(at: &At<F>, decay: &Hyper) -> F::Wide {
-        let [zero, two] = [0.0, 2.0].map(F::Wide::number);
-        F::Wide::select(at.t().lt(two), zero, at.get(decay)).called("d")
+        let later = F::Wide::named("[t > 1]", if at.is_first() { 0.0 } else { 1.0 });
+        (at.get(decay) * later).called("d")
     }
     fn correction<F: Real>(_: &At<F>, _: &Hyper) -> F::Wide {
         F::Wide::number(1.0)
@@ -96,7 +96,10 @@ impl<S: AverageStart> Rule for WeightAverage<S> {
     ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F, S> {
         let kept = S::kept(at, &self.average_decay);
         let [kept, new] = at.lift([kept, F::Wide::number(1.0) - kept]);
-        move |u, here, [average]| (u, [kept * average + new * (here.x - u)])
+        move |u, here, [average]| {
+            let next = (here.x - u).called("y");
+            (u, [kept * average + new * next])
+        }
     }
 
     #[inline(always)]
