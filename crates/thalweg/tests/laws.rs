@@ -63,6 +63,9 @@ fn every_rule_in_every_grouping() -> Vec<Vec<Chain>> {
         AdaBelief::<Separate>::default(), DecayWeights::default(), Scale::default();
         RectifiedAdaBelief::default(), <MetaEgdMomentum>::default(), Scale::default();
         Nesterov::default(), ClipValue::default().limit(1e-3), MetaEgd::<Balance>::default();
+        <CorrectedRms>::default(), Scale::default(), Lookahead::default().k(2.0);
+        <WeightAverage>::default(), Swa::default().average_start(2.0), Scale::default();
+        Scale::default(), WeightAverage::<FromZero>::default(), WeightAverage::<FromInitial>::default();
     }
 }
 
