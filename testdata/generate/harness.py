@@ -39,6 +39,7 @@ VERSIONS = {
     "numpy": "2.4.6",
     "adabelief-pytorch": "0.2.1",
     "pytorch_optimizer": "4.1.0",
+    "schedulefree": "1.4.1",
 }
 
 # Registry name -> (hyper-parameter names, formula, source). The modules of methods add to it.
@@ -135,12 +136,20 @@ class State(SimpleNamespace):
         return 0 * self._like
 
 
+class Path(list):
+    """Positions after every step, and where the parameter is evaluated then, if elsewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.view = []
+
+
 def run_rule(rule, hypers, gradient, x0, steps, schedule=(), real=np.float64, watch=None):
     """Positions after every step, and the final slots. `gradient` is a list of rows or a function of x."""
     h = SimpleNamespace(**{name: real(value) for name, value in hypers.items()})
     x = np.array(x0, dtype=real)
     s = State(_like=x)
-    path = []
+    path = Path()
     for t in range(1, steps + 1):
         for start, lr in schedule:
             if t == start:
@@ -150,6 +159,8 @@ def run_rule(rule, hypers, gradient, x0, steps, schedule=(), real=np.float64, wa
         if watch:
             watch(t, x, s)
         path.append(x)
+        if "_view" in vars(s):
+            path.view.append(s._view)
     slots = {name: value for name, value in vars(s).items() if not name.startswith("_")}
     return path, slots
 
@@ -294,6 +305,10 @@ def compute(c, stream):
         raise SystemExit(f"{c.name}: the learned rate became {slots['rate']}")
     errors = {f"x at {t}": relative_error(path[t - 1], exact_path[t - 1]) for t in AT}
     errors |= {name: relative_error(value, exact_slots[name]) for name, value in slots.items()}
+    view = getattr(path, "view", [])
+    assert len(view) == len(exact_path.view), (c.name, len(view))
+    errors |= {f"view at {t}": relative_error(view[t - 1], exact_path.view[t - 1]) for t in AT if view}
+    c.view = [view[t - 1] for t in AT if view]
     worst = max(errors, key=errors.get)
     c.error = errors[worst]
     c.complaint = None
@@ -359,6 +374,8 @@ def trajectory_toml(cases):
         if c.reason:
             text += [f'reason = "{c.reason}"']
         text += [f"at = {AT}", f"x = {table(c.x)}"]
+        if c.view:
+            text += [f"view = {table(c.view)}"]
         if c.slots:
             text += ["[case.slots]"] + [f"{name} = {row(value)}" for name, value in sorted(c.slots.items())]
     return "\n".join(text) + "\n"

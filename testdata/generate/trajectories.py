@@ -14,9 +14,10 @@ import tomllib
 
 import elementwise
 import first_order
+import iterates
 from harness import ROOT, check_versions, compute, gradients_toml, same_numbers, streams, trajectory_toml
 
-METHODS = [first_order, elementwise]
+METHODS = [first_order, elementwise, iterates]
 
 
 def main():

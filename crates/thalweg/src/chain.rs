@@ -156,7 +156,18 @@ impl Chain {
     /// Passes that read the data before the one that reads and writes it: one or two for each fold
     /// or geometry that needs sums.
     pub fn reading_passes(&self) -> usize {
-        self.stages.iter().map(|s| s.passes()).sum()
+        self.stages.iter().filter(|s| s.reads()).map(|s| s.passes()).sum()
+    }
+
+    /// Whether the parameters are to be evaluated elsewhere than where they are trained; if so,
+    /// [`Optimizer::evaluation`](crate::Optimizer::evaluation) says where.
+    ///
+    /// ```
+    /// use thalweg::recipes::{adamw, schedule_free_adamw};
+    /// assert!(schedule_free_adamw().has_view() && !adamw().has_view());
+    /// ```
+    pub fn has_view(&self) -> bool {
+        self.stages.iter().any(|s| s.has_view())
     }
 
     /// The formulas, as the machine runs them.

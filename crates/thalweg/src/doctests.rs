@@ -20,5 +20,7 @@ pages! {
     Groups "groups.md"
     Schedules "schedules.md"
     Checkpoints "checkpoints.md"
+    Evaluation "evaluation.md"
+    Sam "optimizers/sam.md"
     Online "online.md"
 }

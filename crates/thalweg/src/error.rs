@@ -38,6 +38,14 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
+    /// No parameter of that name has been stepped.
+    #[error("no parameter called {name:?} has taken a step; there are: {known}")]
+    UnknownParameter {
+        /// The name that was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// There is no optimizer of that name.
     #[error("no optimizer is called {name:?}{hint}")]
     UnknownOptimizer {

@@ -40,15 +40,20 @@ pub struct Page {
     gradient: Option<Sym>,
     formula: Formula,
     geometry: bool,
+    /// Where the parameter is evaluated, if elsewhere than where it is trained.
+    view: Option<Sym>,
 }
 
 impl Page {
-    /// The lines, the last being the parameter's.
+    /// The lines, the last being the parameter's, or where it is evaluated if that is elsewhere.
     pub fn lines(&self) -> Vec<Line> {
         let mut page = self.clone();
         if !page.geometry {
             let x = Sym::name("x");
             page.define("x", x - page.update.unwrap_or_else(|| Sym::name("g")));
+        }
+        if let Some(view) = page.view {
+            page.define("x_eval", view);
         }
         page.lines
     }
@@ -161,6 +166,7 @@ impl Page {
         let u = self.update.unwrap_or(g);
         let (slots, globals) = (self.names(&part.slots()), self.names(P::SCALARS));
         let memory: P::Memory<Sym> = named(&slots);
+        let with_memory = memory;
         let scalars: P::Scalars<Sym> = named(&globals);
         for pass in 0..P::PASSES {
             let terms = part.terms(&at, pass, scalars)(u, here, memory);
@@ -185,6 +191,9 @@ impl Page {
             self.gradient = Some(after.g);
         }
         self.update = Some(after.u);
+        if P::HAS_VIEW {
+            self.view = Some(part.view(&at, scalars)(here.x, with_memory));
+        }
         if geometry {
             self.define("x", after.u);
             self.geometry = true;

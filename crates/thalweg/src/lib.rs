@@ -78,6 +78,7 @@ pub use engine::{Element, Isa, OwnThreads, Threads};
 pub use error::Error;
 pub use formula::{Line, Page};
 pub use hyper::{Hyper, HyperSpec, Hypers, Range};
+pub use optimizer::sam;
 pub use optimizer::{
     Accumulation, Builder, Loaded, LossScale, LowPrecision, NonFinite, Optimizer, Outcome, Param,
     Pattern, StepReport, Storage, biases_and_norms,

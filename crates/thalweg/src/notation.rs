@@ -124,6 +124,9 @@ const LATEX_SUBSCRIPTS: &[(char, char)] = &[
 
 /// A word or a letter, without its index.
 fn latex_word(word: &str) -> String {
+    if let Some((a, b)) = word.split_once(" mod ") {
+        return format!(r"{a} \bmod {b}");
+    }
     let letter = |c: char| LATEX_LETTERS.iter().find(|(letter, _)| *letter == c).map(|l| l.1);
     if word.chars().count() > 1 && word.chars().all(|c| c.is_ascii_alphanumeric()) {
         return format!(r"\mathit{{{word}}}");

@@ -45,7 +45,8 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
     const SCALARS: &'static [Slot] = &[];
     /// How each term is joined.
     const JOIN: &'static [Join] = &[];
-    /// Reading passes over the data before the formula can run.
+    /// Reading passes over the data before the formula can run. A part without
+    /// [`Terms`](Self::Terms) reads nothing: its passes only settle the scalars.
     const PASSES: usize = 1;
     /// Whether the terms are exact, even summed over 1,024 coordinates, in the number type of the
     /// data: counts and extremes. Others are evaluated and summed in `f64`.
@@ -105,6 +106,21 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
         at: &At<F>,
         scalars: Self::Scalars<F>,
     ) -> impl Fn(F, Here<F>, Self::Memory<F>) -> (F, Self::Memory<F>) + Copy + Send + Sync + use<F, Self>;
+
+    /// Whether the parameter is evaluated elsewhere than where it is trained, at
+    /// [`view`](Self::view).
+    const HAS_VIEW: bool = false;
+
+    /// Where to evaluate the parameter: the parameter and what is remembered in, the value to
+    /// evaluate out; see [`Rule::view`].
+    #[inline(always)]
+    fn view<F: Real>(
+        &self,
+        _at: &At<F>,
+        _scalars: Self::Scalars<F>,
+    ) -> impl Fn(F, Self::Memory<F>) -> F + Copy + Send + Sync + use<F, Self> {
+        |x, _| x
+    }
 
     /// Where it keeps learned gains, for [`Probe::Gains`](crate::Probe::Gains) to read.
     fn gains(&self, _clock: u64) -> Option<GainSlots> {
@@ -170,6 +186,16 @@ impl<R: Rule> Part for OfRule<R> {
     type Terms<F: Real> = [F; 0];
     const PASSES: usize = 0;
     const REDEFINES_GRADIENT: bool = R::REDEFINES_GRADIENT;
+    const HAS_VIEW: bool = R::HAS_VIEW;
+
+    #[inline(always)]
+    fn view<F: Real>(
+        &self,
+        at: &At<F>,
+        _: [F; 0],
+    ) -> impl Fn(F, Self::Memory<F>) -> F + Copy + Send + Sync + use<F, R> {
+        self.0.view(at)
+    }
 
     fn start<F: Real>(&self, x: F) -> Self::Memory<F> {
         self.0.start(x)

@@ -144,6 +144,23 @@ impl<F: Real> At<F> {
         F::Wide::named(name, of(self.count, hypers.map(|h| h.value(self.clock))))
     }
 
+    /// What is left of the step number after taking out whole multiples of `every`, a whole number;
+    /// printed as `t mod k`.
+    #[inline(always)]
+    pub fn remainder(&self, every: &Hyper) -> F::Wide {
+        F::Wide::named("t mod k", (self.count % self.whole(every).max(1)) as f64)
+    }
+
+    /// The whole number nearest to a hyper-parameter.
+    pub(crate) fn whole(&self, hyper: &Hyper) -> u64 {
+        hyper.value(self.clock).round() as u64
+    }
+
+    /// The step number, from 1.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Rounds constants of the step to the number type of the sweep.
     #[inline(always)]
     pub fn lift<const N: usize>(&self, constants: [F::Wide; N]) -> [F; N] {
@@ -264,6 +281,21 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
         None
     }
 
+    /// Whether the parameter is evaluated elsewhere than where it is trained, at
+    /// [`view`](Self::view).
+    const HAS_VIEW: bool = false;
+
+    /// Where to evaluate the parameter: the parameter and what is remembered in, the value to
+    /// evaluate out; see [`Optimizer::evaluation`](crate::Optimizer::evaluation). It is read only
+    /// where [`HAS_VIEW`](Self::HAS_VIEW) says so. In a tuple the last member that has a view counts.
+    #[inline(always)]
+    fn view<F: Real>(
+        &self,
+        _at: &At<F>,
+    ) -> impl Fn(F, Self::Memory<F>) -> F + Copy + Send + Sync + use<F, Self> {
+        |x, _| x
+    }
+
     /// [`at`](Self::at), with the gradient passed along; only tuples write this themselves.
     #[doc(hidden)]
     #[inline(always)]
@@ -329,6 +361,22 @@ macro_rules! tuple {
         impl<$($rule: Rule),+> Rule for ($($rule,)+) {
             type Memory<F: Real> = nest_type!($($rule::Memory<F>),+);
             const REDEFINES_GRADIENT: bool = $($rule::REDEFINES_GRADIENT)||+;
+            const HAS_VIEW: bool = $($rule::HAS_VIEW)||+;
+
+            #[inline(always)]
+            #[allow(non_snake_case, reason = "each rule's closure is named as its type")]
+            fn view<F: Real>(
+                &self,
+                at: &At<F>,
+            ) -> impl Fn(F, Self::Memory<F>) -> F + Copy + Send + Sync + use<F, $($rule),+> {
+                $(let $rule = self.$index.view(at);)+
+                move |x, nest_pattern!($($memory),+)| {
+                    let seen = x;
+                    // Each view is given the parameter itself, so that one replaces another.
+                    $(let seen = if $rule::HAS_VIEW { $rule(x, $memory) } else { seen };)+
+                    seen
+                }
+            }
 
             #[inline(always)]
             fn at<F: Real>(

@@ -51,19 +51,32 @@ const F32: f64 = 500.0 * f32::EPSILON as f64 / 2.0;
 
 fn run<E: Closeness>(case: &Case, isa: Isa, path: Path) -> Result<(), String> {
     let chain = chain(case, path).map_err(|e| e.to_string())?;
+    let has_view = chain.has_view();
     let builder = Optimizer::<E>::builder().rest("all", chain).isa(isa).threads(1);
     let mut opt = builder.build::<E>().map_err(|e| e.to_string())?;
     let mut x: Vec<E> = case.x0.iter().map(|x| E::lift(*x)).collect();
     let shape = [x.len()];
-    let mut recorded = case.at.iter().zip(&case.x).peekable();
+    assert_eq!(!case.view.is_empty(), has_view, "{}", case.name);
+    let mut recorded = case.at.iter().zip(&case.x).enumerate().peekable();
     for (t, g) in (1..).zip(&case.gradients) {
         let g: Vec<E> = g.iter().map(|g| E::lift(*g)).collect();
         let mut params = [Param::new("x", &shape, &mut x, &g)];
         let report = opt.step(&mut params).map_err(|e| e.to_string())?;
         assert!(report.applied());
-        if let Some((_, want)) = recorded.next_if(|(at, _)| **at == t) {
+        if let Some((row, (_, want))) = recorded.next_if(|(_, (at, _))| **at == t) {
             let tolerance = |k: usize| E::tolerance(case, want[k], case.x0[k]);
             compare(&format!("x at step {t}"), &widened(&x), want, tolerance)?;
+            if let Some(want) = case.view.get(row) {
+                let mut view = x.clone();
+                opt.evaluation("x", &x, &mut view).map_err(|e| e.to_string())?;
+                // An average is a sum over the way, of either sign.
+                let way = |k: usize| {
+                    let rows = case.x.iter().chain(&case.view).map(move |row| row[k]);
+                    rows.fold(case.x0[k].abs(), |a, v| a.max(v.abs()))
+                };
+                let tolerance = |k: usize| E::tolerance(case, want[k], way(k));
+                compare(&format!("view at step {t}"), &widened(&view), want, tolerance)?;
+            }
         }
         if recorded.peek().is_none() {
             break;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use super::codec::Packing;
+use super::codec::{Packing, Rounding};
 use super::kernel::BLOCK;
 use super::tensor::Stream;
 use super::{Element, Isa};
@@ -101,5 +101,14 @@ impl<'a> Lent<'a> {
             unsafe { self.stream.read(isa, block * BLOCK, values) }
         }
         values.into()
+    }
+
+    /// Writes all values, rounded to the nearest. Only for what was lent to be written.
+    pub(crate) fn write<E: Element>(&mut self, isa: Isa, values: &[E]) {
+        debug_assert_eq!(values.len(), self.len);
+        for (block, values) in values.chunks(BLOCK).enumerate() {
+            // SAFETY: made of a mutable slice of this length.
+            unsafe { self.stream.write(isa, block * BLOCK, Rounding::Nearest, values) }
+        }
     }
 }

@@ -26,6 +26,8 @@ pub(crate) trait AnyStage: Hypers + Stage<f32> + Stage<f64> + Send + Sync {
     fn first_scalars(&self) -> Vec<f64>;
     fn join(&self) -> &'static [Join];
     fn passes(&self) -> usize;
+    fn reads(&self) -> bool;
+    fn has_view(&self) -> bool;
     fn scope(&self) -> Scope;
     fn is_geometry(&self) -> bool;
     fn admits(&self, x: f64) -> Result<(), &'static str>;
@@ -39,6 +41,8 @@ pub(crate) trait AnyStage: Hypers + Stage<f32> + Stage<f64> + Send + Sync {
 pub(crate) trait Stage<E> {
     /// Writes the memory of coordinates at `x`.
     fn start(&self, x: &[E], slots: &mut [&mut [E]]);
+    /// Where to evaluate coordinates at `x`, as of the moment of their last step.
+    fn view(&self, moment: Moment, scalars: &[f64], x: &[E], slots: &[&[E]], out: &mut [E]);
     /// The formula of the moment.
     fn kernel(&self, isa: Isa, moment: Moment, scalars: &[f64]) -> Box<dyn Kernel<E>>;
     /// The terms of a reading pass.
@@ -91,6 +95,12 @@ impl<P: Part, const GEOMETRY: bool> AnyStage for PartStage<P, GEOMETRY> {
     fn passes(&self) -> usize {
         P::PASSES
     }
+    fn reads(&self) -> bool {
+        P::Terms::<f64>::LEN > 0
+    }
+    fn has_view(&self) -> bool {
+        P::HAS_VIEW
+    }
     fn scope(&self) -> Scope {
         P::SCOPE
     }
@@ -124,6 +134,17 @@ impl<E: Element, P: Part, const GEOMETRY: bool> Stage<E> for PartStage<P, GEOMET
                 slots[k][i] = v;
                 k += 1;
             });
+        }
+    }
+
+    fn view(&self, moment: Moment, scalars: &[f64], x: &[E], slots: &[&[E]], out: &mut [E]) {
+        let at = At::<E>::new(moment.t, moment.clock);
+        let scalars: Vec<E> = scalars.iter().map(|s| E::lift(*s)).collect();
+        let view = self.0.view(&at, read(&scalars));
+        for (i, (x, out)) in x.iter().zip(out).enumerate() {
+            let mut slots = slots.iter();
+            let memory = P::Memory::load(&mut || slots.next().expect("a slot for each value")[i]);
+            *out = view(*x, memory);
         }
     }
 

@@ -51,7 +51,7 @@ impl Stream {
     ///
     /// # Safety
     /// The stream holds that many from `at` on, and nobody else uses them meanwhile.
-    unsafe fn write<E: Element>(self, isa: Isa, at: usize, how: Rounding, from: &[E]) {
+    pub(super) unsafe fn write<E: Element>(self, isa: Isa, at: usize, how: Rounding, from: &[E]) {
         let to = self.place::<E>(at);
         // SAFETY: the caller's promise.
         unsafe {

@@ -3,6 +3,7 @@
 mod builder;
 mod checkpoint;
 mod differences;
+mod evaluation;
 mod fit;
 mod group;
 mod guard;
@@ -10,6 +11,7 @@ mod loss_scale;
 mod param;
 mod precision;
 mod report;
+pub mod sam;
 mod settle;
 mod sparse;
 mod step;

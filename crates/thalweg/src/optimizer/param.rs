@@ -2,8 +2,8 @@
 
 use std::marker::PhantomData;
 
-use crate::engine::Element;
 use crate::engine::lent::{Lent, Stored};
+use crate::engine::{Element, Isa};
 
 /// A parameter and its gradient, lent to the optimizer for one step.
 ///
@@ -97,5 +97,15 @@ impl<'a, E: Element> Param<'a, E> {
     /// of a model whose f32 master weights this parameter is.
     pub fn copy_to<S: Stored<E>>(self, copy: &'a mut [S]) -> Self {
         Param { copy: Some(Lent::stored_mut(copy)), ..self }
+    }
+
+    /// Whether its gradient is of few rows.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.grad.as_ref().is_some_and(|g| g.rows.is_some())
+    }
+
+    /// The values of its gradient; empty if it has none.
+    pub(super) fn gradient(&self, isa: Isa) -> Vec<E> {
+        self.grad.as_ref().map_or(vec![], |g| g.values.values(isa).into_owned())
     }
 }

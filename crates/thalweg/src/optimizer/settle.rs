@@ -96,6 +96,7 @@ impl<E: Element> Optimizer<E> {
         }
         let moment_of = |t: usize| chains[sweep.tensors[t].chain].1;
         for pass in 0..part.passes() {
+            // A part without terms needs no sweep over the data: its scalars follow the clock.
             let terms: Vec<Option<Box<dyn Gather<E>>>> = (0..chains.len())
                 .map(|k| {
                     (chains[k].0 == group).then(|| {
@@ -104,7 +105,11 @@ impl<E: Element> Optimizer<E> {
                     })
                 })
                 .collect();
-            let sums = sweep.gather(prepared, stage, &terms, part.join());
+            let sums = if part.reads() {
+                sweep.gather(prepared, stage, &terms, part.join())
+            } else {
+                vec![vec![]; sweep.tensors.len()]
+            };
             for t in &members {
                 if let Some((count, what)) = part.refuse(&sums[*t]) {
                     return Err(Error::Domain { parameter: name(*t).to_owned(), count, what });

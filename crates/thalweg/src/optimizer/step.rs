@@ -111,14 +111,34 @@ impl<E: Element> Optimizer<E> {
         }
         let known = self.states.len();
         let result = self.attempt(params, weight, work);
-        if !result.as_ref().is_ok_and(StepReport::applied) && self.states.len() > known {
-            // A geometry's memory is that of the value a parameter came with; by the next attempt
-            // the user may have changed it.
+        if !result.as_ref().is_ok_and(StepReport::applied) {
+            self.forget_from(known);
+        }
+        result
+    }
+
+    /// What a step of these parameters would move, without a trace of having asked.
+    pub(super) fn begin(
+        &mut self,
+        params: &[Param<'_, E>],
+    ) -> Result<(Vec<usize>, StepReport), Error> {
+        let known = self.states.len();
+        let answer = self.resolve(params).map(|order| {
+            let moves = |k: &usize| params[*k].grad.is_some() && !self.states[order[*k]].frozen;
+            ((0..params.len()).filter(moves).collect(), self.empty_report(params, &order))
+        });
+        self.forget_from(known);
+        answer
+    }
+
+    /// Forgets parameters met in an attempt that came to nothing. A geometry's memory is that of
+    /// the value a parameter came with; by the next attempt the user may have changed it.
+    fn forget_from(&mut self, known: usize) {
+        if self.states.len() > known {
             self.states.truncate(known);
             self.index.retain(|_, k| *k < known);
             self.order.clear();
         }
-        result
     }
 
     fn attempt(

@@ -54,7 +54,7 @@ crate::hypers! {
 impl<E: Denominator, D: DifferenceWeight> Rule for Adan<E, D> {
     type Memory<F: Real> = [F; 4];
     const SLOTS: &'static [Slot] =
-        &[slot("m"), slot_as("diff", "d"), slot("v"), slot_as("prev", "g₋₁")];
+        &[slot("m"), slot_as("diff", "d"), slot("v").non_negative(), slot_as("prev", "g₋₁")];
 
     #[inline(always)]
     fn at<F: Real>(

@@ -57,4 +57,8 @@ catalogue!(
     rprop,
     asgd,
     maximize,
+    lookahead,
+    schedule_free,
+    weight_average,
+    swa,
 );

@@ -7,7 +7,7 @@ use crate::registry::{Entry, log_range};
 use crate::rule::{At, Here, Rule, Slot, slot};
 
 /// How a form of NAdam looks ahead: the constants of one step, given β₁ and β₂.
-pub trait Lookahead: Hypers + Default + Clone + Send + Sync + 'static {
+pub trait MomentumPath: Hypers + Default + Clone + Send + Sync + 'static {
     /// `[share of m kept, share of g that enters m, weight of m, weight of g, correction of v]`.
     fn at<F: Real>(&self, at: &At<F>, beta1: &Hyper, beta2: &Hyper) -> [F::Wide; 5];
 }
@@ -15,7 +15,7 @@ pub trait Lookahead: Hypers + Default + Clone + Send + Sync + 'static {
 crate::hypers! {
     /// A momentum μ that grows towards β₁, in the look-ahead only; the running average `m` has β₁
     /// itself (torch, Keras).
-    pub struct GrowingLookahead {
+    pub struct GrowingMomentum {
         /// How fast μ grows: `μ = β₁·(1 − ½·0.96^(ψ·t))` (paper and torch 0.004, Keras 1).
         momentum_decay "ψ" = 0.004 in Range::NON_NEGATIVE,
     }
@@ -24,7 +24,7 @@ crate::hypers! {
 crate::hypers! {
     /// The paper's form: the growing μ is the decay rate of `m` as well, and the corrected second
     /// moment is multiplied by β₂.
-    pub struct PaperLookahead {
+    pub struct PaperMomentum {
         /// How fast μ grows: `μ = β₁·(1 − ½·0.96^(ψ·t))` (paper 0.004).
         momentum_decay "ψ" = 0.004 in Range::NON_NEGATIVE,
     }
@@ -32,7 +32,7 @@ crate::hypers! {
 
 crate::hypers! {
     /// β₁ at every step, each term corrected for the step it belongs to (optax).
-    pub struct ConstantLookahead {}
+    pub struct ConstantMomentum {}
 }
 
 /// The product of μ over the steps 1 to `t`, as if β₁ and ψ had always been what they are now.
@@ -61,7 +61,7 @@ fn growing<F: Real>(at: &At<F>, beta1: &Hyper, psi: &Hyper) -> [F::Wide; 3] {
     [now, next / (one - product * next), (one - now) / (one - product)]
 }
 
-impl Lookahead for GrowingLookahead {
+impl MomentumPath for GrowingMomentum {
     fn at<F: Real>(&self, at: &At<F>, beta1: &Hyper, beta2: &Hyper) -> [F::Wide; 5] {
         let (one, b) = (F::Wide::number(1.0), at.get(beta1));
         let [_, m, g] = growing(at, beta1, &self.momentum_decay);
@@ -69,7 +69,7 @@ impl Lookahead for GrowingLookahead {
     }
 }
 
-impl Lookahead for PaperLookahead {
+impl MomentumPath for PaperMomentum {
     fn at<F: Real>(&self, at: &At<F>, beta1: &Hyper, beta2: &Hyper) -> [F::Wide; 5] {
         let one = F::Wide::number(1.0);
         let [mu, m, g] = growing(at, beta1, &self.momentum_decay);
@@ -77,7 +77,7 @@ impl Lookahead for PaperLookahead {
     }
 }
 
-impl Lookahead for ConstantLookahead {
+impl MomentumPath for ConstantMomentum {
     fn at<F: Real>(&self, at: &At<F>, beta1: &Hyper, beta2: &Hyper) -> [F::Wide; 5] {
         let (one, b) = (F::Wide::number(1.0), at.get(beta1));
         let ahead = b / (one - b.pow(at.t() + one));
@@ -88,17 +88,17 @@ impl Lookahead for ConstantLookahead {
 crate::hypers! {
     /// NAdam's direction: Adam's with Nesterov momentum. In place of `m̂` stands what it will be
     /// at the next step, with the present gradient for the one that is not known yet.
-    pub struct NAdam<E: Denominator = Outside, L: Lookahead = GrowingLookahead> {
+    pub struct NAdam<E: Denominator = Outside, L: MomentumPath = GrowingMomentum> {
         /// Decay rate of the first moment, what μ grows towards (torch 0.9, paper 0.99).
         beta1 "β₁" = 0.9 in Range::RATE,
         /// Decay rate of the second moment.
         beta2 "β₂" = 0.999 in Range::RATE,
         with denominator: E = E::new(1e-8),
-        with lookahead: L = L::default(),
+        with path: L = L::default(),
     }
 }
 
-impl<E: Denominator, L: Lookahead> Rule for NAdam<E, L> {
+impl<E: Denominator, L: MomentumPath> Rule for NAdam<E, L> {
     type Memory<F: Real> = [F; 2];
     const SLOTS: &'static [Slot] = &[slot("m"), slot("v").non_negative()];
 
@@ -108,7 +108,7 @@ impl<E: Denominator, L: Lookahead> Rule for NAdam<E, L> {
         at: &At<F>,
     ) -> impl Fn(F, Here<F>, [F; 2]) -> (F, [F; 2]) + Copy + Send + Sync + use<F, E, L> {
         let [keep, new, weight_m, weight_g, correct] =
-            self.lookahead.at(at, &self.beta1, &self.beta2);
+            self.path.at(at, &self.beta1, &self.beta2);
         let [keep, new, weight_m, weight_g] = at.lift([keep, new, weight_m, weight_g]);
         let [b2, a2, _] = at.ema(&self.beta2);
         let root = self.denominator.at(at, correct);
@@ -169,7 +169,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
 
 pub mod recipes {
     //! Ready-made chains.
-    use super::{Both, ConstantLookahead, GrowingLookahead, NAdam, Outside, PaperLookahead};
+    use super::{Both, ConstantMomentum, GrowingMomentum, NAdam, Outside, PaperMomentum};
     use crate::chain::Chain;
     use crate::convention::Denominator;
     use crate::rules::{DecayWeights, Scale};
@@ -181,21 +181,21 @@ pub mod recipes {
 
     /// NAdam as in Keras: `lr` 1e-3, `eps` 1e-7, `momentum_decay` 1.
     pub fn nadam_keras() -> Chain {
-        let direction = NAdam::<Outside, GrowingLookahead>::default()
+        let direction = NAdam::<Outside, GrowingMomentum>::default()
             .denominator(Outside::new(1e-7))
-            .lookahead(GrowingLookahead::default().momentum_decay(1.0));
+            .path(GrowingMomentum::default().momentum_decay(1.0));
         Chain::new((direction, Scale::default()))
     }
 
     /// NAdam as in optax (`optax.nadam`, Adam with `nesterov=True`): no growing momentum, and
     /// `eps_root` (0) under the root.
     pub fn nadam_optax() -> Chain {
-        Chain::new((NAdam::<Both, ConstantLookahead>::default(), Scale::default()))
+        Chain::new((NAdam::<Both, ConstantMomentum>::default(), Scale::default()))
     }
 
     /// NAdam as in the paper: `lr` 2e-3, `beta1` 0.99, `beta2` 0.999, `eps` 1e-8.
     pub fn nadam_paper() -> Chain {
-        let direction = NAdam::<Outside, PaperLookahead>::default().beta1(0.99);
+        let direction = NAdam::<Outside, PaperMomentum>::default().beta1(0.99);
         Chain::new((direction, Scale::default().lr(2e-3)))
     }
 

@@ -15,6 +15,8 @@ pub struct Case {
     pub gradients: Vec<Vec<f64>>,
     pub at: Vec<usize>,
     pub x: Vec<Vec<f64>>,
+    /// Where the parameter is evaluated at these steps; empty if that is where it is.
+    pub view: Vec<Vec<f64>>,
     pub slots: BTreeMap<String, Vec<f64>>,
     pub tolerance: f64,
 }
@@ -88,6 +90,7 @@ fn read(case: &toml::Value, stream: &toml::Value) -> Case {
         gradients: rows(&stream["g"]),
         at: numbers(&case["at"]).into_iter().map(|t| t as usize).collect(),
         x: rows(&case["x"]),
+        view: case.get("view").map(rows).unwrap_or_default(),
         slots: case
             .get("slots")
             .and_then(|s| s.as_table())

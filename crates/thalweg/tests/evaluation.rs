@@ -1,0 +1,253 @@
+//! Where parameters are evaluated: never at the price of training, and the same after a checkpoint.
+
+mod proof;
+
+use proof::*;
+use proptest::prelude::*;
+use thalweg::rules::*;
+use thalweg::{Chain, Element, Error, Isa, Optimizer, Param, registry};
+
+/// Chains that are evaluated elsewhere than where they train.
+fn with_views() -> Vec<Sentence> {
+    let mut all: Vec<Sentence> = registered();
+    let sgd = || Chain::new(Scale::default().lr(0.1));
+    all.retain(|s| s.chain.has_view());
+    for (name, chain) in [
+        ("from the start", sgd().then(WeightAverage::<FromInitial>::default())),
+        ("two averages", sgd().then((Swa::default(), <WeightAverage>::default()))),
+        ("two stages", sgd().then(Lookahead::default()).then(<WeightAverage>::default())),
+    ] {
+        all.push(Sentence { name: name.to_owned(), chain });
+    }
+    assert!(all.len() >= 11);
+    all
+}
+
+fn views<E: Element>(opt: &Optimizer<E>, tensors: &[Tensor<E>]) -> Vec<Vec<u64>> {
+    tensors
+        .iter()
+        .map(|t| {
+            let mut out = vec![E::lift(f64::NAN); t.x().len()];
+            opt.evaluation(&t.name, t.x(), &mut out).expect("a view");
+            bits(&out)
+        })
+        .collect()
+}
+
+fn looking_changes_nothing<E: Element>(sentence: &Sentence, seed: u64) {
+    let run = |look: bool| {
+        let (mut opt, mut x) =
+            (optimizer::<E>(&sentence.chain, Isa::available()[0]), all_lengths());
+        for _ in 0..7 {
+            train(&mut opt, &mut x, 1, &tame(seed));
+            if look {
+                assert_eq!(views(&opt, &x), views(&opt, &x), "{}", sentence.name);
+            }
+        }
+        remains(&opt, &x)
+    };
+    assert!(run(true) == run(false), "{}: looking changed the run", sentence.name);
+}
+
+fn a_checkpoint_keeps_the_view<E: Element>(sentence: &Sentence, seed: u64) {
+    let fresh = || optimizer::<E>(&sentence.chain, Isa::available()[0]);
+    let (mut opt, mut x) = (fresh(), all_lengths());
+    train(&mut opt, &mut x, 6, &tame(seed));
+    let mut other = fresh();
+    let _ = other.load_bytes(&opt.save_bytes().expect("a checkpoint")).expect("that fits");
+    assert!(views(&opt, &x) == views(&other, &x), "{}", sentence.name);
+}
+
+fn instruction_sets_see_the_same<E: Element>(sentence: &Sentence, seed: u64) {
+    let run = |isa: Isa, chain: &Chain| {
+        let (mut opt, mut x) = (optimizer::<E>(chain, isa), all_lengths());
+        train(&mut opt, &mut x, 6, &tame(seed));
+        views(&opt, &x)
+    };
+    let want = run(Isa::Scalar, &sentence.chain);
+    for isa in Isa::available() {
+        assert!(run(isa, &sentence.chain) == want, "{} on {isa}", sentence.name);
+        assert!(run(isa, &sentence.staged()) == want, "{} on {isa}, staged", sentence.name);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2, max_shrink_iters: 8, failure_persistence: None, ..Default::default()
+    })]
+
+    #[test]
+    fn a_view_never_changes_anything(seed: u64) {
+        for sentence in with_views() {
+            looking_changes_nothing::<f32>(&sentence, seed);
+            looking_changes_nothing::<f64>(&sentence, seed);
+        }
+    }
+
+    #[test]
+    fn a_resumed_run_has_the_same_view(seed: u64) {
+        for sentence in with_views() {
+            a_checkpoint_keeps_the_view::<f32>(&sentence, seed);
+            a_checkpoint_keeps_the_view::<f64>(&sentence, seed);
+        }
+    }
+
+    #[test]
+    fn a_view_has_the_same_bits_on_every_instruction_set(seed: u64) {
+        for sentence in with_views() {
+            instruction_sets_see_the_same::<f32>(&sentence, seed);
+            instruction_sets_see_the_same::<f64>(&sentence, seed);
+        }
+    }
+
+    #[test]
+    fn averages_do_not_change_the_training_they_watch(seed: u64) {
+        let train_with = |chain: Chain| {
+            let (mut opt, mut x) = (optimizer::<f32>(&chain, Isa::available()[0]), all_lengths());
+            train(&mut opt, &mut x, 5, &tame(seed));
+            x.iter().map(|t| bits(t.x())).collect::<Vec<_>>()
+        };
+        let adam = thalweg::recipes::adam;
+        let want = train_with(adam());
+        assert!(train_with(adam().then(<WeightAverage>::default())) == want);
+        assert!(train_with(adam().then(WeightAverage::<FromZero>::default())) == want);
+        assert!(train_with(adam().then(Swa::default().average_start(3.0))) == want);
+        // An average reads the very parameter that the sweep writes.
+        let forgetful = adam().then(<WeightAverage>::default().average_decay(0.0));
+        let (mut opt, mut x) = (optimizer::<f32>(&forgetful, Isa::available()[0]), all_lengths());
+        train(&mut opt, &mut x, 5, &tame(seed));
+        assert!(views(&opt, &x) == x.iter().map(|t| bits(t.x())).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn without_a_view_the_parameter_itself_is_evaluated() {
+    for sentence in registered().iter().filter(|s| !s.chain.has_view()) {
+        let (mut opt, mut x) = (optimizer::<f64>(&sentence.chain, Isa::Scalar), all_lengths());
+        train(&mut opt, &mut x, 2, &tame(1));
+        let want: Vec<_> = x.iter().map(|t| bits(t.x())).collect();
+        assert!(views(&opt, &x) == want, "{}", sentence.name);
+    }
+}
+
+/// One coordinate at 1, stepped with these gradients: the parameter and where it is evaluated.
+fn one(chain: impl Into<Chain>, gradients: &[f64]) -> (f64, f64) {
+    let (mut opt, mut x) = (Optimizer::<f64>::new(chain).expect("valid"), [1.0]);
+    for g in gradients {
+        let _ = opt.step(&mut [Param::new("x", &[1], &mut x, &[*g])]).expect("a step");
+    }
+    let mut view = [f64::NAN];
+    opt.evaluation("x", &x, &mut view).expect("a view");
+    (x[0], view[0])
+}
+
+#[test]
+fn of_two_views_the_last_counts() {
+    let sgd = || Scale::default().lr(1.0);
+    let swa = Swa::default;
+    let short = || <WeightAverage>::default().average_decay(0.5);
+    // From 1 with gradients −1, −2 to 2 and 4: the plain average is 3, the running one too at ½;
+    // with ¾ it is 2.5.
+    let slow = || short().average_decay(0.75);
+    let steps = &[-1.0, -2.0];
+    assert_eq!(one((sgd(), swa()), steps), (4.0, 3.0));
+    assert_eq!(one((sgd(), slow()), steps), (4.0, 2.5));
+    assert_eq!(one((sgd(), swa(), slow()), steps), (4.0, 2.5));
+    assert_eq!(one((sgd(), slow(), swa()), steps), (4.0, 3.0));
+    assert_eq!(one((sgd(), (slow(), swa())), steps), (4.0, 3.0));
+    assert_eq!(one(Chain::new(sgd()).then(slow()).then(swa()), steps), (4.0, 3.0));
+    assert_eq!(one(Chain::new(sgd()).then(swa()).then((slow(), ())), steps), (4.0, 2.5));
+    // A view that reads the parameter is given the parameter, not the view before it.
+    let free = |first: Chain| one(first.fold(<ScheduleFree>::default().lr(1.0)), steps);
+    assert_eq!(free(Chain::new(())), free(Chain::new(swa())));
+}
+
+#[test]
+fn averages_by_hand() {
+    let sgd = || Scale::default().lr(1.0);
+    // 1, then 0, 2, 4.
+    let steps = &[1.0, -2.0, -2.0];
+    assert_eq!(one((sgd(), <WeightAverage>::default().average_decay(0.5)), steps).1, 2.5);
+    let zero = WeightAverage::<FromZero>::default().average_decay(0.5);
+    assert_eq!(one((sgd(), zero), steps).1, 2.5 * (1.0 / 0.875));
+    let initial = WeightAverage::<FromInitial>::default().average_decay(0.5);
+    assert_eq!(one((sgd(), initial), steps).1, 2.625);
+    assert_eq!(one((sgd(), Swa::default()), steps).1, 2.0);
+    assert_eq!(one((sgd(), Swa::default().average_start(2.0)), steps).1, 3.0);
+    assert_eq!(one((sgd(), Swa::default().average_every(2.0)), steps).1, 2.0);
+    assert_eq!(one((sgd(), Swa::default().average_start(9.0)), steps).1, 4.0);
+    // Fast weights to 2, slow ones half-way from 1; then the fast ones go on from there.
+    assert_eq!(one((sgd(), Lookahead::default().k(2.0)), &steps[..2]), (1.5, 1.5));
+    assert_eq!(one((sgd(), Lookahead::default().k(2.0)), steps), (3.5, 1.5));
+}
+
+#[test]
+fn schedule_free_stands_still_while_the_rate_is_zero() {
+    let chain = Chain::new(()).fold(<ScheduleFree>::default().lr(0.0));
+    assert_eq!(one(chain, &[3.0, -2.0]), (1.0, 1.0));
+}
+
+#[test]
+fn before_the_first_step_it_is_the_start() {
+    for sentence in with_views() {
+        let (mut opt, mut x) = (optimizer::<f64>(&sentence.chain, Isa::Scalar), [0.25]);
+        let mut other = [1.0];
+        let report = opt
+            .step(&mut [
+                Param::without_gradient("x", &[1], &mut x),
+                Param::new("y", &[1], &mut other, &[1.0]),
+            ])
+            .expect("a step");
+        assert!(report.applied());
+        let mut view = [f64::NAN];
+        opt.evaluation("x", &[0.5], &mut view).expect("a view");
+        assert_eq!(view, [0.5], "{}", sentence.name);
+    }
+}
+
+#[test]
+fn groups_have_views_of_their_own() {
+    let sgd = || Chain::new(Scale::default().lr(1.0));
+    let averaged = sgd().then(<WeightAverage>::default().average_decay(0.5));
+    let builder = Optimizer::<f64>::builder().group("a", "a*", averaged).rest("b", sgd());
+    let mut opt = builder.build::<f64>().expect("valid");
+    let (mut a, mut b) = ([1.0], [1.0]);
+    for g in [[1.0], [-2.0]] {
+        let mut params = [Param::new("b", &[1], &mut b, &g), Param::new("a", &[1], &mut a, &g)];
+        let _ = opt.step(&mut params).expect("a step");
+    }
+    let (mut va, mut vb) = ([0.0], [0.0]);
+    opt.evaluation("a", &a, &mut va).expect("a view");
+    opt.evaluation("b", &b, &mut vb).expect("a view");
+    assert_eq!((va, vb), ([1.0], [2.0]));
+}
+
+#[test]
+fn errors_say_what_is_wrong() {
+    let (mut opt, mut x) =
+        (Optimizer::<f64>::new(thalweg::recipes::swa()).expect("valid"), [1.0, 2.0]);
+    let mut out = [7.0, 7.0];
+    let error = opt.evaluation("x", &x, &mut out).expect_err("never stepped");
+    assert!(matches!(&error, Error::UnknownParameter { name, .. } if name == "x"));
+    assert!(error.to_string().contains("none"), "{error}");
+    let _ = opt.step(&mut [Param::new("x", &[2], &mut x, &[0.0, 0.0])]).expect("a step");
+    let error = opt.evaluation("y", &x, &mut out).expect_err("unknown");
+    assert!(error.to_string().contains("\"y\"") && error.to_string().contains(": x"), "{error}");
+    let error = opt.evaluation("x", &x[..1], &mut out).expect_err("too short");
+    assert!(error.to_string().contains("has 2 values, but 1 values were given"), "{error}");
+    let error = opt.evaluation("x", &x, &mut out[..1]).expect_err("too short");
+    assert!(error.to_string().contains("1 places for the result"), "{error}");
+    assert_eq!(out, [7.0, 7.0]);
+}
+
+#[test]
+fn schedule_free_reads_the_data_no_more_often_than_others() {
+    let chain = thalweg::recipes::schedule_free_adamw();
+    assert_eq!((chain.reading_passes(), chain.memory_per_coordinate()), (0, 2));
+    assert_eq!(chain.scalars(), ["lr_max", "weight_sum", "weight"]);
+    let range = chain.hyper("beta1").expect("beta1").spec().range;
+    assert!(!range.contains(0.0) && !range.contains(1.0));
+    for entry in registry::all().iter().filter(|e| e.name.starts_with("weight_average")) {
+        assert_eq!((entry.chain)().reading_passes(), 0);
+    }
+}
