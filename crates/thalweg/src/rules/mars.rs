@@ -8,7 +8,7 @@ use crate::rule::{At, Here, Slot, slot, slot_as};
 
 crate::hypers! {
     /// The corrected gradient of MARS: `c = g + γ·β₁/(1−β₁)·(g − g₋₁)`, scaled to norm 1 per tensor if
-    /// its norm is larger. What follows it sees `c` as the gradient, so MARS-AdamW is this before
+    /// its norm is larger. What follows it receives `c` as its update and so as its gradient: MARS-AdamW is this before
     /// [`Adam`](crate::rules::Adam), and MARS-Lion this before
     /// [`Signum`](crate::rules::Signum).
     ///
@@ -40,7 +40,6 @@ impl Part for MarsCorrection {
     const SLOTS: &'static [Slot] = &[slot_as("prev", "g₋₁")];
     const SCALARS: &'static [Slot] = &[slot("factor")];
     const JOIN: &'static [Join] = &[Join::Sum];
-    const ON_GRADIENT: bool = true;
 
     #[inline(always)]
     fn terms<F: Real>(
