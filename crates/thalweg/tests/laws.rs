@@ -66,6 +66,15 @@ fn every_rule_in_every_grouping() -> Vec<Vec<Chain>> {
         <CorrectedRms>::default(), Scale::default(), Lookahead::default().k(2.0);
         <WeightAverage>::default(), Swa::default().average_start(2.0), Scale::default();
         Scale::default(), WeightAverage::<FromZero>::default(), WeightAverage::<FromInitial>::default();
+        Maximize::default(), <NAdam>::default(), Scale::default();
+        NAdam::<thalweg::Both, ConstantMomentum>::default(), <RAdam>::default(), Scale::default();
+        <Adamax>::default(), Lion::default(), ProximalDecay::default();
+        Adamax::<OnMaximum>::default(), SignOf::default(), Scale::default();
+        <Adan>::default(), ProximalDecay::default().decay(0.1), Scale::default();
+        <Adopt>::default(), Signum::default(), Scale::default();
+        AdEmaMix::<thalweg::Outside, Gradual>::default(), DecayWeights::default(), Scale::default();
+        LaProp::<thalweg::HatBoth>::default(), Scale::default(), <Rprop>::default();
+        Yogi::<thalweg::Both, AtInitial>::default(), Rprop::<AtNextStep>::default(), Asgd::default();
     }
 }
 
@@ -306,6 +315,10 @@ fn a_zero_gradient_moves_nothing() {
             decay_alone_moves::<f32>(&sentence);
             decay_alone_moves::<f64>(&sentence);
             chain.set("decay", 0.0).expect("no decay");
+        }
+        // Yogi's momentum starts at a number in optax, and moves until it is forgotten.
+        if chain.hyper("initial_m").is_ok() {
+            chain.set("initial_m", 0.0).expect("no momentum");
         }
         nothing_moves::<f32>(&sentence.name, &chain);
         nothing_moves::<f64>(&sentence.name, &chain);

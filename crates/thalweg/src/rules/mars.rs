@@ -8,9 +8,8 @@ use crate::rule::{At, Here, Slot, slot, slot_as};
 
 crate::hypers! {
     /// The corrected gradient of MARS: `c = g + γ·β₁/(1−β₁)·(g − g₋₁)`, scaled to norm 1 per tensor if
-    /// its norm is larger. What follows it sees `c` as the gradient, so MARS-AdamW is this before
-    /// [`Adam`](crate::rules::Adam), and MARS-Lion this before
-    /// [`Signum`](crate::rules::Signum).
+    /// its norm is larger. It is the update that the next rule receives: MARS-AdamW is this before
+    /// [`Adam`](crate::rules::Adam), MARS-Lion this before [`Signum`](crate::rules::Signum).
     ///
     /// This is the form with the last step's gradient in place of a second gradient of the present
     /// batch ("MARS-approx"). The first gradient is compared with zero. One extra reading pass.
@@ -40,7 +39,6 @@ impl Part for MarsCorrection {
     const SLOTS: &'static [Slot] = &[slot_as("prev", "g₋₁")];
     const SCALARS: &'static [Slot] = &[slot("factor")];
     const JOIN: &'static [Join] = &[Join::Sum];
-    const ON_GRADIENT: bool = true;
 
     #[inline(always)]
     fn terms<F: Real>(

@@ -8,8 +8,8 @@ use crate::rule::{At, Here, Rule, Slot, slot, slot_as};
 
 /// When the step that a gradient has led to is taken.
 pub trait Timing: Hypers + Default + Clone + Send + Sync + 'static {
-    /// `(update, what is remembered)`: from the gradient, which is zero where the sign `turned`, the
-    /// new step, and what was remembered before.
+    /// `(update, what is remembered)`: from where the sign has turned, the gradient, the new step, and
+    /// what was remembered before.
     fn act<F: Real>(turned: F::Mask, g: F, step: F, prev: F) -> (F, F);
 }
 
@@ -20,8 +20,9 @@ crate::hypers! {
 
 impl Timing for AtThisStep {
     #[inline(always)]
-    fn act<F: Real>(_: F::Mask, g: F, step: F, _: F) -> (F, F) {
-        (step * g.sign(), g)
+    fn act<F: Real>(turned: F::Mask, g: F, step: F, _: F) -> (F, F) {
+        let zero = F::number(0.0);
+        (F::select(turned, zero, step * g.sign()), F::select(turned, zero, g))
     }
 }
 
@@ -34,7 +35,8 @@ crate::hypers! {
 impl Timing for AtNextStep {
     #[inline(always)]
     fn act<F: Real>(turned: F::Mask, g: F, step: F, prev: F) -> (F, F) {
-        (F::select(turned, F::number(0.0), prev), step * g.sign())
+        let zero = F::number(0.0);
+        (F::select(turned, zero, prev), F::select(turned, zero, step * g.sign()))
     }
 }
 
@@ -81,7 +83,7 @@ impl<T: Timing> Rule for Rprop<T> {
             let turned = agreement.lt(zero);
             let factor = F::select(turned, shrink, F::select(zero.lt(agreement), grow, one));
             let step = (step * factor).clamp(low, high);
-            let (u, prev) = T::act(turned, F::select(turned, zero, g), step, prev);
+            let (u, prev) = T::act(turned, g, step, prev);
             (u, [prev, step])
         }
     }
