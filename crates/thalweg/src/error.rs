@@ -111,6 +111,14 @@ pub enum Error {
         /// What they violate and what to do.
         what: &'static str,
     },
+    /// A recipe file does not describe an optimizer.
+    #[error("{place}: {what}")]
+    Recipe {
+        /// File, line and column.
+        place: String,
+        /// What is wrong there, and what would be right.
+        what: String,
+    },
     /// A checkpoint does not fit this optimizer.
     #[error("checkpoint: {0}")]
     Checkpoint(String),

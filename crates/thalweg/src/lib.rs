@@ -24,6 +24,7 @@
 //! | to step parameters | [`Optimizer`], [`Builder`], [`Param`], [`StepReport`] |
 //! | groups | [`Pattern`], [`biases_and_norms`] |
 //! | a hyper-parameter that changes | [`Schedule`], [`Plateau`] |
+//! | an optimizer described in a file | [`Builder::from_file`], [`Builder::to_toml`] |
 //! | to save and go on | [`Optimizer::save`], [`Optimizer::load`] |
 //! | to watch learned gains | [`Probe`], [`Gains`] |
 //! | formulas on paper | [`Chain::formulas`] |
@@ -60,6 +61,7 @@ mod optimizer;
 mod part;
 mod probe;
 mod real;
+mod recipe_file;
 pub mod registry;
 mod rule;
 pub mod rules;
@@ -76,6 +78,8 @@ pub use convention::{Both, Denominator, Floor, Hat, Inside, Outside};
 pub use engine::{Element, Isa, Threads};
 pub use error::Error;
 pub use formula::{Line, Page};
+#[doc(hidden)]
+pub use hyper::Block;
 pub use hyper::{Hyper, HyperSpec, Hypers, Range};
 pub use optimizer::{
     Builder, Loaded, NonFinite, Optimizer, Outcome, Param, Pattern, StepReport, biases_and_norms,

@@ -25,10 +25,10 @@ use crate::probe::Probe;
 /// ```
 #[must_use]
 pub struct Builder {
-    groups: Vec<(String, Pattern, Chain)>,
-    non_finite: NonFinite,
-    max_norm: Option<f64>,
-    threads: Result<Threads, Error>,
+    pub(crate) groups: Vec<(String, Pattern, Chain)>,
+    pub(crate) non_finite: NonFinite,
+    pub(crate) max_norm: Option<f64>,
+    pub(crate) threads: Result<Threads, Error>,
     isa: Option<Isa>,
     probes: Vec<Probe>,
 }

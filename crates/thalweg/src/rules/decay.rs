@@ -132,5 +132,12 @@ macro_rules! rated {
 rated!(IndependentDecay, |rated, at| at.get(&rated.decay) / rated.peak());
 rated!(CorrectedDecay, |rated, at| at.get(&rated.decay) * (at.get(&rated.lr) / rated.peak()));
 
+crate::registry::blocks!(
+    rule L2,
+    rule DecayWeights,
+    rule IndependentDecay,
+    rule CorrectedDecay,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[];
 pub(crate) mod recipes {}
