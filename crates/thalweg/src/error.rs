@@ -122,6 +122,14 @@ pub enum Error {
     /// A checkpoint does not fit this optimizer.
     #[error("checkpoint: {0}")]
     Checkpoint(String),
+    /// A state of another library does not fit this optimizer.
+    #[error("{library} state: {what}")]
+    Interchange {
+        /// Whose state.
+        library: crate::Library,
+        /// What does not fit.
+        what: String,
+    },
     /// A file could not be read or written.
     #[error("{action} {}: {source}", path.display())]
     Io {

@@ -26,6 +26,7 @@
 //! | a hyper-parameter that changes | [`Schedule`], [`Plateau`] |
 //! | an optimizer described in a file | [`Builder::from_file`], [`Builder::to_toml`] |
 //! | to save and go on | [`Optimizer::save`], [`Optimizer::load`] |
+//! | to go on from another library's state | [`Optimizer::import_bytes`], [`Library`] |
 //! | to watch learned gains | [`Probe`], [`Gains`] |
 //! | formulas on paper | [`Chain::formulas`] |
 //! | regret | [`online`] |
@@ -82,7 +83,8 @@ pub use formula::{Line, Page};
 pub use hyper::Block;
 pub use hyper::{Hyper, HyperSpec, Hypers, Range};
 pub use optimizer::{
-    Builder, Loaded, NonFinite, Optimizer, Outcome, Param, Pattern, StepReport, biases_and_norms,
+    Builder, Imported, Library, Loaded, Name, NonFinite, Optimizer, Outcome, Param, Pattern,
+    StepReport, biases_and_norms,
 };
 pub use part::{Fold, Geometry, Join, Part, Scope};
 pub use probe::{GainSlots, Gains, Probe, QUANTILES, Reading};

@@ -370,7 +370,7 @@ struct Version {
     version: u32,
 }
 
-fn dtype<E: Element>() -> Dtype {
+pub(super) fn dtype<E: Element>() -> Dtype {
     if E::DTYPE == "F64" { Dtype::F64 } else { Dtype::F32 }
 }
 

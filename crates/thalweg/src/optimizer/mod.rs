@@ -3,6 +3,7 @@
 mod builder;
 mod checkpoint;
 mod group;
+mod interchange;
 mod report;
 mod step;
 
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 pub use builder::Builder;
 pub use checkpoint::Loaded;
 pub use group::{Pattern, biases_and_norms};
+pub use interchange::{Imported, Library, Name};
 pub use report::{Outcome, StepReport};
 
 use crate::chain::Chain;

@@ -6,11 +6,12 @@ use crate::chain::Chain;
 use crate::geometry;
 use crate::hyper::{Block, Hypers};
 use crate::registry::{self, Entry};
+use crate::rule::Slot;
 use crate::rules::ALL_BLOCKS;
 
 /// By which key a block is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Rule,
     Fold,
     Geometry,
@@ -37,7 +38,7 @@ pub(super) struct Known {
 }
 
 /// The blocks of a chain, whatever it was compiled into.
-pub(super) fn blocks_of(chain: &Chain) -> Vec<(Kind, Block)> {
+pub(crate) fn blocks_of(chain: &Chain) -> Vec<(Kind, Block)> {
     let kind = |geometry, rule| match (geometry, rule) {
         (true, _) => Kind::Geometry,
         (false, true) => Kind::Rule,
@@ -117,6 +118,14 @@ fn with_values(mut chain: Chain, blocks: &[Block]) -> Chain {
         }
     });
     chain
+}
+
+/// What a block remembers per coordinate, and per tensor or group; none if it has no row.
+pub(crate) fn slots_of(block: &Block) -> Option<(Vec<Slot>, Vec<Slot>)> {
+    let known = known().iter().find(|k| k.block.path == block.path)?;
+    let chain = known.make?();
+    let slots = chain.stages().iter().flat_map(|s| s.slots()).collect();
+    Some((slots, chain.stages().iter().flat_map(|s| s.scalars().iter().copied()).collect()))
 }
 
 /// The names of the hyper-parameters of a block, the second `eps` being `eps.2`.

@@ -9,6 +9,8 @@ mod read;
 mod schedule;
 mod write;
 
+pub(crate) use blocks::{blocks_of, slots_of};
+
 use std::path::Path;
 
 use crate::error::Error;
