@@ -20,5 +20,7 @@ pages! {
     Groups "groups.md"
     Schedules "schedules.md"
     Checkpoints "checkpoints.md"
+    RecipeFiles "recipe_files.md"
+    Interchange "interchange.md"
     Online "online.md"
 }

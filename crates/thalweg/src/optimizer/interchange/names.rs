@@ -73,6 +73,14 @@ pub struct Name {
     pub sign: f64,
 }
 
+/// The sign of a row, + where none is given.
+const fn sign(given: &[f64]) -> f64 {
+    match given {
+        [sign] => *sign,
+        _ => 1.0,
+    }
+}
+
 macro_rules! names {
     ($($library:ident $of:literal: $($block:literal { $($slot:ident $tensor:literal $(* $sign:literal)?),+ })+)+) => {
         &[$($($(Name {
@@ -81,7 +89,7 @@ macro_rules! names {
             block: $block,
             slot: stringify!($slot),
             tensor: $tensor,
-            sign: 1.0 $(* $sign)?,
+            sign: sign(&[$($sign)?]),
         }),+),+),+]
     };
 }
