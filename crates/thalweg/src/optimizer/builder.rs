@@ -1,6 +1,7 @@
 //! Putting an optimizer together.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::group::{Group, Pattern};
@@ -31,6 +32,16 @@ pub struct Builder {
     pub(crate) threads: Result<Threads, Error>,
     isa: Option<Isa>,
     probes: Vec<Probe>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("groups", &self.groups)
+            .field("non_finite", &self.non_finite)
+            .field("max_norm", &self.max_norm)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Builder {
