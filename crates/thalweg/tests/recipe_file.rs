@@ -145,7 +145,7 @@ fn a_preset_with_values_is_the_registrys_chain() {
 
 #[track_caller]
 fn refused(read: Result<Builder, thalweg::Error>, wanted: &str) {
-    let message = read.err().expect("an error").to_string();
+    let message = read.expect_err("an error").to_string();
     assert_eq!(message, wanted);
 }
 
@@ -156,7 +156,7 @@ fn wrong(toml: &str, wanted: &str) {
 
 #[track_caller]
 fn wrong_start(toml: &str, wanted: &str) {
-    let message = Builder::from_toml(toml).err().expect("an error").to_string();
+    let message = Builder::from_toml(toml).expect_err("an error").to_string();
     assert!(message.starts_with(wanted), "{message}");
 }
 
@@ -248,7 +248,7 @@ fn json_errors_have_places_too() {
     );
     let twice = json.replace("beta_1\": 0.9", "lr\": 0.9, \"lr\": 1");
     refused(Builder::from_json(&twice), "line 4, column 18: \"lr\" is given twice");
-    let message = Builder::from_json("{\n  \"group\": [,]\n}").err().expect("an error").to_string();
+    let message = Builder::from_json("{\n  \"group\": [,]\n}").expect_err("an error").to_string();
     assert!(message.starts_with("line 2, column 13: expected value"), "{message}");
 }
 
@@ -279,7 +279,7 @@ fn what_no_file_can_say_is_refused() {
 fn a_file_is_named_in_its_errors() {
     let path = std::env::temp_dir().join(format!("thalweg-recipe-{}.json", std::process::id()));
     std::fs::write(&path, "{}").expect("a file");
-    let message = Builder::from_file(&path).err().expect("an error").to_string();
+    let message = Builder::from_file(&path).expect_err("an error").to_string();
     std::fs::remove_file(&path).expect("the file");
     assert_eq!(message, format!("{}, line 1, column 1: \"group\" is missing", path.display()));
 }
