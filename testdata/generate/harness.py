@@ -40,6 +40,7 @@ VERSIONS = {
     "adabelief-pytorch": "0.2.1",
     "pytorch_optimizer": "4.1.0",
     "schedulefree": "1.4.1",
+    "safetensors": "0.8.0",
 }
 
 # Registry name -> (hyper-parameter names, formula, source). The modules of methods add to it.

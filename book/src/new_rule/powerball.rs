@@ -34,6 +34,8 @@ impl Rule for Powerball {
     }
 }
 
+crate::registry::blocks!(rule Powerball);
+
 pub(crate) const ENTRIES: &[Entry] = &[Entry {
     name: "powerball",
     title: "Powerball",

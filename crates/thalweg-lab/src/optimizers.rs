@@ -83,6 +83,17 @@ pub fn select(names: &[String]) -> Result<Vec<Entry>> {
     Ok(chosen)
 }
 
+/// The recipe file of an optimizer, in TOML or JSON.
+pub fn describe(name: &str, json: bool) -> Result<String> {
+    let entry = registry::get(name)
+        .map_err(|e| Error::usage(e.to_string(), "choose from `thalweg list optimizers`"))?;
+    let builder = Optimizer::<f32>::builder().rest("all", (entry.chain)());
+    let text = if json { builder.to_json() } else { builder.to_toml() };
+    let text = text.map_err(|e| Error::failed(e.to_string(), "please report this defect"))?;
+    let title = format!("# {}: {}\n# {}\n", entry.title, entry.summary, entry.source);
+    Ok(if json { text } else { title + &text })
+}
+
 /// An optimizer in use.
 pub struct Stepper(Optimizer<f32>);
 

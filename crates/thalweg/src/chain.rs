@@ -7,7 +7,7 @@ use crate::engine::stage::PartStage;
 use crate::engine::tensor::MAX_CHAIN_SLOTS;
 use crate::error::Error;
 use crate::formula::Page;
-use crate::hyper::{Hyper, Hypers};
+use crate::hyper::{Block, Hyper, Hypers};
 use crate::part::{Fold, Geometry, OfRule};
 use crate::rule::{Rule, Slot};
 use crate::schedule::Schedule;
@@ -247,6 +247,9 @@ impl Hypers for Chain {
     }
     fn each_mut(&mut self, see: &mut dyn FnMut(&mut Hyper)) {
         self.stages.iter_mut().for_each(|s| s.each_mut(see));
+    }
+    fn blocks(&self) -> Vec<Block> {
+        self.stages.iter().flat_map(|s| s.blocks()).collect()
     }
 }
 

@@ -22,5 +22,7 @@ pages! {
     Checkpoints "checkpoints.md"
     Evaluation "evaluation.md"
     Sam "optimizers/sam.md"
+    RecipeFiles "recipe_files.md"
+    Interchange "interchange.md"
     Online "online.md"
 }

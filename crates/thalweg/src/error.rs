@@ -119,9 +119,25 @@ pub enum Error {
         /// What they violate and what to do.
         what: &'static str,
     },
+    /// A recipe file does not describe an optimizer.
+    #[error("{place}: {what}")]
+    Recipe {
+        /// File, line and column.
+        place: String,
+        /// What is wrong there, and what would be right.
+        what: String,
+    },
     /// A checkpoint does not fit this optimizer.
     #[error("checkpoint: {0}")]
     Checkpoint(String),
+    /// A state of another library does not fit this optimizer.
+    #[error("{library} state: {what}")]
+    Interchange {
+        /// Whose state.
+        library: crate::Library,
+        /// What does not fit.
+        what: String,
+    },
     /// A file could not be read or written.
     #[error("{action} {}: {source}", path.display())]
     Io {

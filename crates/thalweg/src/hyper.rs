@@ -147,12 +147,53 @@ impl From<f64> for Schedule {
     }
 }
 
+/// A building block as data: what a recipe file says about it.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// The whole path of its type, which says which formula it is.
+    pub path: &'static str,
+    /// Its own hyper-parameters.
+    pub hypers: Vec<Hyper>,
+    /// The types that complete it, by the name of their place.
+    pub parts: Vec<(&'static str, Block)>,
+}
+
+impl Block {
+    /// The type's own name, without its path and what it is generic over.
+    pub fn name(&self) -> &'static str {
+        let path = self.path.split('<').next().unwrap_or(self.path);
+        path.rsplit("::").next().unwrap_or(path)
+    }
+
+    /// All hyper-parameters in the order of [`Hypers::each`].
+    pub(crate) fn all(&self) -> Vec<&Hyper> {
+        let mut all: Vec<&Hyper> = self.hypers.iter().collect();
+        all.extend(self.parts.iter().flat_map(|(_, part)| part.all()));
+        all
+    }
+
+    pub(crate) fn all_mut(&mut self) -> Vec<&mut Hyper> {
+        let mut all: Vec<&mut Hyper> = self.hypers.iter_mut().collect();
+        all.extend(self.parts.iter_mut().flat_map(|(_, part)| part.all_mut()));
+        all
+    }
+}
+
 /// Things that have hyper-parameters.
 pub trait Hypers {
     /// Shows each hyper-parameter in the order of the formula.
     fn each(&self, see: &mut dyn FnMut(&Hyper));
     /// Shows each hyper-parameter for change.
     fn each_mut(&mut self, see: &mut dyn FnMut(&mut Hyper));
+
+    /// The building blocks it consists of.
+    #[doc(hidden)]
+    fn blocks(&self) -> Vec<Block> {
+        let mut hypers = vec![];
+        self.each(&mut |h| hypers.push(h.clone()));
+        vec![Block { path: std::any::type_name::<Self>(), hypers, parts: vec![] }]
+    }
 
     /// The hyper-parameter called `name`, if there is one.
     fn find(&self, name: &str) -> Option<Hyper> {
@@ -247,6 +288,18 @@ macro_rules! hypers {
             fn each_mut(&mut self, _see: &mut dyn FnMut(&mut $crate::Hyper)) {
                 $(_see(&mut self.$field);)*
                 $($crate::Hypers::each_mut(&mut self.$part, _see);)*
+            }
+            fn blocks(&self) -> ::std::vec::Vec<$crate::Block> {
+                let parts: ::std::vec::Vec<(&'static str, ::std::vec::Vec<$crate::Block>)> =
+                    ::std::vec![$((stringify!($part), $crate::Hypers::blocks(&self.$part)),)*];
+                let named = |(place, blocks): (_, ::std::vec::Vec<$crate::Block>)| {
+                    blocks.into_iter().map(move |block| (place, block))
+                };
+                ::std::vec![$crate::Block {
+                    path: ::core::any::type_name::<Self>(),
+                    hypers: ::std::vec![$(self.$field.clone(),)*],
+                    parts: parts.into_iter().flat_map(named).collect(),
+                }]
             }
         }
     };

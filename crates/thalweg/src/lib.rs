@@ -24,7 +24,9 @@
 //! | to step parameters | [`Optimizer`], [`Builder`], [`Param`], [`StepReport`] |
 //! | groups | [`Pattern`], [`biases_and_norms`] |
 //! | a hyper-parameter that changes | [`Schedule`], [`Plateau`] |
+//! | an optimizer described in a file | [`Builder::from_file`], [`Builder::to_toml`] |
 //! | to save and go on | [`Optimizer::save`], [`Optimizer::load`] |
+//! | to go on from another library's state | [`Optimizer::import_bytes`], [`Library`] |
 //! | to watch learned gains | [`Probe`], [`Gains`] |
 //! | formulas on paper | [`Chain::formulas`] |
 //! | regret | [`online`] |
@@ -60,6 +62,7 @@ mod optimizer;
 mod part;
 mod probe;
 mod real;
+mod recipe_file;
 pub mod registry;
 mod rule;
 pub mod rules;
@@ -77,11 +80,13 @@ pub use engine::lent::Stored;
 pub use engine::{Element, Isa, OwnThreads, Threads};
 pub use error::Error;
 pub use formula::{Line, Page};
+#[doc(hidden)]
+pub use hyper::Block;
 pub use hyper::{Hyper, HyperSpec, Hypers, Range};
 pub use optimizer::sam;
 pub use optimizer::{
-    Accumulation, Builder, Loaded, LossScale, LowPrecision, NonFinite, Optimizer, Outcome, Param,
-    Pattern, StepReport, Storage, biases_and_norms,
+    Accumulation, Builder, Imported, Library, Loaded, LossScale, LowPrecision, Name, NonFinite,
+    Optimizer, Outcome, Param, Pattern, StepReport, Storage, biases_and_norms,
 };
 pub use part::{Fold, Geometry, Join, Part, Scope};
 pub use probe::{GainSlots, Gains, Probe, QUANTILES, Reading};

@@ -1,7 +1,7 @@
 //! What needs sums before it is a formula of one coordinate: folds and geometries.
 
 use crate::error::Error;
-use crate::hyper::{Hyper, Hypers};
+use crate::hyper::{Block, Hyper, Hypers};
 use crate::probe::GainSlots;
 use crate::real::Real;
 use crate::rule::{At, Flow, Here, Memory, Rule, Slot, zeros};
@@ -57,6 +57,8 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
     const ON_GRADIENT: bool = false;
     #[doc(hidden)]
     const REDEFINES_GRADIENT: bool = Self::ON_GRADIENT;
+    #[doc(hidden)]
+    const IS_RULE: bool = false;
 
     /// What a coordinate at `x` remembers before the first step.
     fn start<F: Real>(&self, _x: F) -> Self::Memory<F> {
@@ -178,6 +180,9 @@ impl<R: Rule> Hypers for OfRule<R> {
     fn each_mut(&mut self, see: &mut dyn FnMut(&mut Hyper)) {
         self.0.each_mut(see);
     }
+    fn blocks(&self) -> Vec<Block> {
+        self.0.blocks()
+    }
 }
 
 impl<R: Rule> Part for OfRule<R> {
@@ -196,6 +201,7 @@ impl<R: Rule> Part for OfRule<R> {
     ) -> impl Fn(F, Self::Memory<F>) -> F + Copy + Send + Sync + use<F, R> {
         self.0.view(at)
     }
+    const IS_RULE: bool = true;
 
     fn start<F: Real>(&self, x: F) -> Self::Memory<F> {
         self.0.start(x)

@@ -56,11 +56,8 @@ pub fn all() -> Vec<&'static Entry> {
 /// ```
 pub fn get(name: &str) -> Result<&'static Entry, Error> {
     all().into_iter().find(|e| e.name == name).ok_or_else(|| {
-        let mut near: Vec<(usize, &str)> =
-            all().iter().map(|e| (distance(name, e.name), e.name)).collect();
-        near.sort();
-        let hint = near.iter().take(3).filter(|(d, _)| *d <= 1 + name.len() / 3);
-        let hint: Vec<&str> = hint.map(|(_, n)| *n).collect();
+        let names: Vec<&str> = all().iter().map(|e| e.name).collect();
+        let hint = near(name, &names);
         let hint = if hint.is_empty() {
             "; `thalweg list optimizers` shows them all".to_owned()
         } else {
@@ -80,6 +77,28 @@ pub fn build(name: &str, hypers: &[(&str, f64)]) -> Result<Chain, Error> {
         chain.set(hyper, *value)?;
     }
     Ok(chain)
+}
+
+/// The table of a file's building blocks, for recipe files to name: `rule`, `fold` or `geometry` and
+/// the type, the usual form of a name first.
+macro_rules! blocks {
+    (@ rule $block:ty) => { || $crate::Chain::new(<$block>::default()) };
+    (@ fold $block:ty) => { || $crate::Chain::new(()).fold(<$block>::default()) };
+    (@ geometry $block:ty) => { || $crate::Chain::new(()).over(<$block>::default()) };
+    ($($kind:ident $block:ty),+ $(,)?) => {
+        pub(crate) const BLOCKS: &[fn() -> $crate::Chain] =
+            &[$($crate::registry::blocks!(@ $kind $block)),+];
+    };
+}
+pub(crate) use blocks;
+
+/// At most three of these names that `name` may be a slip for.
+pub(crate) fn near<'a>(name: &str, names: &[&'a str]) -> Vec<&'a str> {
+    let mut near: Vec<(usize, &str)> = names.iter().map(|n| (distance(name, n), *n)).collect();
+    near.sort();
+    near.dedup();
+    let near = near.iter().take(3).filter(|(d, _)| *d <= 1 + name.len() / 3);
+    near.map(|(_, n)| *n).collect()
 }
 
 /// Edits (insert, delete, replace) between two names.

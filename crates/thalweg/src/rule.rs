@@ -1,6 +1,6 @@
 //! The language: rules of one coordinate, and tuples of them.
 
-use crate::hyper::{Hyper, Hypers};
+use crate::hyper::{Block, Hyper, Hypers};
 use crate::probe::GainSlots;
 use crate::real::Real;
 
@@ -319,6 +319,9 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
 impl Hypers for () {
     fn each(&self, _: &mut dyn FnMut(&Hyper)) {}
     fn each_mut(&mut self, _: &mut dyn FnMut(&mut Hyper)) {}
+    fn blocks(&self) -> Vec<Block> {
+        vec![]
+    }
 }
 
 impl Rule for () {
@@ -355,6 +358,11 @@ macro_rules! tuple {
             }
             fn each_mut(&mut self, see: &mut dyn FnMut(&mut Hyper)) {
                 $(self.$index.each_mut(see);)+
+            }
+            fn blocks(&self) -> Vec<Block> {
+                let mut blocks = vec![];
+                $(blocks.extend(self.$index.blocks());)+
+                blocks
             }
         }
 

@@ -288,7 +288,8 @@ impl Schedule {
                     peak * (step + 1) as f64 / *warmup as f64
                 } else {
                     let fallen = step.saturating_sub(warmup + stable).min(*decay) as f64;
-                    peak + (end - peak) * fallen / *decay as f64
+                    // The share first: it is exactly 1 at the end, where a product would be rounded.
+                    peak + (end - peak) * (fallen / *decay as f64)
                 }
             }
             Schedule::InverseSqrt { peak, warmup } => {

@@ -342,7 +342,7 @@ fn every_code_block_of_the_book_is_compiled() {
             assert!(tested.contains(&format!("\"{name}\"")), "src/doctests.rs lacks {name}");
         }
         for fence in text.lines().filter(|l| l.starts_with("```") && l.len() > 3) {
-            let known = ["```rust", "```rust,ignore", "```text", "```sh", "```toml"];
+            let known = ["```rust", "```rust,ignore", "```text", "```sh", "```toml", "```python"];
             assert!(known.contains(&fence), "{name}: {fence}");
         }
     }

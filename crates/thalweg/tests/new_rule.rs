@@ -38,6 +38,14 @@ pub(crate) mod registry {
     pub const fn log_range(hyper: &'static str, low: f64, high: f64) -> thalweg::registry::Tune {
         thalweg::registry::Tune { hyper, low, high }
     }
+
+    macro_rules! blocks {
+        (rule $block:ty) => {
+            pub(crate) const BLOCKS: &[fn() -> thalweg::Chain] =
+                &[|| thalweg::Chain::new(<$block>::default())];
+        };
+    }
+    pub(crate) use blocks;
 }
 
 #[path = "../../../book/src/new_rule/powerball.rs"]
@@ -59,6 +67,7 @@ fn the_rule_of_the_chapter_follows_its_golden_file() {
     let lines = (entry.chain)().formulas().to_string();
     let want = "m ← β·m + (1 − β)·g\nx ← x − η·sign(m / (1 − βᵗ))·|m / (1 − βᵗ)|^p\n";
     assert_eq!(lines, want);
+    assert_eq!((powerball::BLOCKS[0])().slots(), ["m"]);
     let cases = cases_of(&files().join("powerball.toml"));
     assert_eq!(cases.len(), 2);
     for case in cases {

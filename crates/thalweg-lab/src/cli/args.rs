@@ -24,6 +24,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// List what there is.
     List(ListArgs),
+    /// Print the recipe file of an optimizer: its building blocks with every value.
+    Describe(DescribeArgs),
     /// Fetch and check data sets.
     Data {
         /// What to do with data sets.
@@ -78,6 +80,16 @@ pub struct ListArgs {
     /// What to list.
     pub what: Listing,
     /// Print one JSON array instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `thalweg describe`.
+#[derive(Debug, Args)]
+pub struct DescribeArgs {
+    /// The optimizer: see `thalweg list optimizers`.
+    pub name: String,
+    /// Print it as JSON.
     #[arg(long)]
     pub json: bool,
 }

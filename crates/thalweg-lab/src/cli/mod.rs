@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{Cli, Command, CompareArgs, DataCommand, ListArgs, Listing};
+pub use args::{Cli, Command, CompareArgs, DataCommand, DescribeArgs, ListArgs, Listing};
 
 use crate::{Error, Result};
 
@@ -32,6 +32,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Compare(args) => compare::run(&args),
         Command::List(args) => list::run(&args),
+        Command::Describe(args) => print(&crate::optimizers::describe(&args.name, args.json)?),
         Command::Data { command } => data::run(&command),
         Command::Bench(args) => crate::bench::run(&args),
     }

@@ -30,6 +30,7 @@ pub(crate) trait AnyStage: Hypers + Stage<f32> + Stage<f64> + Send + Sync {
     fn has_view(&self) -> bool;
     fn scope(&self) -> Scope;
     fn is_geometry(&self) -> bool;
+    fn is_rule(&self) -> bool;
     fn admits(&self, x: f64) -> Result<(), &'static str>;
     fn refuse(&self, sums: &[f64]) -> Option<(u64, &'static str)>;
     fn settle(&self, moment: Moment, pass: usize, sums: &[f64], scalars: &mut [f64]);
@@ -72,6 +73,9 @@ impl<P: Part, const GEOMETRY: bool> Hypers for PartStage<P, GEOMETRY> {
     fn each_mut(&mut self, see: &mut dyn FnMut(&mut crate::hyper::Hyper)) {
         self.0.each_mut(see);
     }
+    fn blocks(&self) -> Vec<crate::hyper::Block> {
+        self.0.blocks()
+    }
 }
 
 impl<P: Part, const GEOMETRY: bool> AnyStage for PartStage<P, GEOMETRY> {
@@ -106,6 +110,9 @@ impl<P: Part, const GEOMETRY: bool> AnyStage for PartStage<P, GEOMETRY> {
     }
     fn is_geometry(&self) -> bool {
         GEOMETRY
+    }
+    fn is_rule(&self) -> bool {
+        P::IS_RULE
     }
     fn admits(&self, x: f64) -> Result<(), &'static str> {
         self.0.admits(x)

@@ -60,7 +60,7 @@ impl Threads {
     }
 
     /// Helpers besides the caller.
-    fn helpers(&self) -> usize {
+    pub(crate) fn helpers(&self) -> usize {
         match self {
             Threads::Caller => 0,
             // A caller outside the global pool comes on top of its workers.

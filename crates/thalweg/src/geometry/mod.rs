@@ -17,3 +17,13 @@ pub use entropy::NegativeEntropy;
 pub use hypentropy::Hypentropy;
 pub use p_norm::PNorm;
 pub use simplex::Simplex;
+
+crate::registry::blocks!(
+    geometry NegativeEntropy,
+    geometry Simplex,
+    geometry Burg,
+    geometry PNorm,
+    geometry Hypentropy,
+    geometry EgPm,
+    geometry BoundedEgPm,
+);

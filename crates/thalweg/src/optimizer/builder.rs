@@ -1,6 +1,7 @@
 //! Putting an optimizer together.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::group::{Group, Pattern};
@@ -26,17 +27,27 @@ use crate::probe::Probe;
 /// ```
 #[must_use]
 pub struct Builder {
-    groups: Vec<(String, Pattern, Chain)>,
-    non_finite: NonFinite,
-    max_norm: Option<f64>,
-    threads: Result<Threads, Error>,
+    pub(crate) groups: Vec<(String, Pattern, Chain)>,
+    pub(crate) non_finite: NonFinite,
+    pub(crate) max_norm: Option<f64>,
+    pub(crate) threads: Result<Threads, Error>,
     isa: Option<Isa>,
     probes: Vec<Probe>,
-    precision: Precision,
-    storage: Storage,
-    group_storage: Vec<(String, Storage)>,
-    accumulation: Accumulation,
-    loss_scale: Option<LossScale>,
+    pub(crate) precision: Precision,
+    pub(crate) storage: Storage,
+    pub(crate) group_storage: Vec<(String, Storage)>,
+    pub(crate) accumulation: Accumulation,
+    pub(crate) loss_scale: Option<LossScale>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("groups", &self.groups)
+            .field("non_finite", &self.non_finite)
+            .field("max_norm", &self.max_norm)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Builder {

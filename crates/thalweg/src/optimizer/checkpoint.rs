@@ -442,7 +442,7 @@ struct Version {
     version: u32,
 }
 
-fn dtype<E: Element>(packing: Option<Packing>) -> Dtype {
+pub(super) fn dtype<E: Element>(packing: Option<Packing>) -> Dtype {
     match packing {
         None if E::DTYPE == "F64" => Dtype::F64,
         None => Dtype::F32,

@@ -18,6 +18,8 @@ pub enum Pattern {
     Regex(String),
     /// By a test of name and shape.
     Where(Predicate),
+    /// Those with fewer than two axes longer than one: see [`biases_and_norms`].
+    BiasesAndNorms,
     /// Those that belong to no other group.
     Rest,
 }
@@ -46,6 +48,9 @@ impl Pattern {
                 Ok(Arc::new(move |name, _| regex.is_match(name)))
             }
             Pattern::Where(test) => Ok(test.clone()),
+            Pattern::BiasesAndNorms => {
+                Ok(Arc::new(|_, shape| shape.iter().filter(|n| **n > 1).count() < 2))
+            }
             // Not asked: the caller looks for the rest last.
             Pattern::Rest => Ok(Arc::new(|_, _| true)),
         }
@@ -58,6 +63,7 @@ impl fmt::Debug for Pattern {
             Pattern::Glob(glob) => write!(f, "Glob({glob:?})"),
             Pattern::Regex(regex) => write!(f, "Regex({regex:?})"),
             Pattern::Where(_) => f.write_str("Where(..)"),
+            Pattern::BiasesAndNorms => f.write_str("BiasesAndNorms"),
             Pattern::Rest => f.write_str("Rest"),
         }
     }
@@ -82,7 +88,7 @@ impl From<&str> for Pattern {
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn biases_and_norms() -> Pattern {
-    Pattern::test(|_, shape| shape.iter().filter(|n| **n > 1).count() < 2)
+    Pattern::BiasesAndNorms
 }
 
 /// A group.

@@ -47,9 +47,9 @@ const SMALL: usize = 4096;
 
 /// How low precision is made up for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Precision {
-    pub(super) low: LowPrecision,
-    pub(super) seed: u64,
+pub(crate) struct Precision {
+    pub(crate) low: LowPrecision,
+    pub(crate) seed: u64,
 }
 
 impl Precision {

@@ -132,6 +132,12 @@ impl Rule for RectifiedAdaBelief {
 const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
 const PAPER: &str = "Zhuang et al. 2020, arXiv 2010.07468; adabelief-pytorch 0.2.1";
 
+crate::registry::blocks!(
+    rule AdaBelief<Same>,
+    rule AdaBelief<Separate>,
+    rule RectifiedAdaBelief,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "adabelief",

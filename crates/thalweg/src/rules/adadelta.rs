@@ -43,6 +43,8 @@ impl Rule for AdaDelta {
 
 const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-2, 1e2)];
 
+crate::registry::blocks!(rule AdaDelta);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "adadelta",

@@ -47,6 +47,14 @@ impl<E: Denominator> Rule for AdaGrad<E> {
 
 const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-3, 1e1)];
 
+crate::registry::blocks!(
+    rule AdaGrad<Outside>,
+    rule AdaGrad<crate::Inside>,
+    rule AdaGrad<crate::Hat>,
+    rule AdaGrad<crate::Floor>,
+    rule AdaGrad<crate::Both>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "adagrad",

@@ -54,6 +54,14 @@ const fn entry(
     Entry { name, title, summary, source, chain, tune }
 }
 
+crate::registry::blocks!(
+    rule Adam<Outside>,
+    rule Adam<crate::Inside>,
+    rule Adam<crate::Hat>,
+    rule Adam<crate::Floor>,
+    rule Adam<crate::Both>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     entry(
         "adam",

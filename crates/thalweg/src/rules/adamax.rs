@@ -77,6 +77,11 @@ impl<G: NormGuard> Rule for Adamax<G> {
 
 const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
 
+crate::registry::blocks!(
+    rule Adamax<InMaximum>,
+    rule Adamax<OnMaximum>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "adamax",

@@ -94,6 +94,21 @@ const TUNE: &[crate::registry::Tune] =
     &[log_range("lr", 1e-4, 1e0), log_range("decay", 1e-4, 1e-1)];
 const PAPER: &str = "Pagliardini, Ablin & Grangier 2024, arXiv 2409.03137; pytorch_optimizer.AdEMAMix";
 
+crate::registry::blocks!(
+    rule AdEmaMix<crate::Outside, AtOnce>,
+    rule AdEmaMix<crate::Inside, AtOnce>,
+    rule AdEmaMix<crate::Hat, AtOnce>,
+    rule AdEmaMix<crate::Floor, AtOnce>,
+    rule AdEmaMix<crate::Both, AtOnce>,
+    rule AdEmaMix<crate::HatBoth, AtOnce>,
+    rule AdEmaMix<crate::Outside, Gradual>,
+    rule AdEmaMix<crate::Inside, Gradual>,
+    rule AdEmaMix<crate::Hat, Gradual>,
+    rule AdEmaMix<crate::Floor, Gradual>,
+    rule AdEmaMix<crate::Both, Gradual>,
+    rule AdEmaMix<crate::HatBoth, Gradual>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "ademamix",

@@ -90,6 +90,8 @@ impl Part for FunnelledSgdm {
     }
 }
 
+crate::registry::blocks!(fold FunnelledSgdm);
+
 pub(crate) const ENTRIES: &[Entry] = &[Entry {
     name: "funnelled_sgdm",
     title: "Funnelled SGDM",

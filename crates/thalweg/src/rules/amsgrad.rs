@@ -72,6 +72,19 @@ impl<E: Denominator, M: MaximumOf> Rule for AmsGrad<E, M> {
 
 const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
 
+crate::registry::blocks!(
+    rule AmsGrad<Outside, Raw>,
+    rule AmsGrad<crate::Inside, Raw>,
+    rule AmsGrad<crate::Hat, Raw>,
+    rule AmsGrad<crate::Floor, Raw>,
+    rule AmsGrad<crate::Both, Raw>,
+    rule AmsGrad<Outside, Corrected>,
+    rule AmsGrad<crate::Inside, Corrected>,
+    rule AmsGrad<crate::Hat, Corrected>,
+    rule AmsGrad<crate::Floor, Corrected>,
+    rule AmsGrad<crate::Both, Corrected>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "amsgrad",

@@ -49,6 +49,8 @@ impl Rule for Asgd {
     }
 }
 
+crate::registry::blocks!(rule Asgd);
+
 pub(crate) const ENTRIES: &[Entry] = &[Entry {
     name: "asgd",
     title: "ASGD",

@@ -105,5 +105,7 @@ impl Part for SquaredNorm {
     }
 }
 
+crate::registry::blocks!(rule ClipValue, fold ClipNorm);
+
 pub(crate) const ENTRIES: &[Entry] = &[];
 pub(crate) mod recipes {}

@@ -159,6 +159,13 @@ impl Rule for ProximalDecay {
         move |u, here, []| (share * (u + decay * here.x), [])
     }
 }
+crate::registry::blocks!(
+    rule L2,
+    rule DecayWeights,
+    rule IndependentDecay,
+    rule CorrectedDecay,
+    rule ProximalDecay,
+);
 
 pub(crate) const ENTRIES: &[Entry] = &[];
 pub(crate) mod recipes {}

@@ -105,6 +105,8 @@ impl Part for Egdd {
     }
 }
 
+crate::registry::blocks!(fold Egdd);
+
 pub(crate) const ENTRIES: &[Entry] = &[Entry {
     name: "egdd",
     title: "EGDD",

@@ -117,6 +117,13 @@ impl<S: Shared, A: Agreement> Part for GroupGain<S, A> {
     }
 }
 
+crate::registry::blocks!(
+    fold GroupGain<PerGroup, Cosine>,
+    fold GroupGain<PerGroup, Inner>,
+    fold GroupGain<PerTensor, Cosine>,
+    fold GroupGain<PerTensor, Inner>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[Entry {
     name: "meta_egd_tensor",
     title: "MetaEGD per tensor",

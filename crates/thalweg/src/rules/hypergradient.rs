@@ -98,6 +98,11 @@ impl<R: RateUpdate> Part for Hypergradient<R> {
 
 const PAPER: &str = "Baydin et al. 2018, arXiv 1703.04782";
 
+crate::registry::blocks!(
+    fold Hypergradient<Additive>,
+    fold Hypergradient<Multiplicative>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "sgd_hd",

@@ -43,6 +43,15 @@ impl<E: Denominator> Rule for LaProp<E> {
 const TUNE: &[crate::registry::Tune] =
     &[log_range("lr", 1e-4, 1e0), log_range("decay", 1e-4, 1e-1)];
 
+crate::registry::blocks!(
+    rule LaProp<crate::Outside>,
+    rule LaProp<crate::Inside>,
+    rule LaProp<crate::Hat>,
+    rule LaProp<crate::Floor>,
+    rule LaProp<crate::Both>,
+    rule LaProp<crate::HatBoth>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "laprop",

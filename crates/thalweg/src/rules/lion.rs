@@ -35,6 +35,8 @@ impl Rule for Lion {
 const TUNE: &[crate::registry::Tune] =
     &[log_range("lr", 1e-5, 1e-1), log_range("decay", 1e-4, 1e0)];
 
+crate::registry::blocks!(rule Lion);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "lion",

@@ -54,6 +54,8 @@ impl Rule for Lookahead {
     }
 }
 
+crate::registry::blocks!(rule Lookahead);
+
 pub(crate) const ENTRIES: &[Entry] = &[Entry {
     name: "lookahead",
     title: "Lookahead (Adam)",

@@ -73,6 +73,8 @@ impl Part for MarsCorrection {
 const TUNE: &[crate::registry::Tune] =
     &[log_range("lr", 1e-4, 1e0), log_range("decay", 1e-4, 1e-1)];
 
+crate::registry::blocks!(fold MarsCorrection);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "mars",

@@ -22,5 +22,7 @@ impl Rule for Maximize {
     }
 }
 
+crate::registry::blocks!(rule Maximize);
+
 pub(crate) const ENTRIES: &[Entry] = &[];
 pub(crate) mod recipes {}

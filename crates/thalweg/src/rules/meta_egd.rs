@@ -185,6 +185,18 @@ impl<S: Signal> Rule for MetaEgdMomentum<S> {
 const SOURCE: &str = "the source documents' MetaEGD, corrected; ingredients of Amid et al. 2022, arXiv 2202.00145";
 const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-3, 1e1), log_range("gamma", 1e-3, 1e0)];
 
+crate::registry::blocks!(
+    rule MetaEgd<Product, Last>,
+    rule MetaEgd<Product, LastNonZero>,
+    rule MetaEgd<Sign, Last>,
+    rule MetaEgd<Sign, LastNonZero>,
+    rule MetaEgd<Balance, Last>,
+    rule MetaEgd<Balance, LastNonZero>,
+    rule MetaEgdMomentum<Product>,
+    rule MetaEgdMomentum<Sign>,
+    rule MetaEgdMomentum<Balance>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "meta_egd",

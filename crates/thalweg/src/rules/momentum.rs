@@ -66,6 +66,8 @@ impl Rule for Nesterov {
 
 const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-3, 1e1)];
 
+crate::registry::blocks!(rule Momentum, rule Nesterov);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "momentum",

@@ -124,6 +124,27 @@ const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
 const TUNE_W: &[crate::registry::Tune] =
     &[log_range("lr", 1e-4, 1e0), log_range("decay", 1e-4, 1e-1)];
 
+crate::registry::blocks!(
+    rule NAdam<crate::Outside, GrowingMomentum>,
+    rule NAdam<crate::Inside, GrowingMomentum>,
+    rule NAdam<crate::Hat, GrowingMomentum>,
+    rule NAdam<crate::Floor, GrowingMomentum>,
+    rule NAdam<crate::Both, GrowingMomentum>,
+    rule NAdam<crate::HatBoth, GrowingMomentum>,
+    rule NAdam<crate::Outside, PaperMomentum>,
+    rule NAdam<crate::Inside, PaperMomentum>,
+    rule NAdam<crate::Hat, PaperMomentum>,
+    rule NAdam<crate::Floor, PaperMomentum>,
+    rule NAdam<crate::Both, PaperMomentum>,
+    rule NAdam<crate::HatBoth, PaperMomentum>,
+    rule NAdam<crate::Outside, ConstantMomentum>,
+    rule NAdam<crate::Inside, ConstantMomentum>,
+    rule NAdam<crate::Hat, ConstantMomentum>,
+    rule NAdam<crate::Floor, ConstantMomentum>,
+    rule NAdam<crate::Both, ConstantMomentum>,
+    rule NAdam<crate::HatBoth, ConstantMomentum>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "nadam",

@@ -88,6 +88,19 @@ const TORCH: &str = "Hinton 2012; torch.optim.RMSprop";
 const OPTAX: &str = "optax.rmsprop";
 const KERAS: &str = "keras.optimizers.RMSprop";
 
+crate::registry::blocks!(
+    rule RmsProp<Outside>,
+    rule RmsProp<crate::Inside>,
+    rule RmsProp<crate::Hat>,
+    rule RmsProp<crate::Floor>,
+    rule RmsProp<crate::Both>,
+    rule CenteredRmsProp<Outside>,
+    rule CenteredRmsProp<crate::Inside>,
+    rule CenteredRmsProp<crate::Hat>,
+    rule CenteredRmsProp<crate::Floor>,
+    rule CenteredRmsProp<crate::Both>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     entry("rmsprop", "RMSProp", OUTSIDE, TORCH, recipes::rmsprop),
     entry("rmsprop@optax", "RMSProp (optax)", INSIDE, OPTAX, recipes::rmsprop_optax),

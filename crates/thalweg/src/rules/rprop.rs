@@ -91,6 +91,11 @@ impl<T: Timing> Rule for Rprop<T> {
 
 const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
 
+crate::registry::blocks!(
+    rule Rprop<AtThisStep>,
+    rule Rprop<AtNextStep>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "rprop",

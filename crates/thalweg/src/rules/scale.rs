@@ -27,5 +27,7 @@ impl Rule for Scale {
     }
 }
 
+crate::registry::blocks!(rule Scale);
+
 pub(crate) const ENTRIES: &[Entry] = &[];
 pub(crate) mod recipes {}

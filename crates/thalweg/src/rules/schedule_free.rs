@@ -164,6 +164,17 @@ const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e1)];
 const TUNE_W: &[crate::registry::Tune] =
     &[log_range("lr", 1e-4, 1e0), log_range("decay", 1e-4, 1e-1)];
 
+crate::registry::blocks!(
+    fold ScheduleFree<PlainRate>,
+    fold ScheduleFree<RectifiedRate>,
+    rule CorrectedRms<crate::Outside>,
+    rule CorrectedRms<crate::Inside>,
+    rule CorrectedRms<crate::Hat>,
+    rule CorrectedRms<crate::Floor>,
+    rule CorrectedRms<crate::Both>,
+    rule CorrectedRms<crate::HatBoth>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "schedule_free_sgd",

@@ -49,6 +49,11 @@ impl Rule for Signum {
 
 const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-5, 1e-1)];
 
+crate::registry::blocks!(
+    rule SignOf,
+    rule Signum,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "signum",

@@ -62,6 +62,8 @@ impl Rule for Swa {
     }
 }
 
+crate::registry::blocks!(rule Swa);
+
 pub(crate) const ENTRIES: &[Entry] = &[Entry {
     name: "swa",
     title: "Stochastic weight averaging (SGD)",

@@ -111,6 +111,12 @@ impl<S: AverageStart> Rule for WeightAverage<S> {
 
 const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
 
+crate::registry::blocks!(
+    rule WeightAverage<FromFirst>,
+    rule WeightAverage<FromZero>,
+    rule WeightAverage<FromInitial>,
+);
+
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "weight_average",

@@ -1,0 +1,316 @@
+//! States of other libraries: taken over, a run goes on as it would have there; written back, the
+//! same tensors. The files are written by `testdata/generate/interchange.py`.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::walk::near_relative;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use thalweg::recipes::*;
+use thalweg::{Chain, Error, Library, Optimizer, Param, Schedule, registry};
+
+const WEIGHT: &[usize] = &[2, 3];
+const BIAS: &[usize] = &[3];
+const PARAMS: &[(&str, &[usize])] = &[("layer.weight", WEIGHT), ("layer.bias", BIAS)];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn folder() -> PathBuf {
+    root().join("testdata/interchange")
+}
+
+struct Case {
+    optimizer: String,
+    library: Library,
+    chain: Chain,
+    x: [Vec<f64>; 2],
+}
+
+/// The cases, and the gradients of all steps.
+fn cases() -> (Vec<Case>, Vec<Vec<f64>>) {
+    let text = std::fs::read_to_string(folder().join("runs.toml")).expect("runs.toml");
+    let table: toml::Table = text.parse().expect("TOML");
+    let numbers = |value: &toml::Value| -> Vec<f64> {
+        let list = value.as_array().expect("a list").iter();
+        list.map(|v| v.as_float().expect("a number")).collect()
+    };
+    let gradients = table["g"].as_array().expect("a list").iter().map(numbers).collect();
+    let case = |case: &toml::Value| {
+        let optimizer = case["optimizer"].as_str().expect("a name").to_owned();
+        let hypers = case["hypers"].as_table().expect("hypers").iter();
+        let hypers: Vec<(&str, f64)> =
+            hypers.map(|(k, v)| (k.as_str(), v.as_float().expect("a number"))).collect();
+        Case {
+            chain: registry::build(&optimizer, &hypers).expect("a registry entry"),
+            library: if optimizer.ends_with("@optax") { Library::Optax } else { Library::Torch },
+            optimizer,
+            x: [numbers(&case["x5"]), numbers(&case["x10"])],
+        }
+    };
+    (table["case"].as_array().expect("cases").iter().map(case).collect(), gradients)
+}
+
+fn state(optimizer: &str) -> Vec<u8> {
+    std::fs::read(folder().join(format!("{optimizer}.safetensors"))).expect("a state")
+}
+
+/// Steps with weight and bias in one list of numbers.
+fn walk(opt: &mut Optimizer<f64>, x: &mut [f64], gradients: &[Vec<f64>]) {
+    let (weight, bias) = x.split_at_mut(6);
+    for g in gradients {
+        let mut params = [
+            Param::new("layer.weight", WEIGHT, weight, &g[..6]),
+            Param::new("layer.bias", BIAS, bias, &g[6..]),
+        ];
+        assert!(opt.step(&mut params).expect("a step").applied());
+    }
+}
+
+fn fresh(chain: Chain) -> Optimizer<f64> {
+    Optimizer::<f64>::new(chain).expect("a valid chain")
+}
+
+/// Every tensor as text: name, type, shape and bytes.
+fn tensors(bytes: &[u8]) -> Vec<String> {
+    let file = SafeTensors::deserialize(bytes).expect("safetensors");
+    let mut all: Vec<String> = file
+        .tensors()
+        .iter()
+        .map(|(name, t)| format!("{name} {:?} {:?} {:?}", t.dtype(), t.shape(), t.data()))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn five_steps_there_and_five_here_are_ten_there() {
+    let (cases, gradients) = cases();
+    assert_eq!(cases.len(), 23);
+    for Case { optimizer, library, chain, x: [five, ten] } in cases {
+        let mut opt = fresh(chain);
+        let bytes = state(&optimizer);
+        let plan = opt.plan_import(library, PARAMS, &bytes).expect("a state that fits");
+        assert_eq!(opt.params().count(), 0, "a plan changes nothing");
+        let imported = opt.import_bytes(library, PARAMS, &bytes).expect("a state that fits");
+        assert_eq!(imported, plan);
+        // What was read is written back: the same names, types, shapes and bits.
+        assert_eq!(
+            tensors(&opt.export_bytes(library).expect("names")),
+            tensors(&bytes),
+            "{optimizer}"
+        );
+        let mut x = five;
+        walk(&mut opt, &mut x, &gradients[5..10]);
+        for (got, want) in x.iter().zip(&ten) {
+            near_relative(*got, *want, 1e-12);
+        }
+        // What the generator lets the library go on from.
+        let back = opt.export_bytes(library).expect("names");
+        let path = folder().join(format!("{optimizer}.back.safetensors"));
+        if std::env::var_os("UPDATE_INTERCHANGE").is_some() {
+            std::fs::write(&path, &back).expect("written");
+        }
+        let committed = std::fs::read(&path).expect("`UPDATE_INTERCHANGE=1` writes it");
+        assert_eq!(tensors(&back), tensors(&committed), "{optimizer}");
+    }
+}
+
+#[test]
+fn counters_set_the_step_and_the_clock() {
+    let rate = Schedule::linear(0.1, 0.0, 10);
+    let chain = || adam().with("lr", rate.clone()).expect("in range");
+    let mut opt = fresh(chain());
+    let imported = opt.import_bytes(Library::Torch, PARAMS, &state("adam")).expect("fits");
+    assert_eq!((imported.steps, opt.steps()), (5, 5));
+    assert!(opt.params().all(|(_, t)| t == 5));
+    let row = |tensor: &str, param: &str, slot: &str| {
+        (tensor.to_owned(), param.to_owned(), slot.to_owned())
+    };
+    assert_eq!(imported.mapped.len(), 6);
+    assert_eq!(imported.mapped[0], row("layer.weight.exp_avg", "layer.weight", "m"));
+    assert_eq!(imported.mapped[5], row("layer.bias.step", "layer.bias", "t"));
+    // torch's SGD has no counter: past the first step, unless the file says where.
+    let mut opt = fresh(momentum());
+    let imported = opt.import_bytes(Library::Torch, PARAMS, &state("momentum")).expect("fits");
+    assert_eq!(imported.steps, 1);
+    let with =
+        with_tensor(&state("momentum"), "layer.bias.step", Dtype::F64, &[], &7f64.to_le_bytes());
+    let imported = opt.import_bytes(Library::Torch, PARAMS, &with).expect("fits");
+    assert_eq!(imported.steps, 7);
+}
+
+#[test]
+fn optax_stores_the_opposite_sign_where_the_rate_is_in_the_buffer() {
+    let bytes = state("rmsprop_momentum@optax");
+    let mut opt = fresh(rmsprop_momentum_optax());
+    let _ = opt.import_bytes(Library::Optax, PARAMS, &bytes).expect("fits");
+    let file = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let trace = file.tensor("layer.bias.trace").expect("a trace");
+    let first = f64::from_le_bytes(trace.data()[..8].try_into().expect("eight bytes"));
+    assert_eq!(opt.slot("layer.bias", "buf").expect("a slot")[0], -first);
+}
+
+#[test]
+fn burn_and_candle_names_go_there_and_back() {
+    for library in [Library::Burn, Library::Candle] {
+        for make in [adam, adamw, amsgrad, momentum, nesterov, adagrad] {
+            let (_, gradients) = cases();
+            let (mut opt, mut x) = (fresh(make()), vec![0.5; 9]);
+            walk(&mut opt, &mut x, &gradients[..3]);
+            let bytes = opt.export_bytes(library).expect("names");
+            let mut other = fresh(make());
+            let imported = other.import_bytes(library, PARAMS, &bytes).expect("its own names");
+            assert!(imported.mapped.iter().all(|m| bytes_hold(&bytes, &m.0)));
+            let mut y = x.clone();
+            walk(&mut opt, &mut x, &gradients[3..6]);
+            walk(&mut other, &mut y, &gradients[3..6]);
+            assert_eq!(x, y);
+        }
+    }
+}
+
+fn bytes_hold(bytes: &[u8], tensor: &str) -> bool {
+    SafeTensors::deserialize(bytes).expect("safetensors").tensor(tensor).is_ok()
+}
+
+/// The file with a tensor more, or in place of one.
+fn with_tensor(bytes: &[u8], name: &str, dtype: Dtype, shape: &[usize], data: &[u8]) -> Vec<u8> {
+    let file = SafeTensors::deserialize(bytes).expect("safetensors");
+    let mut all = file.tensors();
+    all.retain(|(n, _)| n != name);
+    all.push((name.to_owned(), TensorView::new(dtype, shape.to_vec(), data).expect("a tensor")));
+    safetensors::serialize(all, None).expect("safetensors")
+}
+
+fn without(bytes: &[u8], name: &str) -> Vec<u8> {
+    let file = SafeTensors::deserialize(bytes).expect("safetensors");
+    let mut all = file.tensors();
+    all.retain(|(n, _)| n != name);
+    safetensors::serialize(all, None).expect("safetensors")
+}
+
+#[track_caller]
+fn refused(opt: &mut Optimizer<f64>, library: Library, bytes: &[u8], wanted: &str) {
+    let before = opt.save_bytes().expect("a checkpoint");
+    let message = opt.import_bytes(library, PARAMS, bytes).expect_err("an error").to_string();
+    assert!(message.contains(wanted), "{message}");
+    assert_eq!(opt.save_bytes().expect("a checkpoint"), before, "nothing is changed");
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let torch = Library::Torch;
+    let (bytes, mut opt) = (state("adam"), fresh(adam()));
+    refused(
+        &mut opt,
+        torch,
+        &without(&bytes, "layer.bias.exp_avg"),
+        "lacks the tensor \"layer.bias.exp_avg\"",
+    );
+    refused(
+        &mut opt,
+        torch,
+        &without(&bytes, "layer.bias.step"),
+        "lacks the tensor \"layer.bias.step\"",
+    );
+    let more = with_tensor(&bytes, "head.exp_avg", Dtype::F64, &[0], &[]);
+    refused(&mut opt, torch, &more, "belong to no parameter or slot here: \"head.exp_avg\"");
+    let flat = with_tensor(&bytes, "layer.bias.exp_avg", Dtype::F64, &[1], &[0; 8]);
+    refused(&mut opt, torch, &flat, "\"layer.bias.exp_avg\" is F64 [1], not F64 [3]");
+    let short = with_tensor(&bytes, "layer.bias.exp_avg", Dtype::F32, &[3], &[0; 12]);
+    refused(&mut opt, torch, &short, "\"layer.bias.exp_avg\" is F32 [3], not F64 [3]");
+    let half = with_tensor(&bytes, "layer.bias.step", Dtype::F32, &[], &2.5f32.to_le_bytes());
+    refused(&mut opt, torch, &half, "\"layer.bias.step\" (F32 []) is not a number of steps");
+    refused(&mut opt, torch, b"nonsense", "torch state: ");
+    refused(&mut opt, Library::Optax, &bytes, "optax state: lacks the tensor \"layer.weight.mu\"");
+    // A state of another method, a slot without a name, the maximum of something else.
+    refused(
+        &mut fresh(amsgrad()),
+        torch,
+        &bytes,
+        "lacks the tensor \"layer.weight.max_exp_avg_sq\"",
+    );
+    refused(&mut fresh(meta_egd()), torch, &bytes, "MetaEgd");
+    refused(&mut fresh(egdd()), torch, &bytes, "Egdd");
+    refused(&mut fresh(amsgrad_optax()), torch, &state("amsgrad"), "AmsGrad");
+    refused(&mut fresh(momentum_keras()), torch, &state("momentum"), "Momentum");
+    let unknown = opt.import_bytes(torch, &PARAMS[..1], &bytes).expect_err("an error");
+    assert!(unknown.to_string().contains("\"layer.bias.exp_avg\""), "{unknown}");
+    let twice = opt.import_bytes(torch, &[PARAMS[0], PARAMS[0]], &bytes);
+    assert!(matches!(twice, Err(Error::Duplicate { .. })));
+    // Parameters that are known already must be listed, as they are.
+    let _ = opt.import_bytes(torch, PARAMS, &bytes).expect("fits");
+    let missing = opt.import_bytes(torch, &PARAMS[..1], &bytes).expect_err("an error");
+    assert!(missing.to_string().contains("parameter \"layer.bias\" is not listed"), "{missing}");
+    let turned: &[usize] = &[3, 2];
+    let shape = opt.import_bytes(torch, &[("layer.weight", turned), PARAMS[1]], &bytes);
+    assert!(
+        shape.expect_err("an error").to_string().contains("is listed as [3, 2], but is [2, 3]")
+    );
+}
+
+#[test]
+fn one_counter_cannot_stand_for_different_steps() {
+    let mut opt = fresh(adam_optax());
+    let (mut x, mut y) = ([1.0], [1.0]);
+    let mut step = |opt: &mut Optimizer<f64>, both: bool| {
+        let a = Param::new("a", &[1], &mut x, &[0.1]);
+        let b = Param::new("b", &[1], &mut y, &[0.1]);
+        let mut params = vec![a];
+        params.extend(both.then_some(b));
+        assert!(opt.step(&mut params).expect("a step").applied());
+    };
+    step(&mut opt, false);
+    step(&mut opt, true);
+    let error = opt.export_bytes(Library::Optax).expect_err("an error").to_string();
+    assert!(error.contains("\"b\" has taken 1 steps"), "{error}");
+    assert!(opt.export_bytes(Library::Torch).is_ok());
+}
+
+#[test]
+fn conventions_print_the_table() {
+    let mut table = String::from(
+        "| library | optimizers there | block here | slot | name there |\n|---|---|---|---|---|\n",
+    );
+    for library in Library::ALL {
+        for name in library.names() {
+            let sign = if name.sign < 0.0 { ", opposite sign" } else { "" };
+            table += &format!(
+                "| {library} | {} | `{}` | `{}` | `{}`{sign} |\n",
+                name.of, name.block, name.slot, name.tensor
+            );
+        }
+    }
+    let path = root().join("CONVENTIONS.md");
+    let page = std::fs::read_to_string(&path).expect("CONVENTIONS.md");
+    let (begin, end) = ("<!-- generated: names -->\n", "<!-- end -->");
+    let (before, rest) = page.split_once(begin).expect("the table's begin");
+    let (now, after) = rest.split_once(end).expect("the table's end");
+    let want = format!("\n{table}\n");
+    if std::env::var_os("UPDATE_BOOK").is_some() {
+        let text = format!("{before}{begin}{want}{end}{after}");
+        std::fs::write(&path, text).expect("written");
+    } else {
+        assert_eq!(now, want, "`UPDATE_BOOK=1 cargo test --test interchange` prints it");
+    }
+}
+
+/// The slots of the older table say the same as the names here.
+#[test]
+fn names_of_state_agree_with_their_section() {
+    let page = std::fs::read_to_string(root().join("CONVENTIONS.md")).expect("CONVENTIONS.md");
+    let section = page.split("## Names of state").nth(1).expect("the section");
+    let section = section.split("\n## ").next().expect("the section's text");
+    for library in [Library::Torch, Library::Optax] {
+        for name in library.names().filter(|n| n.slot != "t") {
+            let row = format!("| `{}` |", name.slot);
+            let row = section.lines().find(|l| l.starts_with(&row));
+            let row = row.unwrap_or_else(|| panic!("no row for {:?}", name.slot));
+            assert!(row.contains(&format!("`{}`", name.tensor)), "{name:?}: {row}");
+        }
+    }
+}
