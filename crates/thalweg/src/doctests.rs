@@ -20,6 +20,8 @@ pages! {
     Groups "groups.md"
     Schedules "schedules.md"
     Checkpoints "checkpoints.md"
+    Precision "precision.md"
+    Tail "tail.md"
     Evaluation "evaluation.md"
     Sam "optimizers/sam.md"
     RecipeFiles "recipe_files.md"

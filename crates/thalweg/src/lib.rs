@@ -22,6 +22,9 @@
 //! | to put one together | [`Chain`], [`rules`], [`geometry`], and [conventions as types](Denominator) |
 //! | to write one | [`Rule`]; with sums over a tensor first, [`Fold`] or [`Geometry`] |
 //! | to step parameters | [`Optimizer`], [`Builder`], [`Param`], [`StepReport`] |
+//! | half precision, 8-bit state | [`Storage`], [`LowPrecision`], [`Param::of`] |
+//! | accumulation, loss scale, sparse gradients | [`Optimizer::accumulate`], [`LossScale`], [`Param::sparse_grad`] |
+//! | averages, SAM | [`Optimizer::evaluation`], [`sam`] |
 //! | groups | [`Pattern`], [`biases_and_norms`] |
 //! | a hyper-parameter that changes | [`Schedule`], [`Plateau`] |
 //! | an optimizer described in a file | [`Builder::from_file`], [`Builder::to_toml`] |
@@ -39,9 +42,8 @@
 //!
 //! # What it does not do
 //!
-//! Parameters are dense `f32` or `f64`: no half precision, no 8-bit state, no sparse gradients. There
-//! are no matrix methods (Muon, Shampoo, K-FAC), no second-order methods, no gradient accumulation,
-//! and no adapters for tensor libraries. It computes no gradients.
+//! There are no matrix methods (Muon, Shampoo, K-FAC), no second-order methods, and no adapters for
+//! tensor libraries. It computes no gradients.
 
 // Lets the `hypers!` macro name this crate the same way inside and outside of it.
 extern crate self as thalweg;

@@ -210,7 +210,7 @@ fn errors_point_at_the_place_and_say_what_is_near() {
     wrong(
         &with("chain = [{ rule = \"Adam\", denominator = \"hat\" }]"),
         "line 3, column 41: no denominator is called \"hat\"; did you mean Hat? \
-         (there are: Outside, Inside, Hat, Floor, Both)",
+         (there are: Outside, Inside, Hat, Floor, Both, HatBoth)",
     );
     wrong(
         &with("chain = [{ rule = \"Scale\", lr = -1.0 }]"),
