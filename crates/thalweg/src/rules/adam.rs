@@ -60,6 +60,7 @@ crate::registry::blocks!(
     rule Adam<crate::Hat>,
     rule Adam<crate::Floor>,
     rule Adam<crate::Both>,
+    rule Adam<crate::HatBoth>,
 );
 
 pub(crate) const ENTRIES: &[Entry] = &[

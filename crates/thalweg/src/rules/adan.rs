@@ -84,17 +84,7 @@ const TUNE: &[crate::registry::Tune] =
 
 crate::registry::blocks!(
     rule Adan<crate::Outside, Kept>,
-    rule Adan<crate::Inside, Kept>,
-    rule Adan<crate::Hat, Kept>,
-    rule Adan<crate::Floor, Kept>,
-    rule Adan<crate::Both, Kept>,
-    rule Adan<crate::HatBoth, Kept>,
-    rule Adan<crate::Outside, Complement>,
-    rule Adan<crate::Inside, Complement>,
-    rule Adan<crate::Hat, Complement>,
-    rule Adan<crate::Floor, Complement>,
     rule Adan<crate::Both, Complement>,
-    rule Adan<crate::HatBoth, Complement>,
 );
 
 pub(crate) const ENTRIES: &[Entry] = &[

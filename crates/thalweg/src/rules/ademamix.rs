@@ -96,17 +96,8 @@ const PAPER: &str = "Pagliardini, Ablin & Grangier 2024, arXiv 2409.03137; pytor
 
 crate::registry::blocks!(
     rule AdEmaMix<crate::Outside, AtOnce>,
-    rule AdEmaMix<crate::Inside, AtOnce>,
-    rule AdEmaMix<crate::Hat, AtOnce>,
-    rule AdEmaMix<crate::Floor, AtOnce>,
-    rule AdEmaMix<crate::Both, AtOnce>,
-    rule AdEmaMix<crate::HatBoth, AtOnce>,
     rule AdEmaMix<crate::Outside, Gradual>,
-    rule AdEmaMix<crate::Inside, Gradual>,
-    rule AdEmaMix<crate::Hat, Gradual>,
-    rule AdEmaMix<crate::Floor, Gradual>,
-    rule AdEmaMix<crate::Both, Gradual>,
-    rule AdEmaMix<crate::HatBoth, Gradual>,
+    rule AdEmaMix<crate::Both, AtOnce>,
 );
 
 pub(crate) const ENTRIES: &[Entry] = &[

@@ -80,17 +80,7 @@ const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
 
 crate::registry::blocks!(
     rule Adopt<crate::Floor, StepsBefore>,
-    rule Adopt<crate::Outside, StepsBefore>,
-    rule Adopt<crate::Inside, StepsBefore>,
-    rule Adopt<crate::Hat, StepsBefore>,
-    rule Adopt<crate::Both, StepsBefore>,
-    rule Adopt<crate::HatBoth, StepsBefore>,
     rule Adopt<crate::Floor, StepsSoFar>,
-    rule Adopt<crate::Outside, StepsSoFar>,
-    rule Adopt<crate::Inside, StepsSoFar>,
-    rule Adopt<crate::Hat, StepsSoFar>,
-    rule Adopt<crate::Both, StepsSoFar>,
-    rule Adopt<crate::HatBoth, StepsSoFar>,
 );
 
 pub(crate) const ENTRIES: &[Entry] = &[

@@ -45,10 +45,6 @@ const TUNE: &[crate::registry::Tune] =
 
 crate::registry::blocks!(
     rule LaProp<crate::Outside>,
-    rule LaProp<crate::Inside>,
-    rule LaProp<crate::Hat>,
-    rule LaProp<crate::Floor>,
-    rule LaProp<crate::Both>,
     rule LaProp<crate::HatBoth>,
 );
 

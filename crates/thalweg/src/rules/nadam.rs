@@ -126,23 +126,8 @@ const TUNE_W: &[crate::registry::Tune] =
 
 crate::registry::blocks!(
     rule NAdam<crate::Outside, GrowingMomentum>,
-    rule NAdam<crate::Inside, GrowingMomentum>,
-    rule NAdam<crate::Hat, GrowingMomentum>,
-    rule NAdam<crate::Floor, GrowingMomentum>,
-    rule NAdam<crate::Both, GrowingMomentum>,
-    rule NAdam<crate::HatBoth, GrowingMomentum>,
     rule NAdam<crate::Outside, PaperMomentum>,
-    rule NAdam<crate::Inside, PaperMomentum>,
-    rule NAdam<crate::Hat, PaperMomentum>,
-    rule NAdam<crate::Floor, PaperMomentum>,
-    rule NAdam<crate::Both, PaperMomentum>,
-    rule NAdam<crate::HatBoth, PaperMomentum>,
-    rule NAdam<crate::Outside, ConstantMomentum>,
-    rule NAdam<crate::Inside, ConstantMomentum>,
-    rule NAdam<crate::Hat, ConstantMomentum>,
-    rule NAdam<crate::Floor, ConstantMomentum>,
     rule NAdam<crate::Both, ConstantMomentum>,
-    rule NAdam<crate::HatBoth, ConstantMomentum>,
 );
 
 pub(crate) const ENTRIES: &[Entry] = &[

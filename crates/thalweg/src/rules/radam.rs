@@ -67,11 +67,7 @@ const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
 
 crate::registry::blocks!(
     rule RAdam<crate::Hat>,
-    rule RAdam<crate::Outside>,
-    rule RAdam<crate::Inside>,
-    rule RAdam<crate::Floor>,
     rule RAdam<crate::Both>,
-    rule RAdam<crate::HatBoth>,
 );
 
 pub(crate) const ENTRIES: &[Entry] = &[

@@ -168,11 +168,6 @@ crate::registry::blocks!(
     fold ScheduleFree<PlainRate>,
     fold ScheduleFree<RectifiedRate>,
     rule CorrectedRms<crate::Outside>,
-    rule CorrectedRms<crate::Inside>,
-    rule CorrectedRms<crate::Hat>,
-    rule CorrectedRms<crate::Floor>,
-    rule CorrectedRms<crate::Both>,
-    rule CorrectedRms<crate::HatBoth>,
 );
 
 pub(crate) const ENTRIES: &[Entry] = &[

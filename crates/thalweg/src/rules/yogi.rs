@@ -92,17 +92,7 @@ const TUNE: &[crate::registry::Tune] = &[log_range("lr", 1e-4, 1e0)];
 
 crate::registry::blocks!(
     rule Yogi<crate::Outside, AtRest>,
-    rule Yogi<crate::Inside, AtRest>,
-    rule Yogi<crate::Hat, AtRest>,
-    rule Yogi<crate::Floor, AtRest>,
-    rule Yogi<crate::Both, AtRest>,
-    rule Yogi<crate::HatBoth, AtRest>,
-    rule Yogi<crate::Outside, AtInitial>,
-    rule Yogi<crate::Inside, AtInitial>,
-    rule Yogi<crate::Hat, AtInitial>,
-    rule Yogi<crate::Floor, AtInitial>,
     rule Yogi<crate::Both, AtInitial>,
-    rule Yogi<crate::HatBoth, AtInitial>,
 );
 
 pub(crate) const ENTRIES: &[Entry] = &[
