@@ -157,8 +157,13 @@ fn a_batch_with_a_non_finite_gradient_is_left_out() {
 fn a_parameter_without_a_new_gradient_steps_on_what_was_accumulated() {
     let mut opt = Optimizer::<f64>::new(gd().with("lr", 1.0).expect("lr")).expect("a chain");
     let (mut x, mut y) = (vec![0.0], vec![0.0]);
-    let mut batch = [Param::new("x", &[1], &mut x, &[6.0]), Param::new("y", &[1], &mut y, &[2.0])];
+    let mut batch = [Param::new("x", &[1], &mut x, &[9.0]), Param::new("y", &[1], &mut y, &[3.0])];
     let _ = opt.accumulate(&mut batch, 1.0).expect("a batch");
+    // A batch that says nothing of one of them leaves its sum as it is.
+    let mut part =
+        [Param::without_gradient("y", &[1], &mut y), Param::new("x", &[1], &mut x, &[0.0])];
+    let report = opt.accumulate(&mut part, 1.0).expect("a batch");
+    assert!(report.without_gradient == ["y"] && opt.accumulated() == 2.0);
     let error = opt.step(&mut [Param::new("x", &[1], &mut x, &[0.0])]).expect_err("an error");
     assert!(error.to_string().contains("\"y\"") && error.to_string().contains("accumulated"));
     let mut last =

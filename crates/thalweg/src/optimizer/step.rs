@@ -60,7 +60,8 @@ impl<E: Element> Optimizer<E> {
         params: &mut [Param<'_, E>],
         weight: f64,
     ) -> Result<StepReport, Error> {
-        self.whole_or_nothing(params, weight, |opt, params, cast, plan, report| {
+        let summed = self.accumulated > 0.0;
+        self.whole_or_nothing(params, weight, summed, |opt, params, cast, plan, report| {
             opt.sweep(params, cast, plan, report)
         })
     }
@@ -86,7 +87,7 @@ impl<E: Element> Optimizer<E> {
         params: &mut [Param<'_, E>],
         weight: f64,
     ) -> Result<StepReport, Error> {
-        self.whole_or_nothing(params, weight, |opt, params, cast, plan, report| {
+        self.whole_or_nothing(params, weight, false, |opt, params, cast, plan, report| {
             opt.add(params, cast, plan, report)
         })
     }
@@ -97,6 +98,7 @@ impl<E: Element> Optimizer<E> {
         &mut self,
         params: &mut [Param<'_, E>],
         weight: f64,
+        summed: bool,
         work: impl FnOnce(
             &mut Self,
             &[Param<'_, E>],
@@ -110,7 +112,7 @@ impl<E: Element> Optimizer<E> {
             return Err(Error::Hyper { name: "weight", value: weight, range });
         }
         let known = self.states.len();
-        let result = self.attempt(params, weight, work);
+        let result = self.attempt(params, weight, summed, work);
         if !result.as_ref().is_ok_and(StepReport::applied) {
             self.forget_from(known);
         }
@@ -145,6 +147,7 @@ impl<E: Element> Optimizer<E> {
         &mut self,
         params: &mut [Param<'_, E>],
         weight: f64,
+        summed: bool,
         work: impl FnOnce(
             &mut Self,
             &[Param<'_, E>],
@@ -155,7 +158,6 @@ impl<E: Element> Optimizer<E> {
     ) -> Result<StepReport, Error> {
         let order = self.resolve(params)?;
         let mut report = self.empty_report(params, &order);
-        let summed = self.accumulated > 0.0;
         let active: Vec<usize> = (0..params.len())
             .filter(|k| {
                 let state = &self.states[order[*k]];
