@@ -41,7 +41,7 @@ impl<E: Element> Optimizer<E> {
                 })
                 .collect();
             if refused.is_empty() {
-                norm = norm_of_huge(&gradients);
+                norm = norm_of_huge(|| gradients.iter().flatten().map(|g| g.widen()));
             } else if self.non_finite != NonFinite::Unchecked {
                 report.grad_norm = Some(norm);
                 return Some(refused);
@@ -84,9 +84,8 @@ impl<E: Element> Optimizer<E> {
     }
 }
 
-/// The norm of finite gradients whose squares leave the range of `f64`.
-fn norm_of_huge<E: Element>(gradients: &[Vec<E>]) -> f64 {
-    let all = || gradients.iter().flat_map(|g| g.iter()).map(|g| g.widen());
+/// The norm of finite numbers whose squares leave the range of `f64`.
+pub(super) fn norm_of_huge<I: Iterator<Item = f64>>(all: impl Fn() -> I) -> f64 {
     let largest = all().fold(0.0, |a: f64, g| a.max(g.abs()));
     let ratio = all().map(|g| (g / largest) * (g / largest)).sum::<f64>().sqrt();
     // Beyond the largest number a limit would turn the gradient to zero.

@@ -1,6 +1,7 @@
 //! Sharpness-aware minimisation: SAM (Foret et al. 2021, arXiv 2010.01412) and ASAM (Kwon et al.
 //! 2021, arXiv 2102.11600).
 
+use super::guard::norm_of_huge;
 use super::{Optimizer, Param, StepReport};
 use crate::engine::Element;
 use crate::error::Error;
@@ -167,9 +168,7 @@ impl<N: Neighbourhood> Sam<N> {
                 optimizer.refuse(refused, &mut report)?;
                 return Ok(Ascent::Refused(report));
             }
-            // Squares that leave the range of f64.
-            let largest = all().fold(0.0, |a: f64, v| a.max(v.abs()));
-            norm = largest * all().map(|v| (v / largest) * (v / largest)).sum::<f64>().sqrt();
+            norm = norm_of_huge(all);
         }
         let scale = self.rho.value(clock) / (norm + GUARD);
         for (t, k) in active.iter().enumerate() {
