@@ -1,8 +1,9 @@
 //! The only place that touches the library: optimizers by name, and their steps.
 
+use thalweg::geometry::{NegativeEntropy, Simplex};
 use thalweg::{Optimizer, Param, Schedule as LibrarySchedule, registry};
 
-use crate::tasks::{ParameterSpec, Schedule, Task};
+use crate::tasks::{Domain, Gradient, ParameterSpec, Schedule, Task};
 use crate::{Error, Result};
 
 /// A hyper-parameter that the protocol tunes, and the range its author declares for it.
@@ -108,11 +109,12 @@ pub enum Stepped {
 
 impl Stepper {
     /// The optimizer `name` with the given hyper-parameters, for a run of `budget` steps. A learning
-    /// rate among them is the peak of `schedule`.
+    /// rate among them is the peak of `schedule`. Updates are applied through the mirror map of `domain`.
     pub fn new(
         name: &str,
         hypers: &[(&str, f64)],
         schedule: Schedule,
+        domain: Domain,
         budget: usize,
     ) -> Result<Self> {
         let make = || {
@@ -124,6 +126,11 @@ impl Stepper {
                 let fall = (budget as u64).saturating_sub(warmup).max(1);
                 chain.set("lr", LibrarySchedule::cosine(*lr, 0.0, fall).after_warmup(warmup))?;
             }
+            let chain = match domain {
+                Domain::Free => chain,
+                Domain::Positive => chain.over(NegativeEntropy::default()),
+                Domain::Simplex => chain.over(Simplex::default()),
+            };
             // Many runs share the machine, one core each.
             Optimizer::<f32>::builder().rest("all", chain).threads(1).build()
         };
@@ -140,13 +147,18 @@ impl Stepper {
         &mut self,
         parameters: &[ParameterSpec],
         values: &mut [Vec<f32>],
-        gradients: &[Vec<f32>],
+        gradients: &[Gradient],
     ) -> Stepped {
         let mut borrowed: Vec<Param<'_, f32>> = parameters
             .iter()
             .zip(values)
             .zip(gradients)
-            .map(|((p, value), gradient)| Param::new(&p.name, &p.shape, value, gradient))
+            .map(|((p, value), gradient)| match gradient {
+                Gradient::Dense(gradient) => Param::new(&p.name, &p.shape, value, gradient),
+                Gradient::Rows { rows, values } => {
+                    Param::of(&p.name, &p.shape, value.as_mut_slice()).sparse_grad(rows, values)
+                }
+            })
             .collect();
         match self.0.step(&mut borrowed) {
             Ok(report) if report.applied() => Stepped::Applied,
@@ -169,7 +181,7 @@ mod tests {
 
     #[test]
     fn defaults_leave_presets_out_and_shortlists_name_what_exists() {
-        for task in crate::tasks::TASKS {
+        for task in crate::tasks::all() {
             let defaults = defaults(task);
             assert!(defaults.iter().all(|e| !e.name.contains('@')));
             match task.shortlist {
@@ -192,7 +204,9 @@ mod tests {
             for u in [0.0, 1.0] {
                 let hypers: Vec<_> = entry.tune.iter().map(|r| (r.hyper, r.at(u))).collect();
                 for schedule in [Schedule::Constant, Schedule::WarmupCosine] {
-                    Stepper::new(entry.name, &hypers, schedule, 100).unwrap();
+                    for domain in [Domain::Free, Domain::Positive, Domain::Simplex] {
+                        Stepper::new(entry.name, &hypers, schedule, domain, 100).unwrap();
+                    }
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::BenchArgs;
+use crate::tasks::Tier;
 
 /// Trains real tasks with many optimizers, fairly tuned, and reports which one wins.
 #[derive(Debug, Parser)]
@@ -47,8 +48,11 @@ pub struct CompareArgs {
     /// Tasks or groups of tasks: see `thalweg list tasks`. Default: digits.
     #[arg(value_name = "TASK")]
     pub tasks: Vec<String>,
+    /// Leave out tasks that take longer than this tier; without TASK, run all that remain.
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<Tier>,
     /// Compare these optimizers, separated by commas (`all`: presets too): see `thalweg list
-    /// optimizers`. Default: all but presets on the digits, one of each family on MNIST.
+    /// optimizers`. Default: the task's own list, or all but presets.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub optimizers: Vec<String>,
     /// Seeds of the final runs; more seeds tell more optimizers apart. Default: the task's own number.
@@ -82,6 +86,9 @@ pub struct ListArgs {
     /// Print one JSON array instead of a table.
     #[arg(long)]
     pub json: bool,
+    /// Of the tasks, only those of this tier and below.
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<Tier>,
 }
 
 /// Arguments of `thalweg describe`.

@@ -5,13 +5,13 @@ use std::time::Instant;
 use super::args::CompareArgs;
 use super::progress::Progress;
 use super::table::Table;
-use crate::protocol::{Plan, Side, Standing, TaskOutcome, compare};
+use crate::protocol::{Plan, Side, Standing, TaskOutcome, compare, shown};
 use crate::store::{self, Document};
 use crate::{Result, optimizers, report, tasks};
 
 pub(super) fn run(args: &CompareArgs) -> Result<()> {
     let plan = Plan {
-        tasks: tasks::select(&args.tasks)?,
+        tasks: tasks::select(&args.tasks, args.tier)?,
         optimizers: match &args.optimizers[..] {
             [] => None,
             names => Some(optimizers::select(names)?),
@@ -53,29 +53,32 @@ fn table(task: &TaskOutcome) -> String {
         "optimizer",
         "test loss",
         "± 95 %",
-        "accuracy",
+        task.metric.map_or("metric", |m| m.name),
         "tuned",
         "diverged",
         "step µs",
     ]);
     for s in &task.standings {
-        let interval = s.test_loss.half_width.map_or_else(|| "-".to_owned(), |h| format!("{h:.4}"));
+        let interval = s.test_loss.half_width.map_or_else(|| "-".to_owned(), shown);
         table.row([
             format!("{}{}", s.rank, if s.may_equal_first && s.rank > 1 { "=" } else { "" }),
             s.optimizer.to_owned(),
-            format!("{:.4}", s.test_loss.mean),
+            shown(s.test_loss.mean),
             interval,
-            format!("{:.2} %", 100.0 * s.test_accuracy.mean),
+            match (task.metric, &s.test_metric) {
+                (Some(metric), Some(value)) => metric.show(value.mean),
+                _ => "-".to_owned(),
+            },
             tuned(s),
             format!("{}/{}", s.diverged_trials + s.diverged_seeds, s.trials.len() + s.seeds.len()),
             format!("{:.1}", s.step_microseconds),
         ]);
     }
     format!(
-        "\n{}: {} gradients of {} examples per run\n{}\n{}\n",
+        "\n{}: {} gradients{} per run\n{}\n{}\n",
         task.task,
         task.budget,
-        task.batch,
+        if task.batch == 0 { String::new() } else { format!(" of {} examples", task.batch) },
         table.render(),
         task.verdict
     )

@@ -12,17 +12,17 @@ pub mod stats;
 mod training;
 
 pub use executor::in_parallel;
+pub(crate) use outcome::shown;
 pub use outcome::{
     Band, CurvePoint, Edge, Outcome, Rules, SeedResult, Side, Standing, TaskOutcome, Trial,
 };
-pub use training::{Divergence, Measurement, Point, Run, RunSpec, train};
+pub use training::{Divergence, Point, Run, RunSpec, train};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::data::{self, DataSet};
 use crate::optimizers::{self, Entry};
-use crate::tasks::Task;
+use crate::tasks::{Task, Workload};
 use crate::{Error, Result};
 
 /// The seed of all tuning runs. The final seeds start at [`FIRST_SEED`], so no run of the final
@@ -122,22 +122,20 @@ pub trait Observer: Sync {
 /// Runs the whole comparison.
 pub fn compare(plan: &Plan, observer: &dyn Observer) -> Result<Outcome> {
     plan.check()?;
-    let mut sets: BTreeMap<&str, Arc<DataSet>> = BTreeMap::new();
+    let mut workloads: BTreeMap<&str, Arc<dyn Workload>> = BTreeMap::new();
     for task in &plan.tasks {
-        if !sets.contains_key(task.data) {
-            sets.insert(task.data, Arc::new(data::load(task.data)?));
-        }
+        workloads.insert(task.name, (task.open)(task)?);
     }
     let run = |phase: Phase, specs: Vec<RunSpec>| -> Result<Vec<Run>> {
         in_parallel(plan.workers, specs, |spec| {
-            let run = train(spec, &sets[spec.task.data], phase)?;
+            let run = train(spec, &workloads[spec.task.name], phase)?;
             observer.ended(phase, &run);
             Ok(run)
         })
     };
     let trials = run(Phase::Tuning, tuning_runs(plan))?;
     let finals = run(Phase::Final, final_runs(plan, &trials))?;
-    Ok(outcome::of(plan, &sets, &trials, finals))
+    Ok(outcome::of(plan, &workloads, &trials, finals))
 }
 
 /// The trials of every optimizer on every task, at shared points of the unit cube.

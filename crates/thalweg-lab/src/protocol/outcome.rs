@@ -8,9 +8,8 @@ use serde::Serialize;
 use super::stats::{Estimate, mean};
 use super::training::{Divergence, Point, Run};
 use super::{Plan, TUNING_SEED, best_trial};
-use crate::data::DataSet;
 use crate::optimizers::{Entry, Range};
-use crate::tasks::{Schedule, Task};
+use crate::tasks::{Domain, Metric, Schedule, Task, Tier, Workload};
 
 /// The result of a comparison.
 #[derive(Debug, Clone, Serialize)]
@@ -39,7 +38,15 @@ pub struct TaskOutcome {
     pub task: &'static str,
     /// One line on what is trained.
     pub summary: &'static str,
-    /// The data set.
+    /// How long a comparison takes.
+    pub tier: Tier,
+    /// What the loss is.
+    pub loss: &'static str,
+    /// What is measured beside the loss.
+    pub metric: Option<Metric>,
+    /// Where the parameters live.
+    pub domain: Domain,
+    /// The data set; empty for a formula, whose validation and test measure the same as training.
     pub data: &'static str,
     /// SHA-256 of the data.
     pub data_sha256: String,
@@ -80,10 +87,10 @@ pub struct Standing {
     pub edges: Vec<Edge>,
     /// The final runs.
     pub seeds: Vec<SeedResult>,
-    /// Mean cross-entropy on the test set; a diverged seed counts as infinite.
+    /// The loss on the test set; a diverged seed counts as infinite.
     pub test_loss: Estimate,
-    /// Share of the test set classified correctly; a diverged seed counts as 0.
-    pub test_accuracy: Estimate,
+    /// The task's metric on the test set; a diverged seed counts as the worst possible value.
+    pub test_metric: Option<Estimate>,
     /// The test loss minus that of the first-ranked optimizer, paired by seed.
     pub behind_first: Estimate,
     /// Whether the paired difference to the first-ranked optimizer may be zero.
@@ -145,12 +152,16 @@ pub struct SeedResult {
     pub validation_loss: f64,
     /// Test loss there; infinite if the run diverged.
     pub test_loss: f64,
-    /// Test accuracy there; 0 if the run diverged.
-    pub test_accuracy: f64,
+    /// The task's metric there; the worst possible value if the run diverged.
+    pub test_metric: Option<f64>,
     /// Why it diverged, if it did.
     pub divergence: Option<Divergence>,
     /// Everything measured on the way.
     pub points: Vec<Point>,
+    /// Where the run went on a task of two coordinates: the start, then every `stride`-th step.
+    pub trajectory: Vec<[f64; 2]>,
+    /// Steps between points of the trajectory.
+    pub stride: usize,
 }
 
 /// Mean and extremes over the seeds.
@@ -185,21 +196,23 @@ pub struct CurvePoint {
     pub train_loss: Option<Band>,
     /// Validation loss.
     pub validation_loss: Band,
-    /// Share of the validation examples classified wrongly.
-    pub validation_error: Band,
+    /// The task's metric on the validation examples.
+    pub validation_metric: Option<Band>,
+    /// One minus the metric, if that is a share that should be large: the share of errors.
+    pub validation_error: Option<Band>,
 }
 
 /// The outcome of `plan`.
 pub(super) fn of(
     plan: &Plan,
-    sets: &BTreeMap<&str, Arc<DataSet>>,
+    workloads: &BTreeMap<&str, Arc<dyn Workload>>,
     trials: &[Run],
     finals: Vec<Run>,
 ) -> Outcome {
     let tasks: Vec<TaskOutcome> = plan
         .tasks
         .iter()
-        .map(|task| task_outcome(plan, task, &sets[task.data], trials, &finals))
+        .map(|task| task_outcome(plan, task, workloads[task.name].as_ref(), trials, &finals))
         .collect();
     let cannot_say = limits(plan, &tasks);
     let rules = Rules { tuning_seed: TUNING_SEED, workers: plan.workers };
@@ -209,17 +222,19 @@ pub(super) fn of(
 fn task_outcome(
     plan: &Plan,
     task: &'static Task,
-    data: &DataSet,
+    workload: &dyn Workload,
     trials: &[Run],
     finals: &[Run],
 ) -> TaskOutcome {
     let mut standings: Vec<Standing> =
         plan.entries(task).iter().map(|entry| standing(entry, task, trials, finals)).collect();
-    // Equal losses (two optimizers that diverged on every seed) fall back to the accuracy, then to
-    // the order in which the optimizers were asked for.
+    // Equal losses (two optimizers that diverged on some seed) fall back to the metric, then to the
+    // order in which the optimizers were asked for.
+    let sign = if task.metric.is_some_and(|m| m.higher_is_better) { -1.0 } else { 1.0 };
+    let metric = |s: &Standing| s.test_metric.as_ref().map_or(0.0, |m| sign * m.mean);
     standings.sort_by(|a, b| {
-        let accuracy = b.test_accuracy.mean.total_cmp(&a.test_accuracy.mean);
-        a.test_loss.mean.total_cmp(&b.test_loss.mean).then(accuracy)
+        let by_metric = metric(a).total_cmp(&metric(b));
+        a.test_loss.mean.total_cmp(&b.test_loss.mean).then(by_metric)
     });
     let losses = |s: &Standing| s.seeds.iter().map(|r| r.test_loss).collect::<Vec<_>>();
     let first = standings.first().map(losses).unwrap_or_default();
@@ -231,10 +246,14 @@ fn task_outcome(
     TaskOutcome {
         task: task.name,
         summary: task.summary,
+        tier: task.tier,
+        loss: task.loss,
+        metric: task.metric,
+        domain: task.domain,
         data: task.data,
-        data_sha256: data.sha256.clone(),
-        examples: [data.train.len(), data.validation.len(), data.test.len()],
-        parameters: (task.network)().parameters().iter().map(|p| p.len()).sum(),
+        data_sha256: workload.data_sha256(),
+        examples: workload.examples(),
+        parameters: workload.parameters().iter().map(|p| p.len()).sum(),
         batch: task.batch,
         budget: plan.budget(task),
         schedule: task.schedule,
@@ -250,7 +269,8 @@ fn standing(entry: &Entry, task: &Task, trials: &[Run], finals: &[Run]) -> Stand
     let best = best_trial(trials, task.name, entry.name);
     let trials: Vec<&Run> = trials.iter().filter(own).collect();
     let seeds: Vec<SeedResult> = finals.iter().map(|r| seed_result(r)).collect();
-    let of = |f: fn(&SeedResult) -> f64| Estimate::of(&seeds.iter().map(f).collect::<Vec<_>>());
+    let of =
+        |f: &dyn Fn(&SeedResult) -> f64| Estimate::of(&seeds.iter().map(f).collect::<Vec<_>>());
     let per_step = |f: fn(&Run) -> f64| {
         let steps: usize = finals.iter().map(|r| r.gradients).sum();
         1e6 * finals.iter().map(|r| f(r)).sum::<f64>() / steps.max(1) as f64
@@ -263,11 +283,11 @@ fn standing(entry: &Entry, task: &Task, trials: &[Run], finals: &[Run]) -> Stand
         ranges: entry.tune.clone(),
         edges: best.map(|best| edges(best, &trials)).unwrap_or_default(),
         chosen: best.map(|best| best.spec.hypers.clone()).unwrap_or_default(),
-        test_loss: of(|s| s.test_loss),
-        test_accuracy: of(|s| s.test_accuracy),
+        test_loss: of(&|s| s.test_loss),
+        test_metric: task.metric.map(|metric| of(&|s| s.test_metric.unwrap_or(metric.worst()))),
         behind_first: Estimate::of(&[]),
         may_equal_first: false,
-        curve: curve(&finals),
+        curve: curve(&finals, task.metric),
         diverged_trials: trials.iter().filter(|r| r.divergence.is_some()).count(),
         diverged_seeds: finals.iter().filter(|r| r.divergence.is_some()).count(),
         gradients_spent: all().map(|r| r.gradients).sum(),
@@ -292,9 +312,15 @@ fn seed_result(run: &Run) -> SeedResult {
         best_step: run.best.map_or(0, |p| p.step),
         validation_loss: run.validation_loss(),
         test_loss: run.test.map_or(f64::INFINITY, |t| t.loss),
-        test_accuracy: run.test.map_or(0.0, |t| t.accuracy),
+        test_metric: run
+            .spec
+            .task
+            .metric
+            .map(|metric| run.test.and_then(|t| t.metric).unwrap_or_else(|| metric.worst())),
         divergence: run.divergence.clone(),
         points: run.points.clone(),
+        trajectory: run.trajectory.clone(),
+        stride: run.stride,
     }
 }
 
@@ -321,7 +347,7 @@ fn edges(best: &Run, trials: &[&Run]) -> Vec<Edge> {
         .collect()
 }
 
-fn curve(finals: &[&Run]) -> Vec<CurvePoint> {
+fn curve(finals: &[&Run], metric: Option<Metric>) -> Vec<CurvePoint> {
     let longest = finals.iter().max_by_key(|r| r.points.len());
     let Some(longest) = longest else { return Vec::new() };
     longest
@@ -332,12 +358,17 @@ fn curve(finals: &[&Run]) -> Vec<CurvePoint> {
             let points: Vec<&Point> = finals.iter().filter_map(|r| r.points.get(i)).collect();
             let over = |f: fn(&Point) -> f64| points.iter().map(|p| f(p)).collect::<Vec<_>>();
             let train: Vec<f64> = points.iter().filter_map(|p| p.train_loss).collect();
+            let metrics: Vec<f64> = points.iter().filter_map(|p| p.validation.metric).collect();
+            let share = metric.filter(|m| m.higher_is_better && m.percent);
+            let errors: Vec<f64> =
+                metrics.iter().filter(|_| share.is_some()).map(|m| 1.0 - m).collect();
             CurvePoint {
                 step: point.step,
                 seconds: mean(&over(|p| p.seconds)),
                 train_loss: (!train.is_empty()).then(|| Band::of(&train)),
                 validation_loss: Band::of(&over(|p| p.validation.loss)),
-                validation_error: Band::of(&over(|p| 1.0 - p.validation.accuracy)),
+                validation_metric: (!metrics.is_empty()).then(|| Band::of(&metrics)),
+                validation_error: (!errors.is_empty()).then(|| Band::of(&errors)),
             }
         })
         .collect()
@@ -352,6 +383,15 @@ fn enumerate(names: &[&str]) -> String {
     }
 }
 
+/// A loss, with as many digits as can be read.
+pub(crate) fn shown(loss: f64) -> String {
+    if loss == 0.0 || loss.is_infinite() || loss.abs() >= 1e-3 {
+        format!("{loss:.4}")
+    } else {
+        format!("{loss:.2e}")
+    }
+}
+
 /// As many optimizers as a sentence can list.
 const NAMED: usize = 6;
 
@@ -361,11 +401,16 @@ fn verdict(task: &Task, standings: &[Standing], seeds: usize) -> String {
         return format!("Every optimizer diverged on at least one seed of {}.", task.name);
     }
     let mut text = format!(
-        "{} has the lowest mean test loss on {} ({:.4}, test accuracy {:.2} %).",
+        "{} has the lowest mean test loss on {} ({}{}).",
         first.optimizer,
         task.name,
-        first.test_loss.mean,
-        100.0 * first.test_accuracy.mean
+        shown(first.test_loss.mean),
+        match (task.metric, &first.test_metric) {
+            (Some(metric), Some(value)) => {
+                format!(", test {} {}", metric.name, metric.show(value.mean))
+            }
+            _ => String::new(),
+        }
     );
     let equal: Vec<&str> =
         standings[1..].iter().filter(|s| s.may_equal_first).map(|s| s.optimizer).collect();
@@ -384,7 +429,7 @@ fn verdict(task: &Task, standings: &[Standing], seeds: usize) -> String {
 
 fn limits(plan: &Plan, tasks: &[TaskOutcome]) -> Vec<String> {
     let mut limits = vec![
-        "These are small models on small images, trained on a CPU. Nothing here ranks optimizers for \
+        "These are small models on small data, trained on a CPU. Nothing here ranks optimizers for \
          large models, other data or other budgets."
             .to_owned(),
         "Intervals come from a few seeds and assume independent, roughly normal results. They do not \

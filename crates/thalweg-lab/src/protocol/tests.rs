@@ -16,7 +16,7 @@ impl Observer for Counter {
 
 fn plan(workers: usize) -> Plan {
     Plan {
-        tasks: tasks::select(&["digits-softmax".to_owned()]).unwrap(),
+        tasks: tasks::select(&["digits-softmax".to_owned()], None).unwrap(),
         optimizers: Some(optimizers::select(&["adam".to_owned(), "adamw".to_owned()]).unwrap()),
         seeds: Some(3),
         trials: Some(4),
