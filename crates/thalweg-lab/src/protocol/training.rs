@@ -9,7 +9,7 @@ use crate::Result;
 use crate::optimizers::{Entry, Stepped, Stepper};
 use crate::tasks::{Gradient, Measurement, Part, Problem, Task, Workload};
 
-use super::Phase;
+use super::{Phase, interrupt};
 
 /// Everything that determines a run.
 #[derive(Debug, Clone)]
@@ -109,6 +109,10 @@ pub fn train(spec: &RunSpec, workload: &Arc<dyn Workload>, phase: Phase) -> Resu
     trainer.record(0)?;
     let every = (spec.budget / spec.task.evaluations).max(1);
     for step in 1..=spec.budget {
+        if interrupt::abandoned() {
+            // The caller asks as well, and drops the unfinished run.
+            break;
+        }
         if let Err(reason) = trainer.advance()? {
             trainer.run.divergence = Some(Divergence { step, reason });
             break;
