@@ -12,15 +12,18 @@
 //! All optimizers share the initial values and the order of the data of each seed, so they can be
 //! compared in pairs. Schedules are always completed, and a divergence counts as the worst result.
 
+mod difference;
 mod executor;
 pub mod interrupt;
 mod outcome;
 mod plan;
+mod reproduce;
 mod search;
 pub mod sobol;
 pub mod stats;
 mod training;
 
+pub use difference::{Change, Changes, Loss, RankFlip, changes};
 pub use executor::in_parallel;
 pub(crate) use outcome::shown;
 pub use outcome::{
@@ -28,6 +31,7 @@ pub use outcome::{
     SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
 };
 pub use plan::{FINAL_SEEDS, FIRST_SEED, Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
+pub use reproduce::first_difference;
 pub use search::{Job, Record};
 pub use training::{Divergence, Point, Run, RunSpec, train};
 

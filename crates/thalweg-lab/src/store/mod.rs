@@ -4,6 +4,8 @@
 //! them, as JSON.
 
 mod database;
+pub mod export;
+mod kept;
 mod manifest;
 mod number;
 #[cfg(test)]
@@ -14,8 +16,9 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use database::{Database, FILE, Facts};
+pub use kept::{Cell, Kept, Probe};
 pub use manifest::Manifest;
-pub(crate) use manifest::threads;
+pub(crate) use manifest::{facts, program_sha256, threads};
 
 use crate::protocol::Outcome;
 use crate::{Error, Result};

@@ -1,4 +1,4 @@
-//! Every statistic against hand-made cases and against scipy (`testdata/generate/statistics.py`).
+//! Every statistic against hand-made cases and against scipy (`testdata/generate/lab_statistics.py`).
 
 use super::*;
 

@@ -1,6 +1,6 @@
 """Known values for the statistics of the lab's protocol, computed with scipy and by enumeration: writes `testdata/statistics.json`.
 
-Run as `python testdata/generate/statistics.py`; needs numpy 2.4.6 and scipy 1.17.1.
+Run as `python testdata/generate/lab_statistics.py`; needs numpy 2.4.6 and scipy 1.17.1.
 """
 
 import itertools
