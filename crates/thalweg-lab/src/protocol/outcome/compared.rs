@@ -131,7 +131,7 @@ pub(super) fn flips(ranked: &[Standing], pairs: &[Pair]) -> Vec<Flip> {
     let mut flips = Vec::new();
     for pair in pairs.iter().filter(|p| p.distinguishable) {
         let (Some(a), Some(b)) = (curve(pair.a), curve(pair.b)) else { continue };
-        let ahead = a.iter().zip(b).filter(|(a, b)| b.1 < a.1).last();
+        let ahead = a.iter().zip(b).rfind(|(a, b)| b.1 < a.1);
         // Losing on the test set while ahead on the validation set to the end is no crossing.
         let crossed = a.len() == b.len() && a.last().zip(b.last()).is_some_and(|(a, b)| a.1 < b.1);
         if let Some(((step, _), _)) = ahead.filter(|_| crossed) {
