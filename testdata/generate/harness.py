@@ -38,6 +38,7 @@ VERSIONS = {
     "keras": "3.15.1",
     "numpy": "2.4.6",
     "adabelief-pytorch": "0.2.1",
+    "pytorch_optimizer": "4.1.0",
 }
 
 # Registry name -> (hyper-parameter names, formula, source). The modules of methods add to it.

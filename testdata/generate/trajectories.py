@@ -13,9 +13,10 @@ import argparse
 import tomllib
 
 import first_order
+import folds
 from harness import ROOT, check_versions, compute, gradients_toml, same_numbers, streams, trajectory_toml
 
-METHODS = [first_order]
+METHODS = [first_order, folds]
 
 
 def main():

@@ -43,4 +43,9 @@ catalogue!(
     egdd,
     amid,
     hypergradient,
+    lamb,
+    lars,
+    novograd,
+    stable_adamw,
+    cautious,
 );
