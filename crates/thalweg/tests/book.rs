@@ -68,6 +68,11 @@ fn unlisted() -> BTreeMap<&'static str, Chain> {
         ("IndependentDecay", first(IndependentDecay::default())),
         ("CorrectedDecay", first(CorrectedDecay::default())),
         ("ClipValue", first(ClipValue::default())),
+        ("TrustRatio", Chain::new(()).fold(TrustRatio::default()).then(Scale::default())),
+        (
+            "Cautious",
+            Chain::new(Momentum::default()).fold(Cautious::default()).then(Scale::default()),
+        ),
         ("ClipNorm", Chain::new(()).fold(ClipNorm::default()).then(Scale::default())),
         ("Outside", adam::<Outside>()),
         ("Inside", adam::<Inside>()),

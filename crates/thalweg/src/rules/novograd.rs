@@ -4,7 +4,7 @@ use crate::hyper::Range;
 use crate::part::{Fold, Join, Part};
 use crate::real::Real;
 use crate::registry::{Entry, log_range};
-use crate::rule::{At, Here, Slot, slot, slot_as};
+use crate::rule::{At, Here, Slot, slot};
 
 crate::hypers! {
     /// `v ← β₂·v + (1−β₂)·‖g‖²` per tensor, started at the first `‖g‖²`;
@@ -28,7 +28,7 @@ impl Part for NovoGrad {
     type Scalars<F: Real> = [F; 2];
     type Terms<F: Real> = [F; 1];
     const SLOTS: &'static [Slot] = &[slot("m")];
-    const SCALARS: &'static [Slot] = &[slot("v"), slot_as("factor", "f")];
+    const SCALARS: &'static [Slot] = &[slot("v"), slot("norm")];
     const JOIN: &'static [Join] = &[Join::Sum];
 
     #[inline(always)]
@@ -50,17 +50,19 @@ impl Part for NovoGrad {
     ) -> [W; 2] {
         let (one, b) = (W::number(1.0), at.get(&self.beta2));
         let v = if at.is_first() { square } else { b * v + (one - b) * square };
-        let eps = at.get(&self.eps).away_from_zero();
-        [v, one / (v.sqrt() + eps)]
+        [v, v.sqrt()]
     }
 
     #[inline(always)]
     fn at<F: Real>(
         &self,
         at: &At<F>,
-        [_, factor]: [F; 2],
+        [_, norm]: [F; 2],
     ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F> {
-        let [b, decay] = at.lift([at.get(&self.beta1), at.get(&self.decay)]);
+        let [b, decay, eps] =
+            at.lift([at.get(&self.beta1), at.get(&self.decay), at.get(&self.eps)]);
+        // In the numbers of the sweep: the reciprocal of an `f64` may be more than `f32` holds.
+        let factor = F::number(1.0) / (norm + eps.away_from_zero());
         move |g, Here { x, .. }, [m]| {
             let m = b * m + (factor * g + decay * x);
             (m, [m])
