@@ -33,7 +33,9 @@ impl Part for Cautious {
     ) -> impl Fn(F, Here<F>, [F; 0]) -> [F; 2] + Copy + Send + Sync + use<F> {
         let (zero, one) = (F::number(0.0), F::number(1.0));
         // A product of signs does not underflow.
-        move |u, Here { g, .. }, []| [F::select(zero.lt(u.sign() * g.sign()), one, zero), one]
+        move |u, Here { g, .. }, []| {
+            [F::select(zero.lt(u.called("u").sign() * g.sign()), one, zero), one]
+        }
     }
 
     fn settle<W: Real<Wide = W>>(
@@ -43,7 +45,7 @@ impl Part for Cautious {
         [agree, n]: [W; 2],
         _: [W; 1],
     ) -> [W; 1] {
-        let share = (agree / n).max(W::number(1e-3)).called("share");
+        let share = (agree / n.called("n")).max(W::number(1e-3)).called("share");
         [W::number(1.0) / share]
     }
 
@@ -55,6 +57,7 @@ impl Part for Cautious {
     ) -> impl Fn(F, Here<F>, [F; 0]) -> (F, [F; 0]) + Copy + Send + Sync + use<F> {
         let zero = F::number(0.0);
         move |u, Here { g, .. }, []| {
+            let u = u.called("u");
             (F::select(zero.lt(u.sign() * g.sign()), factor * u, zero), [])
         }
     }

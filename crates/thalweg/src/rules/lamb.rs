@@ -32,13 +32,15 @@ impl Part for TrustRatio {
         _: usize,
         _: [F; 1],
     ) -> impl Fn(F, Here<F>, [F; 0]) -> [F; 2] + Copy + Send + Sync + use<F> {
-        |u, Here { x, .. }, []| [x * x, u * u]
+        |u, Here { x, .. }, []| {
+            let u = u.called("u");
+            [x * x, u * u]
+        }
     }
 
     fn settle<W: Real<Wide = W>>(&self, at: &At<W>, _: usize, [x, u]: [W; 2], _: [W; 1]) -> [W; 1] {
-        let (zero, one) = (W::number(0.0), W::number(1.0));
         let ratio = at.get(&self.trust) * x.sqrt() / u.sqrt();
-        [W::select(zero.lt(x), W::select(zero.lt(u), ratio, one), one)]
+        [W::select(W::number(0.0).lt(x.min(u)), ratio, W::number(1.0))]
     }
 
     #[inline(always)]
@@ -47,7 +49,7 @@ impl Part for TrustRatio {
         _: &At<F>,
         [ratio]: [F; 1],
     ) -> impl Fn(F, Here<F>, [F; 0]) -> (F, [F; 0]) + Copy + Send + Sync + use<F> {
-        move |u, _, []| (ratio * u, [])
+        move |u, _, []| (ratio * u.called("u"), [])
     }
 }
 

@@ -24,10 +24,10 @@ crate::hypers! {
 }
 
 /// `[β̂, 1 − β̂]`: the running average with this rate has no bias.
-fn rates<F: Real>(at: &At<F>, beta: &Hyper) -> [F; 2] {
+fn rates<F: Real>(at: &At<F>, beta: &Hyper, name: &'static str) -> [F; 2] {
     let (one, b) = (F::Wide::number(1.0), at.get(beta));
     let power = b.pow(at.t());
-    let rate = (power - b) / (power - one);
+    let rate = ((power - b) / (power - one)).called(name);
     at.lift([rate, one - rate])
 }
 
@@ -48,7 +48,7 @@ impl Part for StableAdamW {
         _: usize,
         _: [F; 1],
     ) -> impl Fn(F, Here<F>, [F; 2]) -> [F; 2] + Copy + Send + Sync + use<F> {
-        let [b2, a2] = rates(at, &self.beta2);
+        let [b2, a2] = rates(at, &self.beta2, "β̂₂");
         let eps = at.get(&self.eps);
         let [floor] = at.lift([eps * eps]);
         let (floor, one) = (floor.away_from_zero(), F::number(1.0));
@@ -60,7 +60,7 @@ impl Part for StableAdamW {
 
     fn settle<W: Real<Wide = W>>(&self, _: &At<W>, _: usize, [sum, n]: [W; 2], _: [W; 1]) -> [W; 1] {
         let one = W::number(1.0);
-        let rms = (sum / n).sqrt().called("rms");
+        let rms = (sum / n.called("n")).sqrt().called("rms");
         [one / rms.max(one)]
     }
 
@@ -70,8 +70,8 @@ impl Part for StableAdamW {
         at: &At<F>,
         [factor]: [F; 1],
     ) -> impl Fn(F, Here<F>, [F; 2]) -> (F, [F; 2]) + Copy + Send + Sync + use<F> {
-        let [b1, a1] = rates(at, &self.beta1);
-        let [b2, a2] = rates(at, &self.beta2);
+        let [b1, a1] = rates(at, &self.beta1, "β̂₁");
+        let [b2, a2] = rates(at, &self.beta2, "β̂₂");
         let [eps, decay] = at.lift([at.get(&self.eps), at.get(&self.decay)]);
         let eps = eps.away_from_zero();
         move |g, Here { x, .. }, [m, v]| {
