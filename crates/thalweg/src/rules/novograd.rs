@@ -12,7 +12,7 @@ crate::hypers! {
     pub struct NovoGrad {
         /// Share of the momentum kept; what is new enters undamped.
         beta1 "β₁" = 0.9 in Range::RATE,
-        /// Decay rate of the squared norm (optax 0.25; the paper's experiments 0.25 to 0.98).
+        /// Decay rate of the squared norm (optax 0.25, pytorch_optimizer 0.98).
         beta2 "β₂" = 0.25 in Range::RATE,
         /// Added to the root, in units of the gradient's norm (optax).
         eps "ε" = 1e-6 in Range::NON_NEGATIVE,

@@ -14,7 +14,7 @@ crate::hypers! {
     pub struct StableAdamW {
         /// Decay rate of the first moment.
         beta1 "β₁" = 0.9 in Range::RATE,
-        /// Decay rate of the second moment (paper, optimi and pytorch_optimizer 0.99).
+        /// Decay rate of the second moment (optimi and pytorch_optimizer 0.99).
         beta2 "β₂" = 0.99 in Range::RATE,
         /// Added to the root, in units of the gradient; its square bounds `v` below in the mean.
         eps "ε" = 1e-8 in Range::NON_NEGATIVE,
