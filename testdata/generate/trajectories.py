@@ -14,10 +14,11 @@ import tomllib
 
 import elementwise
 import first_order
+import folds
 import iterates
 from harness import ROOT, check_versions, compute, gradients_toml, same_numbers, streams, trajectory_toml
 
-METHODS = [first_order, elementwise, iterates]
+METHODS = [first_order, elementwise, iterates, folds]
 
 
 def main():

@@ -312,6 +312,15 @@ impl Formula {
         }
     }
 
+    /// Writes `symbol` as `value` is written, if that is a name.
+    pub(crate) fn call_as(&mut self, symbol: Sym, value: Sym) -> bool {
+        let name = match value.node() {
+            Node::Name(name) => Some(name),
+            _ => self.known.get(&value).copied(),
+        };
+        name.map(|name| self.known.insert(symbol, name)).is_some()
+    }
+
     /// The expression as plain text.
     pub fn text(&self, symbol: Sym) -> String {
         self.print(symbol, &Text).0
@@ -589,7 +598,7 @@ mod tests {
 
     #[test]
     fn names_in_latex() {
-        let names = ["ν_min", "η_peak", "v_max", "sum₀", "φ₊", "buf", "x", "ℓ"];
+        let names = ["ν_min", "η_peak", "v_max", "sum₀", "φ₊", "buf", "x", "ℓ", "β̂₂"];
         let want = [
             r"\nu_{\min}",
             r"\eta_{\mathrm{peak}}",
@@ -599,6 +608,7 @@ mod tests {
             r"\mathit{buf}",
             "x",
             r"\ell",
+            r"\hat{\beta}_{2}",
         ];
         assert_eq!(names.map(|n| latex(Sym::name(n))), want);
     }

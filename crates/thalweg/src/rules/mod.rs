@@ -75,4 +75,9 @@ catalogue!(
     schedule_free,
     weight_average,
     swa,
+    lamb,
+    lars,
+    novograd,
+    stable_adamw,
+    cautious,
 );
