@@ -41,6 +41,7 @@ VERSIONS = {
     "pytorch_optimizer": "4.1.0",
     "schedulefree": "1.4.1",
     "safetensors": "0.8.0",
+    "dog-optimizer": "1.0.3",
 }
 
 # Registry name -> (hyper-parameter names, formula, source). The modules of methods add to it.

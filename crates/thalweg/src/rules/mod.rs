@@ -80,4 +80,5 @@ catalogue!(
     novograd,
     stable_adamw,
     cautious,
+    dog,
 );
