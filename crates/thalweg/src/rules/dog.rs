@@ -11,10 +11,10 @@ crate::hypers! {
     /// Multiplies the update by `r̄/√(G + ε)`: the largest distance of the group from its start,
     /// over the root of the sum of all squared gradients.
     ///
-    /// The first distance is `r_ε·(1 + ‖x₀‖)`. Squares are of what reaches the fold.
+    /// The first distance is `r₀·(1 + ‖x₀‖)`. Squares are of what reaches the fold.
     pub struct Dog {
         /// The first distance, as a share of `1 + ‖x₀‖` (official 1e-6; 1e-4 with batch norm).
-        reps_rel "r_ε" = 1e-6 in Range::POSITIVE,
+        reps_rel "r₀" = 1e-6 in Range::POSITIVE,
         /// Added to the sum of squares, in units of a squared gradient (official code: 1e-8).
         eps "ε" = 1e-8 in Range::NON_NEGATIVE,
     }
