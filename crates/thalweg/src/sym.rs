@@ -149,12 +149,15 @@ impl Sym {
 
     /// The same with the cases of one condition gathered in one place: `(1 if c else a)·b + (0 if
     /// c else d)` is `b if c else a·b + d`.
-    fn gathered_cases(self) -> Sym {
+    fn gathered_cases(self, named: &dyn Fn(Sym) -> bool) -> Sym {
         let Node::Binary(op, a, b) = self.node() else { return self };
         let masks = |side: Sym| {
             let mut masks = vec![];
             let mut left = vec![side];
             while let Some(symbol) = left.pop() {
+                if named(symbol) {
+                    continue;
+                }
                 if let Node::Select(mask, ..) = symbol.node() {
                     masks.push(mask);
                 }
@@ -179,7 +182,9 @@ impl Sym {
                 };
                 Sym::select(mask, take(true), take(false))
             }
-            None => Sym::make(Node::Binary(op, a.gathered_cases(), b.gathered_cases())),
+            None => {
+                Sym::make(Node::Binary(op, a.gathered_cases(named), b.gathered_cases(named)))
+            }
         }
     }
 
@@ -382,7 +387,8 @@ impl Formula {
 
     /// The expression with the cases of one condition gathered.
     pub(crate) fn tidy(&self, symbol: Sym) -> Sym {
-        if self.known.contains_key(&symbol) { symbol } else { symbol.gathered_cases() }
+        let named = |s: Sym| matches!(s.node(), Node::Let(..)) || self.known.contains_key(&s);
+        if self.known.contains_key(&symbol) { symbol } else { symbol.gathered_cases(&named) }
     }
 
     fn print(&self, symbol: Sym, style: &dyn Style) -> (String, Binding) {

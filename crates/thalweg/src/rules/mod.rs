@@ -81,4 +81,8 @@ catalogue!(
     stable_adamw,
     cautious,
     dog,
+    dowg,
+    prodigy,
+    d_adaptation,
+    mechanic,
 );
