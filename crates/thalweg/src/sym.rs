@@ -182,9 +182,7 @@ impl Sym {
                 };
                 Sym::select(mask, take(true), take(false))
             }
-            None => {
-                Sym::make(Node::Binary(op, a.gathered_cases(named), b.gathered_cases(named)))
-            }
+            None => Sym::make(Node::Binary(op, a.gathered_cases(named), b.gathered_cases(named))),
         }
     }
 
