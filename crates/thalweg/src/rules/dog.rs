@@ -67,10 +67,14 @@ impl Part for Dog {
         [distance, sum]: [F; 2],
     ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F> {
         let root = (sum.widen() + at.get(&self.eps)).sqrt();
-        let [rate] = at.lift([distance.widen() / root.away_from_zero()]);
-        move |u, _, memory| (rate * u, memory)
+        let [root] = at.lift([root]);
+        let root = root.away_from_zero();
+        // Not a rate times u: where there was no gradient yet, the rate may be more than `f32` holds.
+        move |u, _, memory| (distance * u / root, memory)
     }
 }
+
+crate::registry::blocks!(fold Dog);
 
 pub(crate) const ENTRIES: &[Entry] = &[Entry {
     name: "dog",

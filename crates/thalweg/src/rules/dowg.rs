@@ -64,10 +64,11 @@ impl Part for Dowg {
         at: &At<F>,
         [distance, sum]: [F; 2],
     ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F> {
-        let (distance, root) = (distance.widen(), sum.widen().sqrt());
-        let [rate] =
-            at.lift([distance * distance / (root + at.get(&self.eps)).away_from_zero()]);
-        move |u, _, memory| (rate * u, memory)
+        let wide = distance.widen();
+        let [square, root] = at.lift([wide * wide, sum.widen().sqrt() + at.get(&self.eps)]);
+        let root = root.away_from_zero();
+        // As in DoG: the rate itself may be more than `f32` holds.
+        move |u, _, memory| (square * u / root, memory)
     }
 }
 
