@@ -1,9 +1,11 @@
 //! Figures as files of their own.
 
+use std::path::Path;
+
 use super::page::sections;
 use super::view::View;
-use crate::Result;
 use crate::store::Document;
+use crate::{Error, Result};
 
 /// A figure as a file.
 #[derive(Debug, Clone)]
@@ -35,7 +37,7 @@ impl Picture {
         use resvg::{tiny_skia, usvg};
         const SCALE: f32 = 2.0;
         let failed = |what: String| {
-            crate::Error::failed(
+            Error::failed(
                 format!("cannot draw {} as PNG: {what}", self.name),
                 "use the SVG file, and report this defect",
             )
@@ -51,4 +53,37 @@ impl Picture {
         resvg::render(&tree, tiny_skia::Transform::from_scale(SCALE, SCALE), &mut image.as_mut());
         image.encode_png().map_err(|e| failed(e.to_string()))
     }
+}
+
+/// Makes the directory for [`save`], before hours are spent on what goes into it.
+///
+/// # Errors
+/// If the directory cannot be made.
+pub fn prepare(directory: &Path) -> Result<()> {
+    std::fs::create_dir_all(directory).map_err(|e| unwritable(directory, &e))
+}
+
+/// Writes every figure to `directory`: as SVG, and as PNG where the program can.
+///
+/// # Errors
+/// If a file cannot be written or a figure cannot be drawn.
+pub fn save(document: &Document, directory: &Path) -> Result<()> {
+    prepare(directory)?;
+    for picture in pictures(document)? {
+        let write = |ending: &str, bytes: &[u8]| {
+            let path = directory.join(format!("{}.{ending}", picture.name));
+            std::fs::write(&path, bytes).map_err(|e| unwritable(&path, &e))
+        };
+        write("svg", picture.svg.as_bytes())?;
+        #[cfg(feature = "png")]
+        write("png", &picture.png()?)?;
+    }
+    Ok(())
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    Error::failed(
+        format!("cannot write {}: {error}", path.display()),
+        "give --svg-dir a directory you may write to",
+    )
 }

@@ -46,7 +46,7 @@ impl Figure {
             ),
         };
         let live = self.live.as_ref().map_or_else(String::new, |value| {
-            format!("<script type=\"application/json\" class=\"live\">{}</script>", json(value))
+            format!("<script type=\"application/json\" class=\"spec\">{}</script>", json(value))
         });
         format!(
             "<figure id=\"fig-{id}\"><figcaption><b>{title}.</b> {}</figcaption>{plot}{table}{live}</figure>\n",

@@ -9,7 +9,7 @@ use super::view::View;
 use crate::protocol::{SeedResult, TaskOutcome};
 
 /// The numbers of a point of a run, in the order in which they are packed, each column in one piece.
-const COLUMNS: [&str; 5] = ["steps", "seconds", "train", "validation", "error"];
+const COLUMNS: [&str; 5] = ["steps", "seconds", "train", "validation", "metric"];
 
 /// The elements that hold the numbers.
 pub(super) fn scripts(view: &View<'_>) -> String {
@@ -33,7 +33,13 @@ pub(super) fn scripts(view: &View<'_>) -> String {
                 "<script type=\"application/octet-stream\" id=\"runs-{i}\">{}</script>\n",
                 packed(&numbers)
             );
-            json!({"name": task.task, "batch": task.batch, "runs": runs})
+            let share = task.metric.is_some_and(|m| m.percent && m.higher_is_better);
+            let last = task.standings.iter().filter_map(|s| s.curve.last()).next();
+            let factors = last.filter(|p| p.step > 0).map(|p| {
+                let per_step = |n: usize| n as f64 / p.step as f64;
+                json!({"samples": per_step(p.samples), "gradients": per_step(p.gradients)})
+            });
+            json!({"name": task.task, "errors": share, "factors": factors, "runs": runs})
         })
         .collect();
     let all = json!({"columns": COLUMNS, "optimizers": optimizers, "tasks": tasks});
@@ -74,6 +80,6 @@ fn pack(run: &SeedResult, kept: &[usize], numbers: &mut Vec<f32>) -> usize {
     column(&|p| p.seconds);
     column(&|p| p.train_loss.unwrap_or(f64::NAN));
     column(&|p| p.validation.loss);
-    column(&|p| 1.0 - p.validation.accuracy);
+    column(&|p| p.validation.metric.unwrap_or(f64::NAN));
     points.len()
 }

@@ -17,7 +17,7 @@ mod sections;
 mod tables;
 mod view;
 
-pub use export::{Picture, pictures};
+pub use export::{Picture, pictures, prepare, save};
 pub use page::render;
 
 #[cfg(test)]

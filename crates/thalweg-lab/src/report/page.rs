@@ -37,7 +37,10 @@ pub fn render(document: &Document) -> String {
 pub(super) fn sections(view: &View<'_>) -> Vec<Section> {
     let all = vec![
         sections::results::section(view),
+        sections::tunability::section(view),
+        sections::profile::section(view),
         sections::curves::section(view),
+        sections::paths::section(view),
         sections::basin::section(view),
         sections::fairness::section(view),
         sections::runs::section(view),

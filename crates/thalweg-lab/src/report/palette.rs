@@ -72,7 +72,7 @@ pub(super) fn figure_rules() -> String {
             text,
             ".c{i} .line,.c{i} .trial{{stroke:var(--c{i})}}\
              .c{i} .dot,.c{i} .band,.c{i} .faint,.c{i} .start{{fill:var(--c{i})}}\
-             .c{i} .bar,.c{i} .mean{{stroke:var(--c{i})}}\n"
+             .c{i} .bar,.c{i} .mean,.c{i} .open{{stroke:var(--c{i})}}\n"
         );
     }
     for (i, dash) in DASHES.iter().enumerate() {

@@ -53,14 +53,14 @@ const live = (() => {
     }
     if (spec.kind === "profile") {
       const kept = Object.entries(spec.costs).filter(([name]) => !hidden.optimizers.has(name));
-      return recompute.profile(Object.fromEntries(kept), spec.limit);
+      return recompute.profile(recompute.costs(Object.fromEntries(kept), shows), spec.limit);
     }
     return spec.lines.filter((line) => !hidden.optimizers.has(line.name));
   }
 
   function names(spec) {
     if (spec.kind === "runs") return [...new Set(report.tasks[spec.task].runs.map((r) => r.optimizer))];
-    return spec.kind === "profile" ? Object.keys(spec.costs) : spec.lines.map((l) => l.name);
+    return spec.kind === "profile" ? spec.order : spec.lines.map((l) => l.name);
   }
 
   // ---- a chart ----
@@ -177,7 +177,7 @@ const live = (() => {
   }
 
   function build(figure) {
-    const spec = JSON.parse(one("script.live", figure).textContent);
+    const spec = JSON.parse(one("script.spec", figure).textContent);
     const title = one("figcaption b", figure).textContent;
     const canvas = make("div", { class: "canvas", tabindex: "0", role: "application",
       "aria-label": title + " Left and right move the cursor, plus and minus zoom, 0 shows all." });
@@ -365,7 +365,7 @@ const live = (() => {
       seen.unobserve(entry.target);
       build(entry.target);
     }), { rootMargin: "400px" });
-    all("figure").filter((f) => one("script.live", f)).forEach((f) => seen.observe(f));
+    all("figure").filter((f) => one("script.spec", f)).forEach((f) => seen.observe(f));
     const resize = () => charts.forEach((c) => c.canvas.clientWidth && c.plot.setSize({ width: c.canvas.clientWidth, height: 400 }));
     addEventListener("resize", resize);
     all(".clocks > input, details").forEach((e) => e.addEventListener(e.tagName === "DETAILS" ? "toggle" : "change", resize));

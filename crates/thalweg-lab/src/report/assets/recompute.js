@@ -39,18 +39,35 @@ const recompute = {
 
   // The line of each optimizer over the runs that `shows` keeps; optimizers without a run are left out.
   curves(report, task, numbers, measure, clock, shows) {
-    const factor = clock === "samples" ? task.batch : 1;
+    const factor = task.factors?.[clock] ?? 1;
+    // A share that should be large is drawn as the share of errors.
+    const value = measure === "metric" && task.errors ? (v) => 1 - v : (v) => v;
     const lines = new Map();
     for (const run of task.runs) {
       if (!shows(run.optimizer, run.seed, task.name)) continue;
-      const own = run[clock] ? { factor: run[clock] } : { factor };
       const column = clock === "seconds" ? "seconds" : "steps";
-      const x = recompute.column(numbers, report.columns, run, column).map((v) => v * own.factor);
-      const y = recompute.column(numbers, report.columns, run, measure);
+      const x = recompute.column(numbers, report.columns, run, column).map((v) => v * factor);
+      const y = recompute.column(numbers, report.columns, run, measure).map(value);
       if (!lines.has(run.optimizer)) lines.set(run.optimizer, []);
       lines.get(run.optimizer).push({ x, y });
     }
     return [...lines].map(([name, runs]) => ({ name, ...recompute.band(runs) }));
+  },
+
+  // The median cost over the runs that are kept, misses as infinite; null if that is what it is.
+  median(costs) {
+    const sorted = costs.map((c) => c ?? Infinity).sort((a, b) => a - b);
+    const half = sorted.length >> 1;
+    const middle = sorted.length % 2 || sorted[half] === Infinity ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+    return Number.isFinite(middle) ? middle : null;
+  },
+
+  // The cost of every optimizer on every problem over the runs that `shows` keeps.
+  costs(table, shows) {
+    const of = (name, problem) => problem && recompute.median(problem.gradients.filter((_, i) =>
+      shows(name, problem.seeds[i], problem.task)));
+    return Object.fromEntries(Object.entries(table).map(([name, problems]) =>
+      [name, problems.map((problem) => of(name, problem))]));
   },
 
   // The performance profile of Dolan and Moré: for each solver the share of problems that it solves at

@@ -43,6 +43,8 @@ pub(in crate::report) struct Line<'a> {
     pub(in crate::report) look: usize,
     pub(in crate::report) role: Role,
     pub(in crate::report) points: Vec<Point>,
+    /// A single value beside the line, drawn as an open circle.
+    pub(in crate::report) mark: Option<(f64, f64)>,
 }
 
 /// How points are joined.
@@ -128,7 +130,10 @@ impl LineChart<'_> {
     fn reach(&self) -> [f64; 2] {
         let of = |roles: &[Role]| {
             let lines = self.lines.iter().filter(|l| roles.contains(&l.role));
-            let values = lines.flat_map(|l| &l.points).flat_map(|p| [p.y, p.low, p.high]);
+            let values = lines.flat_map(|l| {
+                let points = l.points.iter().flat_map(|p| [p.y, p.low, p.high]);
+                points.chain(l.mark.map(|m| m.1))
+            });
             Axis::new(self.y_scale, values, 0.0, 1.0).range()
         };
         let [low, high] = of(&[Role::Lead, Role::Label]);
@@ -167,6 +172,10 @@ impl LineChart<'_> {
         let path = clipped(points.iter().map(|p| (p.x, p.y)), x, y);
         if !path.is_empty() {
             let _ = write!(svg, "<path class=\"line\" d=\"{path}\"/>");
+        }
+        if let Some((a, b)) = line.mark.filter(|m| line.role != Role::Rest && y.shows(m.1)) {
+            let (cx, cy) = (px(x.at(a)), px(y.at(b)));
+            let _ = write!(svg, "<circle class=\"open\" cx=\"{cx}\" cy=\"{cy}\" r=\"4\"/>");
         }
         if let Some((place, right)) = label {
             let last = line.points.last().map_or(LEFT, |p| x.at(p.x));
@@ -266,6 +275,7 @@ mod tests {
             look: 0,
             role,
             points: vec![Point::bare(0.0, top), Point::bare(1.0, 1.0)],
+            mark: None,
         };
         let chart = LineChart {
             name: Name::new("c", "t", "d"),

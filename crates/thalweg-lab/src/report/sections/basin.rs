@@ -1,6 +1,7 @@
 //! How much the learning rate matters, and the other hyper-parameters with it.
 
 use super::{Part, Section};
+use crate::protocol::stats::basin::Basin;
 use crate::protocol::{Standing, TaskOutcome, Trial};
 use crate::report::draw::{Axis, Mark, Name, Panel, Parallel, Point, Scale, Shape};
 use crate::report::figure::{Figure, table};
@@ -54,16 +55,15 @@ fn panels(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
     if panels.is_empty() {
         return None;
     }
-    let rows = task.standings.iter().flat_map(|s| {
-        let hyper = main_hyper(s);
-        s.trials.iter().filter_map(move |t| {
-            let hyper = hyper?;
-            Some(vec![
-                s.optimizer.to_owned(),
-                format!("{hyper} {}", number(value(&t.hypers, hyper))),
-                number(t.validation_loss),
-            ])
-        })
+    let rows = task.standings.iter().map(|s| {
+        let of = |f: &dyn Fn(&Basin) -> String| s.basin.as_ref().map_or_else(|| "–".to_owned(), f);
+        vec![
+            s.optimizer.to_owned(),
+            main_hyper(s).map_or(String::new(), |h| format!("{h} {}", number(value(&s.chosen, h)))),
+            of(&|b| format!("{}{}", number(b.decades), if b.open { " or more" } else { "" })),
+            of(&|b| format!("{} to {}", number(b.low), number(b.high))),
+            of(&|b| b.cliff.map_or("none met".to_owned(), |(_, rate)| number(rate))),
+        ]
     });
     Some(Figure {
         id: id(&[task.task, "basin"]),
@@ -71,10 +71,14 @@ fn panels(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         caption: "Each dot is a tuning trial: its lowest validation loss over the value of the named \
                   hyper-parameter, in the declared range. The ring marks the trial that was chosen, a \
                   cross a trial that diverged or stayed above the loss of the untrained model. All panels \
-                  share the vertical axis. A wide basin forgives a bad guess."
+                  share the vertical axis. The shaded stretch is the basin: rates that keep at least 95 % of \
+                  the best trial's way down from the initial loss. A wide one forgives a bad guess."
             .to_owned(),
         pictures: panels,
-        table: table(&["optimizer", "value", "lowest validation loss"], rows),
+        table: table(
+            &["optimizer", "chosen", "basin, decades", "basin", "diverges from"],
+            rows,
+        ),
         live: None,
     })
 }
@@ -126,7 +130,7 @@ fn panel(view: &View<'_>, task: &TaskOutcome, s: &Standing, hyper: &str, y: Axis
         shape: Shape::Straight,
         reference: Vec::new(),
         marks,
-        shaded: None,
+        shaded: s.basin.filter(|_| hyper == "lr").map(|b| [b.low, b.high]),
     };
     panel.render()
 }

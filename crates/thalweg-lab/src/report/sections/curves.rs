@@ -24,10 +24,10 @@ struct Clock {
     key: &'static str,
     title: &'static str,
     label: &'static str,
-    value: fn(&CurvePoint, &TaskOutcome) -> f64,
+    value: fn(&CurvePoint) -> f64,
 }
 
-const MEASURES: [Measure; 3] = [
+const LOSSES: [Measure; 2] = [
     Measure {
         key: "train",
         title: "Training loss",
@@ -40,41 +40,64 @@ const MEASURES: [Measure; 3] = [
         label: "validation loss",
         value: |p| Some(p.validation_loss),
     },
-    Measure {
-        key: "error",
-        title: "Validation error",
-        label: "share of the validation examples classified wrongly",
-        value: |p| Some(p.validation_error),
-    },
 ];
 
+/// What is drawn of a task: a formula has one loss, and not every task has a metric.
+fn measures(task: &TaskOutcome) -> Vec<Measure> {
+    let [train, validation] = LOSSES;
+    let points = || task.standings.iter().flat_map(|s| &s.curve);
+    if task.data.is_empty() {
+        return vec![Measure { title: "Loss", label: "loss", ..validation }];
+    }
+    let mut measures = vec![validation, train];
+    if points().any(|p| p.validation_error.is_some()) {
+        measures.push(Measure {
+            key: "metric",
+            title: "Validation error",
+            label: "share of validation errors",
+            value: |p| p.validation_error,
+        });
+    } else if let Some(metric) =
+        task.metric.filter(|_| points().any(|p| p.validation_metric.is_some()))
+    {
+        measures.push(Measure {
+            key: "metric",
+            title: "Validation metric",
+            label: metric.name,
+            value: |p| p.validation_metric,
+        });
+    }
+    measures
+}
+
 const CLOCKS: [Clock; 4] = [
-    Clock { key: "steps", title: "steps", label: "steps", value: |p, _| p.step as f64 },
+    Clock { key: "steps", title: "steps", label: "steps", value: |p| p.step as f64 },
     Clock {
         key: "samples",
         title: "samples",
         label: "training examples seen",
-        value: |p, t| (p.step * t.batch) as f64,
+        value: |p| p.samples as f64,
     },
     Clock {
         key: "gradients",
         title: "gradient evaluations",
         label: "gradient evaluations",
-        value: |p, _| p.step as f64,
+        value: |p| p.gradients as f64,
     },
     Clock {
         key: "seconds",
         title: "seconds",
         label: "seconds of gradients and steps on one core",
-        value: |p, _| p.seconds,
+        value: |p| p.seconds,
     },
 ];
 
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     Section::per_task(view, "curves", "Over the run", |task| {
-        let mut parts: Vec<Part> = MEASURES.iter().map(|m| clocks(view, task, m)).collect();
-        parts.push(multiples(view, task, &MEASURES[1]).into());
+        let measures = measures(task);
+        let mut parts: Vec<Part> = measures.iter().map(|m| clocks(view, task, m)).collect();
+        parts.extend(measures.first().map(|m| Part::from(multiples(view, task, m))));
         parts
     })
     .saying(
@@ -84,23 +107,19 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
 }
 
 fn clocks(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Part {
-    let figures = CLOCKS.iter().map(|c| (c.title, figure(view, task, measure, c))).collect();
+    let samples = task.standings.iter().flat_map(|s| &s.curve).any(|p| p.samples > 0);
+    let clocks = CLOCKS.iter().filter(|c| samples || c.key != "samples");
+    let figures = clocks.map(|c| (c.title, figure(view, task, measure, c))).collect();
     Part::Clocks(measure.title, figures)
 }
 
-fn points(
-    view: &View<'_>,
-    task: &TaskOutcome,
-    s: &Standing,
-    measure: &Measure,
-    clock: &Clock,
-) -> Vec<Point> {
+fn points(view: &View<'_>, s: &Standing, measure: &Measure, clock: &Clock) -> Vec<Point> {
     let all: Vec<Point> = s
         .curve
         .iter()
         .filter_map(|p| {
             let band = (measure.value)(p)?;
-            let x = (clock.value)(p, task);
+            let x = (clock.value)(p);
             Some(Point { x, y: band.mean, low: band.low, high: band.high })
         })
         .collect();
@@ -116,7 +135,8 @@ fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock)
             name: s.optimizer,
             look: view.look(s.optimizer),
             role: view.role(task, s),
-            points: points(view, task, s, measure, clock),
+            points: points(view, s, measure, clock),
+            mark: None,
         })
         .collect();
     let title = format!("{} of {} over {}", measure.title, task.task, clock.title);
@@ -183,7 +203,7 @@ fn numbers(lines: &[Line<'_>]) -> String {
 /// Every optimizer in a panel of its own, beside the first.
 fn multiples(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Figure {
     let clock = &CLOCKS[0];
-    let of = |s: &Standing| points(view, task, s, measure, clock);
+    let of = |s: &Standing| points(view, s, measure, clock);
     let first = task.standings.first().map(of).unwrap_or_default();
     let start = first.first().map_or(1.0, |p| p.y);
     let all: Vec<Point> = task.standings.iter().flat_map(of).collect();

@@ -11,41 +11,42 @@ use crate::report::view::{View, id};
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     Section::per_task(view, "fairness", "Was it fair?", |task| {
-        vec![Part::Html(tables::fairness(task)), times(task).into()]
+        vec![Part::Html(tables::fairness(task)), flips(task), times(task).into()]
     })
     .saying(&rules(view))
 }
 
 fn rules(view: &View<'_>) -> String {
-    let rules = &view.document.outcome.rules;
-    let items = [
-        "Every optimizer got the same number of gradient evaluations per run and of tuning trials, on \
-         the same scrambled Sobol points, mapped to the logarithm of the range it declares. The ranges \
-         are the same for every task."
-            .to_owned(),
-        format!(
-            "Tuning trials ran on seed {}; the trial with the lowest validation loss was repeated on \
-             fresh seeds.",
-            rules.tuning_seed,
-        ),
-        "Within a seed all optimizers start from the same values and see the same batches in the same \
-         order, so differences are taken in pairs."
-            .to_owned(),
-        "A run's result is taken where its validation loss was lowest. Only final runs saw the test \
-         set, once each."
-            .to_owned(),
-        "A run whose loss or gradients were not finite, or whose loss rose to 1000 times the initial \
-         one, diverged. A diverged trial cannot be chosen; a diverged seed counts as an infinite loss. \
-         None is dropped."
-            .to_owned(),
-        format!(
-            "{} single-threaded runs shared the machine. The results do not depend on their number; \
-             the seconds do.",
-            rules.workers
-        ),
-    ];
-    let items: String = items.iter().map(|text| format!("<li>{}</li>", escape(text))).collect();
+    let words = &view.document.outcome.rules.words;
+    let items: String = words.iter().map(|text| format!("<li>{}</li>", escape(text))).collect();
     format!("<ul class=\"rules\">{items}</ul>\n")
+}
+
+/// Whether another budget would have told another story.
+fn flips(task: &TaskOutcome) -> Part {
+    let leaders: Vec<String> = task
+        .leaders
+        .iter()
+        .map(|l| format!("{} after {} ({})", escape(l.optimizer), l.step, number(l.loss)))
+        .collect();
+    let mut html =
+        format!("<p>Lowest validation loss so far, over the budget: {}.</p>", leaders.join(", "));
+    if leaders.is_empty() {
+        html.clear();
+    }
+    if !task.flips.is_empty() {
+        let rows = task
+            .flips
+            .iter()
+            .map(|f| vec![f.winner.to_owned(), f.loser.to_owned(), format!("up to {}", f.step)]);
+        html += &format!(
+            "<details><summary>{} pairs told apart at the end whose loser was ahead earlier: a smaller \
+             budget would have ranked them the other way</summary><div class=\"wide\">{}</div></details>\n",
+            task.flips.len(),
+            table(&["ahead at the end", "ahead before", "gradient evaluations"], rows)
+        );
+    }
+    Part::Html(html)
 }
 
 /// Where the time of a step goes.

@@ -18,7 +18,7 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
     ];
     let mut seen: Vec<&str> = Vec::new();
     for task in view.tasks() {
-        if !seen.contains(&task.data) {
+        if !task.data.is_empty() && !seen.contains(&task.data) {
             seen.push(task.data);
             rows.push(("data", format!("{}, SHA-256 {}", task.data, task.data_sha256)));
             if let Some(source) = SOURCES.iter().find(|s| s.name == task.data) {

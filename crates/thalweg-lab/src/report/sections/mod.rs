@@ -4,8 +4,11 @@ pub(super) mod basin;
 pub(super) mod curves;
 pub(super) mod fairness;
 pub(super) mod manifest;
+pub(super) mod paths;
+pub(super) mod profile;
 pub(super) mod results;
 pub(super) mod runs;
+pub(super) mod tunability;
 pub(super) mod verdict;
 
 use super::figure::Figure;

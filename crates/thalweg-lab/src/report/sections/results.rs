@@ -4,7 +4,7 @@ use super::{Part, Section};
 use crate::protocol::{Standing, TaskOutcome};
 use crate::report::draw::{Cell, HeatMap, Name, Scale, Strip, StripChart};
 use crate::report::figure::{Figure, table};
-use crate::report::markup::{escape, interval, number};
+use crate::report::markup::{escape, number};
 use crate::report::tables;
 use crate::report::view::{View, id};
 
@@ -25,14 +25,21 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
 
 fn about(task: &TaskOutcome) -> String {
     let [train, validation, test] = task.examples;
+    let examples = match task.data {
+        "" => "a formula, on which training, validation and test are the same".to_owned(),
+        _ => format!(
+            "{train} examples to train on, {validation} to select on, {test} to report on; batches of {}",
+            task.batch
+        ),
+    };
     format!(
-        "<p class=\"about\">{}. {} coordinates; {train} examples to train on, {validation} to select on, \
-         {test} to report on. {} gradient evaluations of {} examples per run. Learning rate: {}. Final \
-         runs on {} seeds.</p>\n",
+        "<p class=\"about\">{}. Loss: {}. {} coordinates, {}; {examples}. {} gradient evaluations per \
+         run. Learning rate: {}. Final runs on {} seeds.</p>\n",
         escape(task.summary),
+        escape(task.loss),
         task.parameters,
+        task.domain.describe(),
         task.budget,
-        task.batch,
         task.schedule.describe(),
         task.seeds.len(),
     )
@@ -47,11 +54,7 @@ fn seeds(view: &View<'_>, task: &TaskOutcome) -> Figure {
         values: s.seeds.iter().map(|r| r.test_loss).collect(),
         mean: s.test_loss.mean,
         half_width: s.test_loss.half_width,
-        note: match (s.rank, s.may_equal_first) {
-            (1, _) => "first".to_owned(),
-            (_, true) => "not told apart".to_owned(),
-            _ => interval(s.behind_first.mean, None, 4).replace('∞', "diverged"),
-        },
+        note: s.letters.clone(),
     };
     let chart = StripChart {
         name: Name::new(
@@ -64,7 +67,7 @@ fn seeds(view: &View<'_>, task: &TaskOutcome) -> Figure {
             ),
         ),
         label: "test loss".to_owned(),
-        note_label: "behind the first",
+        note_label: "alike",
         scale: Scale::Linear,
         ceiling: 3.0 * best,
         rows: task.standings.iter().map(row).collect(),
@@ -78,10 +81,9 @@ fn seeds(view: &View<'_>, task: &TaskOutcome) -> Figure {
     Figure {
         id: id(&[task.task, "seeds"]),
         title: format!("Test loss of every seed on {}", task.task),
-        caption:
-            "Dots are seeds, the tick is their mean, the bar its 95 % interval. “Not told apart”: \
-                  the paired difference to the first may be zero. A cross lies beyond the axis."
-                .to_owned(),
+        caption: "Dots are seeds, the tick is their mean, the bar its 95 % interval. Optimizers \
+                  that share a letter are not told apart. A cross lies beyond the axis."
+            .to_owned(),
         pictures: vec![chart.render()],
         table: table(&header, rows),
         live: None,

@@ -24,15 +24,16 @@ fn entry(task: &TaskOutcome, s: &Standing) -> String {
         s.chosen.iter().map(|(hyper, v)| format!("{hyper} {}", number(*v))).collect();
     let chosen = if chosen.is_empty() { "defaults".to_owned() } else { chosen.join(", ") };
     let mut html = format!(
-        "<details class=\"run\"><summary><b>{}</b> <span>rank {}, {}</span></summary><p>{}</p>\
+        "<details class=\"run\"><summary><b>{0}</b> <span>rank {1}, {2}</span></summary><p>{3}</p>\
          <div class=\"wide\"><table><thead><tr><th scope=\"col\">seed</th>\
-         <th scope=\"col\">test loss</th><th scope=\"col\">test accuracy</th>\
+         <th scope=\"col\">test loss</th><th scope=\"col\">{4}</th>\
          <th scope=\"col\">validation loss</th><th scope=\"col\">best after</th>\
          <th scope=\"col\">remark</th></tr></thead><tbody>",
         escape(s.optimizer),
         s.rank,
         escape(&chosen),
         escape(s.summary),
+        task.metric.map_or_else(|| "metric".to_owned(), |m| format!("test {}", escape(m.name))),
     );
     for run in &s.seeds {
         let remark = run.divergence.as_ref().map_or_else(String::new, |d| {
@@ -41,12 +42,15 @@ fn entry(task: &TaskOutcome, s: &Standing) -> String {
         let _ = write!(
             html,
             "<tr data-run=\"{0}/{1}/{2}\"><th scope=\"row\">{2}</th><td class=\"n\">{3}</td>\
-             <td class=\"n\">{4:.2} %</td><td class=\"n\">{5}</td><td class=\"n\">{6}</td><td>{remark}</td></tr>",
+             <td class=\"n\">{4}</td><td class=\"n\">{5}</td><td class=\"n\">{6}</td><td>{remark}</td></tr>",
             escape(task.task),
             escape(s.optimizer),
             run.seed,
             number(run.test_loss),
-            100.0 * run.test_accuracy,
+            match (task.metric, run.test_metric) {
+                (Some(metric), Some(value)) => metric.show(value),
+                _ => "–".to_owned(),
+            },
             number(run.validation_loss),
             run.best_step,
         );

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::protocol::{Outcome, TaskOutcome};
 use crate::report::markup::escape;
 use crate::report::view::View;
 
@@ -17,14 +18,17 @@ pub(in crate::report) fn html(view: &View<'_>) -> String {
         }
     );
     html += "<div class=\"verdict\" role=\"region\" aria-label=\"Verdict\">";
+    if let Some(how_far) = &view.document.outcome.interrupted {
+        let _ = write!(html, "<p><mark>Not complete: {}.</mark></p>", escape(how_far));
+    }
     match tasks {
         [task] => {
-            let _ = write!(html, "<h1>{}</h1>", escape(&task.verdict));
+            let _ = write!(html, "<h1>{}</h1>{}", escape(&task.verdict), basis(task));
         }
         _ => {
-            html += "<h1>Verdicts</h1><ul>";
+            let _ = write!(html, "<h1>{}</h1><ul>", escape(&overall(&view.document.outcome)));
             for task in tasks {
-                let _ = write!(html, "<li>{}</li>", escape(&task.verdict));
+                let _ = write!(html, "<li>{} {}</li>", escape(&task.verdict), basis(task));
             }
             html += "</ul>";
         }
@@ -38,6 +42,31 @@ pub(in crate::report) fn html(view: &View<'_>) -> String {
         .map(|text| format!("<li>{}</li>", escape(text)))
         .collect();
     html + &format!("<aside><h2>What this cannot say</h2><ul>{items}</ul></aside></header>\n")
+}
+
+/// What the profiles say about all tasks together.
+fn overall(outcome: &Outcome) -> String {
+    let Some(first) = outcome.profiles.first().filter(|p| p.solved > 0) else {
+        return "No optimizer met a target.".to_owned();
+    };
+    let next = outcome
+        .profiles
+        .get(1)
+        .map_or_else(String::new, |p| format!("; next is {} ({:.2})", p.solver, p.score));
+    format!(
+        "Over all tasks, {} meets the targets soonest: profile score {:.2}, {} of {} targets met{next}.",
+        first.solver, first.score, first.solved, first.problems
+    )
+}
+
+/// What the verdict rests on.
+fn basis(task: &TaskOutcome) -> String {
+    format!(
+        "<span class=\"sure\">{} gradient evaluations per run, {}, tier {}.</span>",
+        task.budget,
+        count(task.seeds.len(), "final seed"),
+        format!("{:?}", task.tier).to_lowercase(),
+    )
 }
 
 fn count(n: usize, what: &str) -> String {
