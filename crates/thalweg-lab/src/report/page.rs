@@ -15,7 +15,7 @@ const SCRIPT: &str = include_str!("assets/page.js");
 pub(super) const PLOT_LICENCE: &str = include_str!("assets/uPlot.LICENSE");
 
 /// The most points a line is drawn with, and what is tried if the page is too large with that.
-const POINTS: [usize; 5] = [2_000, 800, 300, 120, 50];
+const POINTS: [usize; 6] = [2_000, 800, 300, 120, 50, 24];
 
 /// The size a page should stay below, in bytes.
 const LARGE: usize = 4_800_000;

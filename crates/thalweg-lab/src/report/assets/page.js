@@ -89,24 +89,45 @@ const live = (() => {
     }
     return {
       width, height: 400, series, bands, legend: { show: false }, pxAlign: 0,
-      scales: { x: { time: false, distr: chart.logx ? 3 : 1 }, y: { distr: chart.logy ? 3 : 1 } },
+      scales: { x: { time: false, distr: chart.logx ? 3 : 1, range: (_, min, max) => [min, max === min ? min + 1 : max] },
+        y: { distr: chart.logy ? 3 : 1, ...(spec.range && !chart.logy ? { range: (u, min, max) => (chart.zoomed ? [min, max] : spec.range) } : {}) } },
       axes: [{ ...axis, label: spec.x, labelSize: 22, size: 34 },
         { ...axis, label: spec.y, labelSize: 22, size: 58 }],
       focus: { alpha: 0.25 },
       cursor: { focus: { prox: 24 }, sync: { key: spec.group ?? spec.x, setSeries: false }, drag: { x: true, y: true, uni: 30 },
         points: { show: (u, i) => u.series[i].label !== "" && u.series[i].width > 1 } },
-      hooks: { setCursor: [() => readout(chart)], setSeries: [(_, i) => near(chart, i)] },
+      hooks: { draw: [(u) => marks(u, shown, spec)], setSelect: [() => { chart.zoomed = true; }], setCursor: [() => readout(chart)], setSeries: [(_, i) => near(chart, i)] },
     };
   }
 
+  // Single values beside a line: open circles.
+  function marks(plot, shown, spec) {
+    for (const line of shown.filter((l) => l.mark && spec.named.includes(l.name))) {
+      const { ctx } = plot;
+      ctx.beginPath();
+      ctx.arc(plot.valToPos(line.mark[0], "x", true), plot.valToPos(line.mark[1], "y", true), 4 * devicePixelRatio, 0, 2 * Math.PI);
+      ctx.strokeStyle = colour(looks.get(line.name).colour);
+      ctx.lineWidth = 1.8 * devicePixelRatio;
+      ctx.stroke();
+    }
+  }
+
+  // A logarithmic axis has no place for what is not positive.
+  function positive(line) {
+    const kept = line.x.map((x, i) => i).filter((i) => line.x[i] > 0);
+    const of = (column) => line[column] && kept.map((i) => line[column][i]);
+    return { name: line.name, x: of("x"), y: of("y"), low: of("low"), high: of("high") };
+  }
+
   function draw(chart) {
-    const shown = lines(chart.spec);
+    const shown = chart.logx ? lines(chart.spec).map(positive) : lines(chart.spec);
     const wide = (line) => line.low && chart.spec.leads.includes(line.name);
     // The best lie on top of the others.
     const order = names(chart.spec);
     shown.sort((a, b) => order.indexOf(b.name) - order.indexOf(a.name));
     chart.rows = new Map();
-    const table = [recompute.align(shown, ["y"], chart.spec.steps)[0]];
+    const marked = shown.filter((l) => l.mark).map((l) => ({ x: [l.mark[0]], y: [null] }));
+    const table = [recompute.align([...shown, ...marked], ["y"], false)[0]];
     for (const line of shown) {
       chart.rows.set(line.name, table.length);
       const columns = wide(line) ? ["y", "low", "high"] : ["y"];
@@ -120,8 +141,8 @@ const live = (() => {
     }
     chart.table = table;
     chart.plot?.destroy();
-    chart.plot = new uPlot(options(chart, shown, chart.canvas.clientWidth), table, chart.canvas);
     chart.zoomed = false;
+    chart.plot = new uPlot(options(chart, shown, chart.canvas.clientWidth), table, chart.canvas);
     readout(chart);
   }
 

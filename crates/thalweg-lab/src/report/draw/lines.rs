@@ -63,6 +63,8 @@ pub(in crate::report) struct LineChart<'a> {
     pub(in crate::report) y_label: String,
     pub(in crate::report) x_scale: Scale,
     pub(in crate::report) y_scale: Scale,
+    /// The values the vertical axis shows; `None` fits it to the lines.
+    pub(in crate::report) y_range: Option<[f64; 2]>,
     pub(in crate::report) shape: Shape,
     /// The best first.
     pub(in crate::report) lines: Vec<Line<'a>>,
@@ -72,6 +74,8 @@ const LEFT: f64 = 66.0;
 /// From the end of the drawing to a label: a leader, then a sample of the line.
 const LEADER: f64 = 40.0;
 const TOP: f64 = 12.0;
+/// How much wider bold letters are.
+const BOLD: f64 = 1.12;
 /// The least distance of two labels.
 const LINE: f64 = 15.0;
 /// A logarithmic axis shows no more than this many decades below its top.
@@ -86,10 +90,11 @@ impl LineChart<'_> {
         let labels = named().count() + usize::from(rest > 0);
         // Tall enough for all labels, and never flatter than reads well.
         let bottom = TOP + (labels as f64 * LINE + 10.0).max(330.0);
-        let longest = room(named().map(|l| l.name).chain([&*others])).max(8.0 * LETTER);
+        let longest = room(named().map(|l| l.name).chain([&*others])).max(8.0 * LETTER) * BOLD;
         let right = WIDTH - LEADER - 6.0 - longest;
         let x = Axis::between(self.x_scale, self.span(), LEFT, right);
-        let y = Axis::between(self.y_scale, self.reach(), bottom, TOP);
+        let y =
+            Axis::between(self.y_scale, self.y_range.unwrap_or_else(|| self.reach()), bottom, TOP);
         let mut svg = self.name.open(WIDTH, bottom + 44.0);
         grid(&mut svg, (&x, &self.x_label, 6), (&y, &self.y_label, 7));
         let ends: Vec<f64> = named().map(|l| end(l, &y)).collect();
@@ -284,6 +289,7 @@ mod tests {
             x_scale: Scale::Linear,
             y_scale: Scale::Log,
             shape: Shape::Straight,
+            y_range: None,
             lines: vec![line("a", Role::Lead, 10.0), line("b", Role::Rest, 1e9)],
         };
         assert_eq!(chart.reach(), [1.0, 10.0]);

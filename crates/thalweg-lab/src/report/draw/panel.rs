@@ -46,7 +46,7 @@ impl Panel<'_> {
     pub(in crate::report) const TOP: f64 = 14.0;
     pub(in crate::report) const BOTTOM: f64 = 102.0;
     /// Width and height of the picture.
-    pub(in crate::report) const SIZE: [f64; 2] = [204.0, 130.0];
+    pub(in crate::report) const SIZE: [f64; 2] = [212.0, 130.0];
 
     /// The panel as an SVG element.
     pub(in crate::report) fn render(&self) -> String {

@@ -165,6 +165,7 @@ fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock)
         y_label: format!("{} (log scale)", measure.label),
         x_scale: Scale::Linear,
         y_scale: Scale::Log,
+        y_range: None,
         shape: Shape::Straight,
         lines,
     };

@@ -59,7 +59,7 @@ fn profile(view: &View<'_>) -> Option<Figure> {
     let labelled = if profiles.len() <= 10 { profiles.len() } else { LEADS[1] };
     let live = json!({
         "kind": "profile", "x": "cost, as a multiple of the best", "y": "share of the targets met",
-        "limit": LIMIT, "logx": true, "steps": true, "unit": "× the best",
+        "limit": LIMIT, "range": [0, 1], "logx": true, "steps": true, "unit": "× the best",
         "leads": names(LEADS[0]), "named": names(labelled), "costs": costs(view),
         "order": names(profiles.len()),
     });
@@ -87,6 +87,7 @@ fn profile(view: &View<'_>) -> Option<Figure> {
         y_label: "share of the targets met".to_owned(),
         x_scale: Scale::Log,
         y_scale: Scale::Linear,
+        y_range: Some([0.0, 1.0]),
         shape: Shape::Steps,
         lines,
     };
@@ -163,6 +164,7 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
     };
     let live = json!({
         "kind": "lines", "x": "gradient evaluations", "y": "share of runs and targets met", "steps": true,
+        "range": [0, 1],
         "leads": names(&[Role::Lead]), "named": names(&[Role::Lead, Role::Label]),
         "lines": lines.iter().map(spec).collect::<Vec<_>>(),
     });
@@ -182,6 +184,7 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         y_label: "share of runs and targets met".to_owned(),
         x_scale: Scale::Linear,
         y_scale: Scale::Linear,
+        y_range: Some([0.0, 1.0]),
         shape: Shape::Steps,
         lines,
     };

@@ -53,6 +53,7 @@ fn figure(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         y_label: "expected lowest validation loss (log scale)".to_owned(),
         x_scale: Scale::Linear,
         y_scale: Scale::Log,
+        y_range: None,
         shape: Shape::Straight,
         lines,
     };
@@ -89,6 +90,7 @@ fn spec(line: &Line<'_>) -> Value {
     json!({
         "name": line.name, "x": of(|p| p.x), "y": of(|p| p.y),
         "low": of(|p| p.low), "high": of(|p| p.high),
+        "mark": line.mark.map(|(x, y)| [rounded(x), rounded(y)]),
     })
 }
 

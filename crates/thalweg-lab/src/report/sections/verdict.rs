@@ -54,7 +54,8 @@ fn overall(outcome: &Outcome) -> String {
         .get(1)
         .map_or_else(String::new, |p| format!("; next is {} ({:.2})", p.solver, p.score));
     format!(
-        "Over all tasks, {} meets the targets soonest: profile score {:.2}, {} of {} targets met{next}.",
+        "Over all tasks, {} meets the targets soonest: profile score {:.2}, {} of {} targets met{next}. \
+         Scores have no error bars; how sure each task is stands below.",
         first.solver, first.score, first.solved, first.problems
     )
 }
