@@ -68,11 +68,11 @@ pub(super) fn variables() -> String {
 pub(super) fn figure_rules() -> String {
     let mut text = String::new();
     for i in 0..SERIES {
-        let _ = write!(
+        let _ = writeln!(
             text,
             ".c{i} .line,.c{i} .trial{{stroke:var(--c{i})}}\
              .c{i} .dot,.c{i} .band,.c{i} .faint,.c{i} .start{{fill:var(--c{i})}}\
-             .c{i} .bar,.c{i} .mean,.c{i} .open{{stroke:var(--c{i})}}\n"
+             .c{i} .bar,.c{i} .mean,.c{i} .open{{stroke:var(--c{i})}}"
         );
     }
     for (i, dash) in DASHES.iter().enumerate() {

@@ -17,7 +17,7 @@ type Edge = (usize, usize, bool);
 
 impl Grid<'_> {
     fn rows(&self) -> usize {
-        if self.columns == 0 { 0 } else { self.values.len() / self.columns }
+        self.values.len().checked_div(self.columns).unwrap_or(0)
     }
 
     /// The value at a node of the grid with a border of minus infinity around it, which closes every

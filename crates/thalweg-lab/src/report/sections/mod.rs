@@ -77,7 +77,7 @@ impl Section {
             .iter()
             .map(|part| {
                 seen += usize::from(matches!(part, Part::Task(..)));
-                part.html(self.id, tasks, seen == 1 || tasks <= OPEN)
+                part.html(tasks, seen == 1 || tasks <= OPEN)
             })
             .collect();
         let (id, heading) = (self.id, self.heading);
@@ -97,13 +97,13 @@ impl Part {
         matches!(self, Part::Task(_, parts) if parts.is_empty())
     }
 
-    fn html(&self, section: &str, tasks: usize, open: bool) -> String {
+    fn html(&self, tasks: usize, open: bool) -> String {
         match self {
             Part::Html(html) => html.clone(),
             Part::Figure(figure) => figure.html(),
             Part::Clocks(legend, figures) => clocks(legend, figures),
             Part::Task(name, parts) => {
-                let inner: String = parts.iter().map(|p| p.html(section, tasks, open)).collect();
+                let inner: String = parts.iter().map(|p| p.html(tasks, open)).collect();
                 let name = escape(name);
                 match tasks {
                     1 => inner,

@@ -63,14 +63,6 @@ fn profile(view: &View<'_>) -> Option<Figure> {
         "leads": names(LEADS[0]), "named": names(labelled), "costs": costs(view),
         "order": names(profiles.len()),
     });
-    let rows = profiles.iter().map(|p| {
-        vec![
-            p.solver.clone(),
-            format!("{:.3}", p.score),
-            format!("{} of {}", p.solved, p.problems),
-            p.mean_ratio.map_or_else(|| "–".to_owned(), number),
-        ]
-    });
     let chart = LineChart {
         name: Name::new(
             "profile",
@@ -101,9 +93,21 @@ fn profile(view: &View<'_>) -> Option<Figure> {
              is computed again among those shown."
         ),
         pictures: vec![chart.render()],
-        table: table(&["optimizer", "score", "targets met", "mean multiple where met"], rows),
+        table: scores(profiles),
         live: Some(live),
     })
+}
+
+fn scores(profiles: &[Profile]) -> String {
+    let rows = profiles.iter().map(|p| {
+        vec![
+            p.solver.clone(),
+            format!("{:.3}", p.score),
+            format!("{} of {}", p.solved, p.problems),
+            p.mean_ratio.map_or_else(|| "–".to_owned(), number),
+        ]
+    });
+    table(&["optimizer", "score", "targets met", "mean multiple where met"], rows)
 }
 
 /// The corners of a profile from 1 to the end of the axis.
@@ -158,10 +162,6 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
     let names = |roles: &[Role]| {
         lines.iter().filter(|l| roles.contains(&l.role)).map(|l| l.name).collect::<Vec<_>>()
     };
-    let spec = |l: &Line<'_>| {
-        let of = |f: fn(&Point) -> f64| l.points.iter().map(|p| rounded(f(p))).collect::<Vec<_>>();
-        json!({"name": l.name, "x": of(|p| p.x), "y": of(|p| p.y)})
-    };
     let live = json!({
         "kind": "lines", "x": "gradient evaluations", "y": "share of runs and targets met", "steps": true,
         "range": [0, 1],
@@ -200,6 +200,12 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         table: numbers(task),
         live: Some(live),
     })
+}
+
+/// A line for the scripts.
+fn spec(line: &Line<'_>) -> Value {
+    let of = |f: fn(&Point) -> f64| line.points.iter().map(|p| rounded(f(p))).collect::<Vec<_>>();
+    json!({"name": line.name, "x": of(|p| p.x), "y": of(|p| p.y)})
 }
 
 fn distribution(task: &TaskOutcome, s: &Standing) -> Vec<Point> {
