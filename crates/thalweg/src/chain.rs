@@ -3,13 +3,15 @@
 use std::fmt;
 
 use crate::engine::AnyStage;
+use crate::engine::kernel::BLOCK;
 use crate::engine::stage::PartStage;
 use crate::engine::tensor::MAX_CHAIN_SLOTS;
 use crate::error::Error;
 use crate::formula::Page;
 use crate::hyper::{Block, Hyper, Hypers};
+use crate::optimizer::Storage;
 use crate::part::{Fold, Geometry, OfRule};
-use crate::rule::{Rule, Slot};
+use crate::rule::{Kind, Rule, Slot};
 use crate::schedule::Schedule;
 
 /// Directions one after another, and how the result is applied to the parameter.
@@ -141,6 +143,24 @@ impl Chain {
     /// Numbers remembered per coordinate; times 4 or 8 it is the state in bytes.
     pub fn memory_per_coordinate(&self) -> usize {
         self.stages.iter().map(|s| s.slots().len()).sum()
+    }
+
+    /// Bytes of state per coordinate of a large `f32` parameter, as they are kept in `storage`: 8 bits
+    /// and their scale per block of 1,024 for moments, the number itself for positions.
+    ///
+    /// ```
+    /// use thalweg::{Storage, recipes::{adamw, lookahead}};
+    /// assert_eq!(adamw().bytes_per_coordinate(Storage::Native), 8.0);
+    /// assert_eq!(adamw().bytes_per_coordinate(Storage::Block8), 2.0078125);
+    /// assert_eq!(lookahead().bytes_per_coordinate(Storage::Bf16), 8.0); // 2 + 2, and 4 for a position
+    /// ```
+    pub fn bytes_per_coordinate(&self, storage: Storage) -> f64 {
+        let bytes = |slot: Slot| match (storage, slot.kind) {
+            (Storage::Native, _) | (_, Kind::Exact) => 4.0,
+            (Storage::Bf16, _) => 2.0,
+            (Storage::Block8, _) => 1.0 + 4.0 / BLOCK as f64,
+        };
+        self.slot_list().into_iter().map(bytes).sum()
     }
 
     /// The values remembered per coordinate, stage after stage.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::part::{Join, Part, Scope};
+use crate::part::{Join, Part, Scope, Supply};
 use crate::rule::{At, Flow, Here, Memory, Slot};
 use crate::sym::{Formula, Sym};
 
@@ -166,7 +166,12 @@ impl Page {
         let g = self.gradient.unwrap_or_else(|| Sym::name("g"));
         let here = Here { g, x: Sym::name("x") };
         let u = self.update.unwrap_or(g);
-        let (slots, globals) = (self.names(&part.slots()), self.names(P::SCALARS));
+        let globals = self.names(P::SCALARS);
+        let slots = match P::SUPPLY {
+            Supply::State => self.names(&part.slots()),
+            Supply::Row => globals.clone(),
+            Supply::Noise => vec![self.fresh("ξ")],
+        };
         let memory: P::Memory<Sym> = named(&slots);
         let with_memory = memory;
         let scalars: P::Scalars<Sym> = named(&globals);
@@ -208,6 +213,8 @@ fn gathered<P: Part>(join: Join, term: Sym) -> Sym {
     let how = match (join, P::SCOPE) {
         (Join::Sum, Scope::Tensor) => "Σ_tensor",
         (Join::Sum, Scope::Group) => "Σ_group",
+        (Join::Sum, Scope::Row) => "Σ_row",
+        (Join::Max, Scope::Row) => "max_row",
         (Join::Max, Scope::Tensor) => "max_tensor",
         (Join::Max, Scope::Group) => "max_group",
     };

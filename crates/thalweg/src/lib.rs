@@ -90,7 +90,7 @@ pub use optimizer::{
     Accumulation, Builder, Imported, Library, Loaded, LossScale, LowPrecision, Name, NonFinite,
     Optimizer, Outcome, Param, Pattern, StepReport, Storage, biases_and_norms,
 };
-pub use part::{Fold, Geometry, Join, Part, Scope};
+pub use part::{Fold, Geometry, Join, Part, Scope, Supply};
 pub use probe::{GainSlots, Gains, Probe, QUANTILES, Reading};
 pub use real::Real;
 pub use rule::{At, Flow, Here, Kind, Memory, Rule, Slot, slot, slot_as};

@@ -13,6 +13,21 @@ pub enum Scope {
     Tensor,
     /// All parameters of the group.
     Group,
+    /// One row of a tensor: the coordinates with the same index along the first axis, which are the
+    /// weights of one output in the layout of torch and candle. A vector is one row.
+    Row,
+}
+
+/// Where the memory of a part comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// From the step before: it is state.
+    State,
+    /// The scalars of the row, for parts of [`Scope::Row`]. Nothing is remembered.
+    Row,
+    /// One standard normal number, a function of [`seed`](Part::seed), the parameter's name, its step
+    /// number and the coordinate. Nothing is remembered.
+    Noise,
 }
 
 /// How the terms of a sum are joined.
@@ -53,6 +68,8 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
     const NATIVE: bool = false;
     /// Over what the terms are joined.
     const SCOPE: Scope = Scope::Tensor;
+    /// Where its memory comes from.
+    const SUPPLY: Supply = Supply::State;
     /// Whether the result is the gradient that all later rules see.
     const ON_GRADIENT: bool = false;
     #[doc(hidden)]
@@ -100,6 +117,16 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
     /// Whether a parameter with this coordinate can be given to it at all.
     fn admits(&self, _x: f64) -> Result<(), &'static str> {
         Ok(())
+    }
+
+    /// Whether the rows of a tensor of this shape keep the [`scalars`](Self::scalars) they start with.
+    fn skips(&self, _shape: &[usize]) -> bool {
+        false
+    }
+
+    /// What the numbers of [`Supply::Noise`] depend on.
+    fn seed(&self, _clock: u64) -> u64 {
+        0
     }
 
     /// The formula at one step: update in, memory in, result out, memory out.

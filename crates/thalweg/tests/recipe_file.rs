@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use thalweg::geometry::*;
 use thalweg::rules::*;
 use thalweg::{
-    Both, Builder, Chain, Denominator, Floor, Hypers, NonFinite, Optimizer, Plateau, Schedule,
-    biases_and_norms, registry,
+    Both, Builder, Chain, Denominator, Floor, Hypers, LossScale, NonFinite, Optimizer, Plateau,
+    Schedule, Storage, biases_and_norms, registry,
 };
 
 /// What two optimizers must share to be the same: groups, formulas, values, state.
@@ -118,6 +118,36 @@ proptest! {
         };
         round_trip(|| Builder::new().rest("all", chain()));
     }
+}
+
+#[test]
+fn loss_scale_and_the_storage_of_groups() {
+    let make = || {
+        Builder::new()
+            .group("head", "head.*", registry::build("adamw", &[]).expect("adamw"))
+            .rest("body", registry::build("lion", &[]).expect("lion"))
+            .storage(Storage::Bf16)
+            .group_storage("head", Storage::Block8)
+            .loss_scale(LossScale::default().start(1024.0).growth(4.0, 7).backoff(0.25))
+    };
+    round_trip(make);
+    let opt: Optimizer<f32> = Builder::from_toml(&make().to_toml().expect("written"))
+        .expect("read")
+        .build()
+        .expect("valid");
+    assert_eq!(opt.loss_scale(), 1024.0);
+    let text = make().to_toml().expect("written");
+    assert!(text.contains("storage = \"block8\"") && text.contains("interval = 7"), "{text}");
+    let with = |line: &str| format!("{line}\n{GROUP}optimizer = \"gd\"\n");
+    wrong(
+        &with("loss_scale = { scale = 0.0 }"),
+        "line 1, column 24: loss_scale = 0 is outside (0, ∞)",
+    );
+    wrong(
+        &with("loss_scale = { grow = 2.0 }"),
+        "line 1, column 16: no setting of a loss scale is called \"grow\"; did you mean growth? \
+         (there are: scale, growth, backoff, interval)",
+    );
 }
 
 #[test]

@@ -305,6 +305,22 @@ fn every_optimizer_steps_in_every_storage_and_stays_finite() {
 }
 
 #[test]
+fn the_bytes_that_are_stated_are_those_that_are_held() {
+    const N: usize = 8192;
+    for entry in registry::all() {
+        for storage in [Storage::Native, Storage::Bf16, Storage::Block8] {
+            let chain = (entry.chain)();
+            let stated = chain.bytes_per_coordinate(storage);
+            let mut opt = build(chain, storage, LowPrecision::default());
+            let (mut x, g) = (vec![0.5f32; N], vec![0.25f32; N]);
+            let report = opt.step(&mut [Param::new("x", &[N], &mut x, &g)]).expect("a step");
+            assert!(report.applied());
+            assert_eq!(opt.state_bytes() as f64 / N as f64, stated, "{} {storage:?}", entry.name);
+        }
+    }
+}
+
+#[test]
 fn another_format_than_before_is_an_error() {
     let mut opt = build(adam(), Storage::Native, LowPrecision::default());
     let (mut x, mut y, g) = ([bf16::ONE; 2], [1.0f32; 2], [1.0f32; 2]);

@@ -1,7 +1,8 @@
 //! The driver: what happens to a block, before, during and after its formulas.
 
+use super::given::{self, Given, RowCopy};
 use super::kernel::{BLOCK, Block, CHUNK, Gather, Kernel, MAX_HINTS, MAX_SLOTS};
-use super::plan::{Partial, Plan, Rows};
+use super::plan::{Partial, Plan, RowPartial, Rows};
 use super::tensor::{Buffer, Copies, Edge, Loaded, Tensor};
 use super::threads::Threads;
 use super::{Element, Isa};
@@ -20,6 +21,8 @@ pub(crate) struct Prepared<E> {
     pub(crate) kernels: Vec<Box<dyn Kernel<E>>>,
     /// The first slot of each kernel.
     pub(crate) first_slot: Vec<usize>,
+    /// What stands in for the slots of each kernel.
+    pub(crate) given: Vec<Given<E>>,
 }
 
 /// What a sweep works with.
@@ -106,9 +109,39 @@ impl<E: Element> Sweep<'_, E> {
         let rows = partial.rows();
         self.each_loaded(|tensor, place, loaded| {
             let Some(gather) = &terms[tensor.chain] else { return };
-            self.dry_run(&prepared[tensor.chain], stage, place.n, loaded, |block| {
+            self.dry_run(&prepared[tensor.chain], stage, tensor, place, loaded, |block| {
                 // SAFETY: the block is readable in whole chunks; this thread alone has the span.
                 unsafe { rows.gather(place.span, gather.as_ref(), block) }
+            });
+        });
+        partial.join(self.plan)
+    }
+
+    /// [`gather`](Self::gather) per row: for each tensor that is given the `widths` of its rows, the
+    /// terms of one row after another.
+    pub(crate) fn gather_rows(
+        &self,
+        prepared: &[Prepared<E>],
+        stage: usize,
+        terms: &[Option<Box<dyn Gather<E>>>],
+        widths: &[Option<usize>],
+        how: &'static [Join],
+    ) -> Vec<Vec<f64>> {
+        let mut partial = RowPartial::new(self.plan, widths, how);
+        let rows = partial.rows();
+        self.each_loaded(|tensor, place, loaded| {
+            let Some(gather) = &terms[tensor.chain] else { return };
+            let Some(width) = widths[self.plan.tensor_of(place.span)] else { return };
+            self.dry_run(&prepared[tensor.chain], stage, tensor, place, loaded, |block| {
+                let mut copy = RowCopy::new();
+                given::each_row(width, place.start, place.n, |offset, row, count| {
+                    // SAFETY: the run lies in the block, and what is read of it are whole chunks; this
+                    // thread alone has the span.
+                    unsafe {
+                        let run = copy.run(block, offset, count);
+                        rows.gather(place.span, row, gather.as_ref(), &run);
+                    }
+                });
             });
         });
         partial.join(self.plan)
@@ -136,10 +169,12 @@ impl<E: Element> Sweep<'_, E> {
         &self,
         chain: &Prepared<E>,
         stage: usize,
-        n: usize,
+        tensor: &Tensor<'_, E>,
+        place: Place,
         loaded: &Loaded<E>,
         see: impl FnOnce(&Block<E>),
     ) {
+        let n = place.n;
         let whole = n.next_multiple_of(CHUNK);
         let mut block = self.plain(whole, loaded.x, loaded.g);
         let mut buffers = Buffers::new();
@@ -154,6 +189,7 @@ impl<E: Element> Sweep<'_, E> {
                     std::ptr::copy_nonoverlapping(slots[j], copy.pointer(), whole);
                     block.slots[j] = copy.pointer();
                 }
+                chain.given[k].give(tensor, place.start, n, &mut buffers.given, &mut block);
                 buffers.pass(kernel.as_ref(), &mut block);
             }
         }
@@ -192,7 +228,7 @@ impl<E: Element> Sweep<'_, E> {
             };
             watch(true, &mut hints);
             // SAFETY: the loaded block is this thread's alone, in whole chunks.
-            unsafe { self.formulas(chain, loaded, place.n, &mut hints) }
+            unsafe { self.formulas(chain, tensor, place, loaded, &mut hints) }
             watch(false, &mut hints);
             // SAFETY: as above.
             unsafe {
@@ -224,10 +260,12 @@ impl<E: Element> Sweep<'_, E> {
     unsafe fn formulas(
         &self,
         chain: &Prepared<E>,
+        tensor: &Tensor<'_, E>,
+        place: Place,
         loaded: &Loaded<E>,
-        n: usize,
         hints: &mut Hints<E>,
     ) {
+        let Place { start, n, .. } = place;
         let mut block = self.plain(n.next_multiple_of(CHUNK), loaded.x, loaded.g);
         let Some((last, before)) = chain.kernels.split_last() else {
             return;
@@ -235,12 +273,14 @@ impl<E: Element> Sweep<'_, E> {
         let mut buffers = Buffers::new();
         // SAFETY: the caller's promise; the buffers hold a block.
         unsafe {
-            for (kernel, first) in before.iter().zip(&chain.first_slot) {
-                block.slots = loaded.slots_from(*first);
+            for (k, kernel) in before.iter().enumerate() {
+                block.slots = loaded.slots_from(chain.first_slot[k]);
+                chain.given[k].give(tensor, start, n, &mut buffers.given, &mut block);
                 hints.give(&mut block);
                 buffers.pass(kernel.as_ref(), &mut block);
             }
             block.slots = loaded.slots_from(chain.first_slot[before.len()]);
+            chain.given[before.len()].give(tensor, start, n, &mut buffers.given, &mut block);
             hints.give(&mut block);
             last.apply(&block);
         }
@@ -298,12 +338,15 @@ impl<E: Element> Block<E> {
 struct Buffers<E> {
     u: [Buffer<E>; 2],
     g: [Buffer<E>; 2],
+    /// What a stage is given in place of slots.
+    given: Buffer<E>,
     turn: usize,
 }
 
 impl<E: Element> Buffers<E> {
     fn new() -> Buffers<E> {
-        Buffers { u: [Buffer::new(), Buffer::new()], g: [Buffer::new(), Buffer::new()], turn: 0 }
+        let pair = || [Buffer::new(), Buffer::new()];
+        Buffers { u: pair(), g: pair(), given: Buffer::new(), turn: 0 }
     }
 
     /// Runs a stage and makes its result what the block's next stage receives.

@@ -4,6 +4,7 @@
 pub(crate) mod buffer;
 pub(crate) mod codec;
 pub(crate) mod drive;
+pub(crate) mod given;
 mod isa;
 pub(crate) mod kernel;
 pub(crate) mod lent;

@@ -58,6 +58,11 @@ impl Plan {
         self.first_span.push(self.spans.len());
     }
 
+    /// The tensor a span is a part of.
+    pub(super) fn tensor_of(&self, span: usize) -> usize {
+        self.spans[span].tensor
+    }
+
     /// Coordinates in all.
     pub(super) fn len(&self) -> usize {
         self.lengths.iter().sum()
@@ -143,6 +148,88 @@ impl Rows {
                 *value = join(*how, *value, sum);
             }
         }
+    }
+}
+
+/// Partial results per row of a tensor: each span has terms for every row it has a part of.
+pub(super) struct RowPartial<'w> {
+    widths: &'w [Option<usize>],
+    how: &'static [Join],
+    /// Per span: its first row, and how many rows all spans before it have.
+    first: Vec<(usize, usize)>,
+    values: Vec<f64>,
+}
+
+/// The rows for writing.
+pub(super) struct SpanRows<'p> {
+    first: &'p [(usize, usize)],
+    rows: Rows,
+}
+
+impl<'w> RowPartial<'w> {
+    /// For the tensors whose rows' width is given.
+    pub(super) fn new(
+        plan: &Plan,
+        widths: &'w [Option<usize>],
+        how: &'static [Join],
+    ) -> RowPartial<'w> {
+        let mut count = 0;
+        let mut first = Vec::with_capacity(plan.spans.len());
+        for span in &plan.spans {
+            let Some(width) = widths[span.tensor] else {
+                first.push((0, count));
+                continue;
+            };
+            let row = span.start / width;
+            first.push((row, count));
+            count += (span.start + span.len).div_ceil(width) - row;
+        }
+        let row: Vec<f64> = how.iter().map(|how| neutral(*how)).collect();
+        RowPartial { widths, how, first, values: row.repeat(count) }
+    }
+
+    pub(super) fn rows(&mut self) -> SpanRows<'_> {
+        let rows = Rows { first: self.values.as_mut_ptr(), how: self.how };
+        SpanRows { first: &self.first, rows }
+    }
+
+    /// The joined terms of the rows of each tensor, one row after another.
+    pub(super) fn join(&self, plan: &Plan) -> Vec<Vec<f64>> {
+        let tensors = self.widths.iter().zip(&plan.lengths).zip(&plan.first_span);
+        tensors
+            .map(|((width, length), first_span)| {
+                let Some(width) = width else { return vec![] };
+                let joined = |row: usize| {
+                    let (low, high) = (row * width / SPAN, ((row + 1) * width).div_ceil(SPAN));
+                    let value = move |span: usize, k: usize| {
+                        let (first, count) = self.first[span];
+                        self.values[(count + row - first) * self.how.len() + k]
+                    };
+                    self.how.iter().enumerate().map(move |(k, how)| {
+                        pairwise(*how, first_span + low, first_span + high, &|s| value(s, k))
+                    })
+                };
+                (0..length / width).flat_map(joined).collect()
+            })
+            .collect()
+    }
+}
+
+impl SpanRows<'_> {
+    /// Joins the terms of a run of `row` to those its span has of that row.
+    ///
+    /// # Safety
+    /// As for [`Rows::gather`]; the span has a part of the row.
+    pub(super) unsafe fn gather<E: Element>(
+        &self,
+        span: usize,
+        row: usize,
+        terms: &dyn Gather<E>,
+        run: &Block<E>,
+    ) {
+        let (first, count) = self.first[span];
+        // SAFETY: the caller's promise; every span has its own rows.
+        unsafe { self.rows.gather(count + row - first, terms, run) }
     }
 }
 

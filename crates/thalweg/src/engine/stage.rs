@@ -6,7 +6,7 @@ use super::Element;
 use super::isa::{Isa, On, Target, on};
 use super::kernel::{Compiled, CompiledTerms, Double, Gather, Kernel, Native, Precision};
 use crate::hyper::Hypers;
-use crate::part::{Join, Part, Scope};
+use crate::part::{Join, Part, Scope, Supply};
 use crate::probe::GainSlots;
 use crate::real::Real;
 use crate::rule::{At, Memory, Slot};
@@ -29,6 +29,9 @@ pub(crate) trait AnyStage: Hypers + Stage<f32> + Stage<f64> + Send + Sync {
     fn reads(&self) -> bool;
     fn has_view(&self) -> bool;
     fn scope(&self) -> Scope;
+    fn supply(&self) -> Supply;
+    fn skips(&self, shape: &[usize]) -> bool;
+    fn seed(&self, clock: u64) -> u64;
     fn is_geometry(&self) -> bool;
     fn is_rule(&self) -> bool;
     fn admits(&self, x: f64) -> Result<(), &'static str>;
@@ -83,10 +86,10 @@ impl<P: Part, const GEOMETRY: bool> AnyStage for PartStage<P, GEOMETRY> {
         Box::new(self.clone())
     }
     fn slots(&self) -> Vec<Slot> {
-        self.0.slots()
+        if P::SUPPLY == Supply::State { self.0.slots() } else { vec![] }
     }
     fn scalars(&self) -> &'static [Slot] {
-        P::SCALARS
+        if P::SCOPE == Scope::Row { &[] } else { P::SCALARS }
     }
     fn first_scalars(&self) -> Vec<f64> {
         let mut values = vec![0.0; P::Scalars::<f64>::LEN];
@@ -107,6 +110,15 @@ impl<P: Part, const GEOMETRY: bool> AnyStage for PartStage<P, GEOMETRY> {
     }
     fn scope(&self) -> Scope {
         P::SCOPE
+    }
+    fn supply(&self) -> Supply {
+        P::SUPPLY
+    }
+    fn skips(&self, shape: &[usize]) -> bool {
+        self.0.skips(shape)
+    }
+    fn seed(&self, clock: u64) -> u64 {
+        self.0.seed(clock)
     }
     fn is_geometry(&self) -> bool {
         GEOMETRY
@@ -135,6 +147,9 @@ impl<P: Part, const GEOMETRY: bool> AnyStage for PartStage<P, GEOMETRY> {
 
 impl<E: Element, P: Part, const GEOMETRY: bool> Stage<E> for PartStage<P, GEOMETRY> {
     fn start(&self, x: &[E], slots: &mut [&mut [E]]) {
+        if P::SUPPLY != Supply::State {
+            return;
+        }
         for (i, x) in x.iter().enumerate() {
             let mut k = 0;
             self.0.start(*x).store(&mut |v| {

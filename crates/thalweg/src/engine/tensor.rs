@@ -129,6 +129,8 @@ pub(crate) struct Tensor<'a, E> {
     pub(crate) keep: Keep,
     /// For stochastic rounding of packed slots and the parameter, if any.
     pub(crate) noise: Option<Noise>,
+    /// The hash of the parameter's name, where noise depends on it.
+    pub(crate) name_hash: u64,
     /// The rows that `g` belongs to, if not all.
     pub(crate) rows: Option<Rows<'a>>,
     /// Gradients of earlier batches; added to `g·weight`, then zeroed.
@@ -160,7 +162,7 @@ impl<E: Element> Buffer<E> {
     }
 
     /// Has `fill` write the first `n` values and returns all up to a whole chunk, the rest zeros.
-    fn filled(&mut self, n: usize, fill: impl FnOnce(&mut [E])) -> *mut E {
+    pub(super) fn filled(&mut self, n: usize, fill: impl FnOnce(&mut [E])) -> *mut E {
         let whole = n.next_multiple_of(CHUNK);
         let start = self.pointer();
         // SAFETY: a buffer holds a block; zeroed numbers are initialised, and `fill` sees no others.
@@ -220,6 +222,7 @@ impl<'a, E: Element> Tensor<'a, E> {
             chain: 0,
             keep: Keep::Nearest,
             noise: None,
+            name_hash: 0,
             rows: None,
             sum: None,
             weight: E::number(1.0),
@@ -232,6 +235,20 @@ impl<'a, E: Element> Tensor<'a, E> {
     pub(super) fn slots_in_place(&self) -> bool {
         let packed = || (0..self.slots.count()).any(|k| self.slots.packing(k).is_some());
         self.rows.is_none() && self.keep == Keep::Nearest && !packed()
+    }
+
+    /// Calls `run(offset, at, count)` for each run of the block that lies together: its offset in the
+    /// block, and its place in the parameter.
+    pub(super) fn each_place(
+        &self,
+        start: usize,
+        n: usize,
+        mut run: impl FnMut(usize, usize, usize),
+    ) {
+        match &self.rows {
+            None => run(0, start, n),
+            Some(rows) => rows.each(start, n, run),
+        }
     }
 
     /// The gradient of a block, with what has been accumulated.

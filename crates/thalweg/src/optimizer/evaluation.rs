@@ -77,7 +77,7 @@ impl<E: Element> Optimizer<E> {
             let slots: Vec<&[E]> = slots.iter().map(Vec::as_slice).collect();
             let scalars = match stage.scope() {
                 crate::part::Scope::Tensor => state.scalars.get(k),
-                crate::part::Scope::Group => group.scalars.get(k),
+                crate::part::Scope::Group | crate::part::Scope::Row => group.scalars.get(k),
             };
             let scalars = scalars.map_or(&[][..], Vec::as_slice);
             E::stage(stage.as_ref()).view(moment, scalars, x, &slots, out);

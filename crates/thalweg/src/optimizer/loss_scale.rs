@@ -63,8 +63,18 @@ impl LossScale {
         self.scale
     }
 
+    /// The settings by name; `interval` is a whole number.
+    pub(crate) fn settings(&self) -> [(&'static str, f64); 4] {
+        [
+            ("scale", self.scale),
+            ("growth", self.growth),
+            ("backoff", self.backoff),
+            ("interval", self.interval as f64),
+        ]
+    }
+
     /// The first setting that makes no sense, with its permitted values.
-    pub(super) fn wrong(&self) -> Option<(&'static str, f64, &'static str)> {
+    pub(crate) fn wrong(&self) -> Option<(&'static str, f64, &'static str)> {
         let positive = |v: f64| v > 0.0 && v.is_finite();
         if !positive(self.scale) {
             Some(("loss_scale", self.scale, "(0, ∞)"))

@@ -281,7 +281,7 @@ impl<E: Element> Optimizer<E> {
             if let Some(at) = stage.scalars().iter().position(|s| s.name == scalar) {
                 let values = match stage.scope() {
                     crate::part::Scope::Tensor => &state.scalars[k],
-                    crate::part::Scope::Group => &group.scalars[k],
+                    _ => &group.scalars[k],
                 };
                 return values.get(at).copied();
             }

@@ -3,10 +3,11 @@
 use super::Optimizer;
 use crate::engine::Element;
 use crate::engine::drive::{Prepared, Sweep};
+use crate::engine::given::Given;
 use crate::engine::kernel::Gather;
 use crate::engine::stage::{AnyStage, Moment};
 use crate::error::Error;
-use crate::part::Scope;
+use crate::part::{Scope, Supply};
 
 /// The scalars of every tensor and group of the step, settled but not yet kept.
 pub(super) struct Scalars {
@@ -16,7 +17,12 @@ pub(super) struct Scalars {
     pub(super) group: Vec<Vec<Vec<f64>>>,
     /// The first tensor that follows each prepared chain.
     pub(super) follower: Vec<usize>,
+    /// Per tensor: coordinates in a row of it, and the scalars of its rows at the stage being prepared.
+    pub(super) rows: Vec<(usize, Vec<f64>)>,
 }
+
+/// A tensor of the step, as the user knows it.
+pub(super) type Face<'p> = (&'p str, &'p [usize]);
 
 impl<E: Element> Optimizer<E> {
     /// Makes the kernels of every chain, stage by stage, with the reading passes they need.
@@ -25,7 +31,7 @@ impl<E: Element> Optimizer<E> {
         sweep: &Sweep<'_, E>,
         chains: &[(usize, Moment)],
         scalars: &mut Scalars,
-        name: impl Fn(usize) -> &'p str,
+        face: impl Fn(usize) -> Face<'p>,
     ) -> Result<Vec<Prepared<E>>, Error> {
         let mut prepared: Vec<Prepared<E>> = chains
             .iter()
@@ -35,19 +41,20 @@ impl<E: Element> Optimizer<E> {
                 for stage in stages {
                     first_slot.push(first_slot[first_slot.len() - 1] + stage.slots().len());
                 }
-                Prepared { kernels: vec![], first_slot }
+                Prepared { kernels: vec![], first_slot, given: vec![] }
             })
             .collect();
         let depth = chains.iter().map(|c| self.stages(c).len()).max().unwrap_or(0);
         for stage in 0..depth {
             for group in 0..self.groups.len() {
-                self.settle(sweep, chains, &prepared, group, stage, scalars, &name)?;
+                self.settle(sweep, chains, &prepared, group, stage, scalars, &face)?;
             }
             for (k, chain) in chains.iter().enumerate() {
                 if let Some(part) = self.stages(chain).get(stage) {
                     let values = self.scalars_of(scalars, chain.0, stage, k);
                     let kernel = E::stage(part.as_ref()).kernel(self.isa, chain.1, values);
                     prepared[k].kernels.push(kernel);
+                    prepared[k].given.push(given(part.as_ref(), chain.1, scalars, k));
                 }
             }
         }
@@ -83,15 +90,24 @@ impl<E: Element> Optimizer<E> {
         group: usize,
         stage: usize,
         scalars: &mut Scalars,
-        name: &impl Fn(usize) -> &'p str,
+        face: &impl Fn(usize) -> Face<'p>,
     ) -> Result<(), Error> {
         let Some(part) = self.groups[group].chain.stages().get(stage) else { return Ok(()) };
         let part = part.as_ref();
         let mine = |t: usize| chains[sweep.tensors[t].chain].0 == group;
         let mut members: Vec<usize> = (0..sweep.tensors.len()).filter(|t| mine(*t)).collect();
         // By name, so that the order of the list does not change a sum over the group.
-        members.sort_unstable_by_key(|t| name(*t));
+        members.sort_unstable_by_key(|t| face(*t).0);
         if members.is_empty() || part.passes() == 0 {
+            return Ok(());
+        }
+        if part.scope() == Scope::Row {
+            let mut widths = vec![None; sweep.tensors.len()];
+            for t in &members {
+                let full = sweep.tensors[*t].len > 0 && !part.skips(face(*t).1);
+                widths[*t] = full.then_some(scalars.rows[*t].0);
+            }
+            self.settle_rows(sweep, chains, prepared, stage, part, (&members, &widths), scalars);
             return Ok(());
         }
         let moment_of = |t: usize| chains[sweep.tensors[t].chain].1;
@@ -112,7 +128,7 @@ impl<E: Element> Optimizer<E> {
             };
             for t in &members {
                 if let Some((count, what)) = part.refuse(&sums[*t]) {
-                    return Err(Error::Domain { parameter: name(*t).to_owned(), count, what });
+                    return Err(Error::Domain { parameter: face(*t).0.to_owned(), count, what });
                 }
             }
             match part.scope() {
@@ -122,7 +138,7 @@ impl<E: Element> Optimizer<E> {
                         part.settle(moment_of(*t), pass, &sums[*t], values);
                     }
                 }
-                Scope::Group => {
+                Scope::Group | Scope::Row => {
                     let joined: Vec<f64> = part
                         .join()
                         .iter()
@@ -141,6 +157,55 @@ impl<E: Element> Optimizer<E> {
         }
         Ok(())
     }
+}
+
+impl<E: Element> Optimizer<E> {
+    /// Gathers the terms of each row of the members with `widths` and settles their scalars, which nobody
+    /// keeps; the rows of the other members have the first scalars.
+    #[allow(clippy::too_many_arguments, reason = "the whole situation of a pass")]
+    fn settle_rows(
+        &self,
+        sweep: &Sweep<'_, E>,
+        chains: &[(usize, Moment)],
+        prepared: &[Prepared<E>],
+        stage: usize,
+        part: &dyn AnyStage,
+        (members, widths): (&[usize], &[Option<usize>]),
+        scalars: &mut Scalars,
+    ) {
+        let (how, first) = (part.join(), part.first_scalars());
+        let mut terms: Vec<Option<Box<dyn Gather<E>>>> = chains.iter().map(|_| None).collect();
+        for t in members {
+            let chain = sweep.tensors[*t].chain;
+            terms[chain] = Some(E::stage(part).gather(self.isa, chains[chain].1, 0, &first));
+        }
+        let sums = sweep.gather_rows(prepared, stage, &terms, widths, how);
+        for t in members {
+            let tensor = &sweep.tensors[*t];
+            let (width, values) = &mut scalars.rows[*t];
+            *values = first.repeat(tensor.len.checked_div(*width).unwrap_or(0));
+            for (sums, values) in sums[*t].chunks(how.len()).zip(values.chunks_mut(first.len())) {
+                part.settle(chains[tensor.chain].1, 0, sums, values);
+            }
+        }
+    }
+}
+
+/// What stage `part` of chain `k` is given in place of slots.
+fn given<E: Element>(part: &dyn AnyStage, moment: Moment, scalars: &Scalars, k: usize) -> Given<E> {
+    match part.supply() {
+        Supply::State => Given::Slots,
+        Supply::Noise => Given::Noise { seed: part.seed(moment.clock), t: moment.t },
+        Supply::Row => {
+            let (width, values) = &scalars.rows[scalars.follower[k]];
+            Given::Rows { width: *width, values: values.iter().map(|v| E::lift(*v)).collect() }
+        }
+    }
+}
+
+/// Whether tensors cannot share the formulas of a part: it has scalars per tensor or row.
+pub(super) fn stands_alone(part: &dyn AnyStage) -> bool {
+    has_own_scalars(part) || part.scope() == Scope::Row
 }
 
 /// Whether a part keeps scalars per tensor, so that tensors cannot share its formula.

@@ -3,17 +3,19 @@
 use super::fit::{fits, whole, width};
 use super::group::assign;
 use super::param::Gradient;
-use super::settle::{Scalars, has_own_scalars};
+use super::settle::{Scalars, has_own_scalars, stands_alone};
 use super::sparse::{Merged, merge};
 use super::{Accumulation, Optimizer, Outcome, Param, State, StepReport};
 use crate::chain::Chain;
 use crate::engine::Element;
 use crate::engine::buffer::Slots;
+use crate::engine::codec::name_hash;
 use crate::engine::drive::Sweep;
 use crate::engine::plan::Plan;
-use crate::engine::stage::Moment;
+use crate::engine::stage::{AnyStage, Moment};
 use crate::engine::tensor::{Rows, Stream, Tensor};
 use crate::error::Error;
+use crate::part::Supply;
 use crate::probe;
 
 /// What is done with the gradients of a call.
@@ -319,6 +321,10 @@ impl<E: Element> Optimizer<E> {
             tensor.keep = self.precision.keep(group.chain.memory_per_coordinate(), state.value);
             tensor.noise =
                 self.precision.noise(group.storage, &state.name, tensor.keep, state.t + 1);
+            let noisy = |s: &Box<dyn AnyStage>| s.supply() == Supply::Noise;
+            if group.chain.stages().iter().any(noisy) {
+                tensor.name_hash = name_hash(&state.name);
+            }
             tensor.zero = param.grad.as_ref().is_some_and(|g| g.zero);
             tensor.copy = param.copy.as_ref().map(|copy| copy.stream());
             tensor.sum = sum;
@@ -391,11 +397,18 @@ impl<E: Element> Optimizer<E> {
                 .collect(),
             group: self.groups.iter().map(|g| g.scalars.clone()).collect(),
             follower: vec![0; chains.len()],
+            rows: (cast.active.iter().zip(&tensors))
+                .map(|(k, tensor)| match params[*k].shape {
+                    [] | [_] => (tensor.len, vec![]),
+                    shape => (width(shape), vec![]),
+                })
+                .collect(),
         };
         for (t, tensor) in tensors.iter().enumerate().rev() {
             scalars.follower[tensor.chain] = t;
         }
-        let prepared = self.prepare(&sweep, &chains, &mut scalars, name)?;
+        let face = |t: usize| (name(t), params[cast.active[t]].shape);
+        let prepared = self.prepare(&sweep, &chains, &mut scalars, face)?;
         let names: Vec<&str> = (0..tensors.len()).map(name).collect();
         let seen: Vec<(&Chain, Moment)> =
             chains.iter().map(|(group, moment)| (&self.groups[*group].chain, *moment)).collect();
@@ -489,8 +502,7 @@ impl<E: Element> Optimizer<E> {
     ) -> Vec<(usize, Moment)> {
         let mut chains: Vec<(usize, Moment)> = vec![];
         for (tensor, moment) in tensors.iter_mut().zip(moments) {
-            let own =
-                self.groups[moment.0].chain.stages().iter().any(|s| has_own_scalars(s.as_ref()));
+            let own = self.groups[moment.0].chain.stages().iter().any(|s| stands_alone(s.as_ref()));
             // The list is short: one entry per group unless step counts differ.
             let shared = if own { None } else { chains.iter().position(|c| c == moment) };
             tensor.chain = shared.unwrap_or_else(|| {

@@ -6,7 +6,7 @@ use super::words::{ACCUMULATION, LOW_PRECISION, STORAGE, Words};
 use crate::chain::Chain;
 use crate::error::Error;
 use crate::hyper::Block;
-use crate::optimizer::{Builder, NonFinite, Pattern, biases_and_norms};
+use crate::optimizer::{Builder, LossScale, NonFinite, Pattern, biases_and_norms};
 use crate::registry;
 use crate::schedule::Schedule;
 
@@ -124,7 +124,7 @@ fn list(node: &Node) -> Result<&[Node], Fault> {
 }
 
 /// The keys of a recipe.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "clip_global_norm",
     "non_finite",
     "threads",
@@ -132,6 +132,7 @@ const KEYS: [&str; 8] = [
     "low_precision",
     "seed",
     "accumulation",
+    "loss_scale",
     "group",
 ];
 
@@ -180,12 +181,36 @@ fn recipe(root: Node) -> Result<Builder, Fault> {
     if let Some(Entry { node, .. }) = table.take("accumulation") {
         builder = builder.accumulation(word(node, &ACCUMULATION)?);
     }
+    if let Some(Entry { node, .. }) = table.take("loss_scale") {
+        builder = builder.loss_scale(loss_scale(node)?);
+    }
     let groups = table.need("group")?;
     table.end("key", &KEYS)?;
     for node in list(groups)? {
         builder = group(node, builder)?;
     }
     Ok(builder)
+}
+
+/// A table of settings; those left out are torch's.
+fn loss_scale(node: &Node) -> Result<LossScale, Fault> {
+    let mut table = Table::of(node, "a table such as { scale = 65536.0, interval = 2000 }")?;
+    let [scale, growth, backoff, interval] = LossScale::default().settings();
+    let mut take = |(name, default): (&str, f64)| {
+        table.take(name).map_or(Ok((node.at, default)), |e| Ok((e.node.at, number(&e.node)?)))
+    };
+    let (scale, growth, backoff) = (take(scale)?, take(growth)?, take(backoff)?);
+    let interval = table.take(interval.0).map_or(Ok(interval.1 as u64), |e| whole(&e.node))?;
+    table.end("setting of a loss scale", &["scale", "growth", "backoff", "interval"])?;
+    let made = LossScale::default().start(scale.1).growth(growth.1, interval).backoff(backoff.1);
+    match made.wrong() {
+        None => Ok(made),
+        Some((name, value, range)) => {
+            let place = [("loss_scale", scale), ("growth", growth), ("backoff", backoff)];
+            let at = place.iter().find(|p| p.0 == name).map_or(node.at, |p| p.1.0);
+            Err((at, format!("{name} = {value} is outside {range}")))
+        }
+    }
 }
 
 fn non_finite(node: &Node) -> Result<NonFinite, Fault> {
@@ -226,10 +251,11 @@ fn group(node: &Node, builder: Builder) -> Result<Builder, Fault> {
             return Err((entry.node.at, error.to_string()));
         }
     }
+    let storage = table.take("storage").map(|e| word(&e.node, &STORAGE)).transpose()?;
     let chain = match (table.take("optimizer"), table.take("chain")) {
         (Some(entry), None) => preset(&entry.node, table)?,
         (None, Some(entry)) => {
-            let known = [&PATTERNS[..], &["name", "chain"]].concat();
+            let known = [&PATTERNS[..], &["name", "storage", "chain"]].concat();
             table.end("key of a group with a chain", &known)?;
             explicit(&entry.node)?
         }
@@ -248,7 +274,11 @@ fn group(node: &Node, builder: Builder) -> Result<Builder, Fault> {
     if rest && builder.groups.iter().any(|g| matches!(g.1, Pattern::Rest)) {
         return Err((node.at, format!("group {name:?} is a second rest: it needs a pattern")));
     }
-    Ok(builder.group(name, pattern, chain))
+    let builder = builder.group(name, pattern, chain);
+    Ok(match storage {
+        Some(storage) => builder.group_storage(name, storage),
+        None => builder,
+    })
 }
 
 /// A registry entry with hyper-parameters.

@@ -10,7 +10,7 @@ use crate::chain::Chain;
 use crate::engine::Threads;
 use crate::error::Error;
 use crate::hyper::Block;
-use crate::optimizer::{Builder, NonFinite, Pattern};
+use crate::optimizer::{Builder, NonFinite, Pattern, Storage};
 use crate::schedule::Schedule;
 
 /// A table whose keys keep their order.
@@ -52,21 +52,23 @@ pub(super) fn recipe(builder: &Builder) -> Result<Table, Error> {
         Ok(threads) => recipe.push(key("threads", plain(threads.helpers() + 1))),
         Err(error) => return Err(Error::Engine(error.to_string())),
     }
-    precision(builder, &mut recipe)?;
-    let groups = builder.groups.iter().map(|(name, pattern, chain)| group(name, pattern, chain));
+    precision(builder, &mut recipe);
+    let groups = builder.groups.iter().map(|(name, pattern, chain)| {
+        let own = builder.group_storage.iter().rev().find(|(group, _)| group == name);
+        group(name, pattern, own.map(|(_, storage)| *storage), chain)
+    });
     recipe.push(key("group", Written::List(groups.collect::<Result<_, _>>()?)));
     Ok(recipe)
 }
 
 /// What differs from the defaults in storage and accumulation.
-fn precision(builder: &Builder, recipe: &mut Table) -> Result<(), Error> {
-    for (unsaid, what) in [
-        (builder.loss_scale.is_some(), "a loss scale"),
-        (!builder.group_storage.is_empty(), "the storage of single groups"),
-    ] {
-        if unsaid {
-            return Err(Error::Engine(format!("{what} cannot be said in a recipe file")));
-        }
+fn precision(builder: &Builder, recipe: &mut Table) {
+    if let Some(scale) = &builder.loss_scale {
+        let settings = scale.settings().map(|(name, value)| match name {
+            "interval" => key(name, plain(value as u64)),
+            _ => key(name, plain(value)),
+        });
+        recipe.push(key("loss_scale", Written::Table(settings.into())));
     }
     let default = Builder::new();
     if builder.storage != default.storage {
@@ -81,10 +83,14 @@ fn precision(builder: &Builder, recipe: &mut Table) -> Result<(), Error> {
     if builder.accumulation != default.accumulation {
         recipe.push(key("accumulation", plain(ACCUMULATION.name(builder.accumulation))));
     }
-    Ok(())
 }
 
-fn group(name: &str, pattern: &Pattern, chain: &Chain) -> Result<Written, Error> {
+fn group(
+    name: &str,
+    pattern: &Pattern,
+    storage: Option<Storage>,
+    chain: &Chain,
+) -> Result<Written, Error> {
     let mut group = vec![key("name", plain(name))];
     group.push(match pattern {
         Pattern::Glob(glob) => key("glob", plain(glob.as_str())),
@@ -97,6 +103,9 @@ fn group(name: &str, pattern: &Pattern, chain: &Chain) -> Result<Written, Error>
             )));
         }
     });
+    if let Some(storage) = storage {
+        group.push(key("storage", plain(STORAGE.name(storage))));
+    }
     let mut chain_list = vec![];
     for (kind, block) in blocks_of(chain) {
         if !known().iter().any(|k| k.block.path == block.path) {

@@ -85,4 +85,7 @@ catalogue!(
     prodigy,
     d_adaptation,
     mechanic,
+    agc,
+    centralize,
+    noise,
 );
