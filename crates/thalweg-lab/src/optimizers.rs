@@ -1,7 +1,8 @@
 //! The only place that touches the library: optimizers by name, and their steps.
 
+use serde::Serialize;
 use thalweg::geometry::{NegativeEntropy, Simplex};
-use thalweg::{Optimizer, Param, Schedule as LibrarySchedule, registry};
+use thalweg::{Optimizer, Param, Schedule as LibrarySchedule, Storage, registry};
 
 use crate::tasks::{Domain, Gradient, ParameterSpec, Schedule, Task};
 use crate::{Error, Result};
@@ -187,6 +188,30 @@ impl Stepper {
             Err(error) => Stepped::Refused(error.to_string()),
         }
     }
+}
+
+/// Bytes of state per coordinate of a large `f32` parameter, by the storage of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct StateBytes {
+    /// As the parameter's own type.
+    pub f32: f64,
+    /// In bf16 with stochastic rounding.
+    pub bf16: f64,
+    /// In blocks of 8-bit numbers with one scale each.
+    pub block8: f64,
+}
+
+/// What the optimizer `name` remembers.
+///
+/// # Errors
+/// If there is no such optimizer.
+pub fn state_bytes(name: &str) -> Result<StateBytes> {
+    let chain = registry::build(name, &[]).map_err(|e| {
+        Error::usage(format!("cannot make `{name}`: {e}"), "see `thalweg list optimizers`")
+    })?;
+    let [f32, bf16, block8] = [Storage::Native, Storage::Bf16, Storage::Block8]
+        .map(|storage| chain.bytes_per_coordinate(storage));
+    Ok(StateBytes { f32, bf16, block8 })
 }
 
 #[cfg(test)]

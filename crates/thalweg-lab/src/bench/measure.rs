@@ -2,6 +2,7 @@
 
 use super::bound::Plain;
 use super::subject::Subject;
+use super::variant::Variant;
 use super::workload::Workload;
 use crate::Result;
 
@@ -64,22 +65,26 @@ impl Session<'_> {
     }
 
     fn row(&self, name: &str) -> Result<Row> {
-        let mut subject = Subject::named(name, self.workload, self.threads)?;
-        let slots = subject.slots;
+        let variant = Variant::named(name)?;
+        let mut subject = Subject::new(&variant, self.workload, self.threads)?;
+        let slots = variant.slots()?;
         let mut bound = Subject::bound(slots, self.workload, self.threads)?;
         let mut plain = Plain::new(self.workload.len(), slots, self.threads);
+        let bytes = variant.bytes(self.workload)?;
+        // The bound moves f32 numbers, at a rate at which those of any format could move.
+        let in_proportion = bytes / (4 * (2 * (slots + 1) + 1) * self.workload.len()) as f64;
         let (mut times, mut bounds) = (vec![], vec![]);
         let repeats = |seconds: f64| ((LEAST / seconds).ceil() as usize).clamp(1, 1000);
-        let once = repeats(subject.step(self.workload)?.min(bound.step(self.workload)?));
+        let once = repeats(subject.step(self.workload)?);
+        let once_bound = repeats(bound.step(self.workload)?);
         plain.pass();
         for _ in 0..self.rounds {
             times.push(mean_of(once, || subject.step(self.workload))?);
-            let swept = mean_of(once, || bound.step(self.workload))?;
-            bounds.push(swept.min(mean_of(once, || Ok(plain.pass()))?));
+            let swept = mean_of(once_bound, || bound.step(self.workload))?;
+            let plain = mean_of(once_bound, || Ok(plain.pass()))?;
+            bounds.push(swept.min(plain) * in_proportion);
         }
         let shares: Vec<f64> = times.iter().zip(&bounds).map(|(t, b)| b / t).collect();
-        // Parameter and state are read and written, the gradient is read.
-        let bytes = (4 * (2 * (slots + 1) + 1) * self.workload.len()) as f64;
         let (ms, bound) = (quantile(&times, 0.5) * 1e3, quantile(&bounds, 0.5));
         Ok(Row {
             optimizer: name.to_owned(),

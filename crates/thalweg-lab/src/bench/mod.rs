@@ -8,6 +8,7 @@
 mod bound;
 mod measure;
 mod subject;
+mod variant;
 mod workload;
 
 use clap::Args;
@@ -20,11 +21,13 @@ use workload::Workload;
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// Workloads: w1 (one tensor of 64 Mi), w2 (GPT-2 small), w3 (1,000 tensors of 1,024),
-    /// w4 (an MLP of 235 thousand).
+    /// w4 (an MLP of 235 thousand), table (a million rows of 64, for sparse gradients).
     #[arg(long, value_delimiter = ',', default_value = "w1,w2,w3,w4")]
     pub workloads: Vec<String>,
-    /// Optimizers by registry name; all element-wise ones by default. `chain3`, `guarded` and
-    /// `probed` stand for AdamW as three stages, AdamW with the finite check, MetaEGD with probes.
+    /// Optimizers by registry name; all by default. `chain3`, `guarded`, `probed` and `tail` stand for
+    /// AdamW as three stages, AdamW with the finite check, MetaEGD with probes, and AdamW with clipping,
+    /// weight average and zeroed gradient. After a name, `+state16`, `+state8` and `+bf16` choose how
+    /// state, or everything, is kept; `+rows=0.01` gives one row in a hundred a gradient.
     #[arg(long, value_delimiter = ',')]
     pub optimizers: Vec<String>,
     /// Thread counts.
@@ -53,7 +56,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
             "leave them out for the defaults",
         ));
     }
-    let names = if args.optimizers.is_empty() { subject::all() } else { args.optimizers.clone() };
+    let every = || subject::all().into_iter().chain(variant::SPECIAL).map(str::to_owned).collect();
+    let names = if args.optimizers.is_empty() { every() } else { args.optimizers.clone() };
     if !args.json {
         println!("{}", Row::header());
     }

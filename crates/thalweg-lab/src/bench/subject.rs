@@ -2,62 +2,49 @@
 
 use std::time::Instant;
 
-use thalweg::{Chain, NonFinite, Optimizer, Param, Probe, registry, rules};
+use half::bf16;
+use thalweg::{NonFinite, Optimizer, Param, registry};
 
-use super::bound::{self, MOST_SLOTS};
+use super::bound;
+use super::variant::Variant;
 use super::workload::Workload;
 use crate::{Error, Result};
 
-/// AdamW put together at run time, stage by stage.
-const CHAIN3: &str = "chain3";
-/// AdamW with the check for non-finite gradients that is on by default.
-const GUARDED: &str = "guarded";
-/// MetaEGD with the gains probe at every step.
-const PROBED: &str = "probed";
-
-/// The names of all element-wise optimizers (presets of one formula once), and the three above.
-pub(super) fn all() -> Vec<String> {
-    let formula = |e: &&&registry::Entry| !e.name.contains('@');
-    let mut names: Vec<String> =
-        registry::all().iter().filter(formula).map(|e| e.name.to_owned()).collect();
-    names.extend([CHAIN3, GUARDED, PROBED].map(str::to_owned));
-    names
+/// Buffers of a tensor in the format of a variant.
+pub(super) enum Numbers {
+    F32(Vec<f32>),
+    Bf16(Vec<bf16>),
 }
 
 /// An optimizer at work.
 pub(super) struct Subject {
     optimizer: Optimizer<f32>,
-    values: Vec<Vec<f32>>,
-    grads: Vec<Vec<f32>>,
-    /// State streams: what the bound for it must move.
-    pub(super) slots: usize,
+    values: Vec<Numbers>,
+    grads: Vec<Numbers>,
+    /// The rows that have a gradient, where it is sparse.
+    rows: Option<Vec<u32>>,
+    /// Whether the gradient is zeroed by the step.
+    zeroed: bool,
 }
 
 impl Subject {
-    /// The optimizer called `name` on fresh buffers.
-    pub(super) fn named(name: &str, workload: &Workload, threads: usize) -> Result<Subject> {
-        let library =
-            |e: thalweg::Error| Error::usage(e.to_string(), "see `thalweg list optimizers`");
-        let mut builder = Optimizer::<f32>::builder().threads(threads);
-        let chain = match name {
-            CHAIN3 => Chain::new(<rules::Adam>::default())
-                .then(rules::DecayWeights::default())
-                .then(rules::Scale::default()),
-            GUARDED => registry::build("adamw", &[]).map_err(library)?,
-            PROBED => {
-                builder = builder.probe(Probe::Gains);
-                registry::build("meta_egd", &[]).map_err(library)?
-            }
-            name => registry::build(name, &[]).map_err(library)?,
-        };
-        if name != GUARDED {
-            builder = builder.non_finite(NonFinite::Unchecked);
-        }
-        let slots = chain.memory_per_coordinate().min(MOST_SLOTS);
-        Ok(Subject::new(builder.rest("all", chain).build().map_err(library)?, slots, workload))
+    /// A variant of an optimizer on fresh buffers.
+    pub(super) fn new(variant: &Variant, workload: &Workload, threads: usize) -> Result<Subject> {
+        let optimizer = variant.optimizer(threads).map_err(|e: thalweg::Error| {
+            Error::usage(e.to_string(), "see `thalweg list optimizers` and `thalweg bench --help`")
+        })?;
+        let rows = variant.rows(workload)?;
+        let sizes: Vec<usize> = workload.shapes.iter().map(|s| s.iter().product()).collect();
+        let grad_sizes = workload.shapes.iter().zip(&sizes).map(|(shape, n)| match &rows {
+            Some(rows) => rows.len() * (n / shape[0]),
+            None => *n,
+        });
+        let values = sizes.iter().map(|n| variant.numbers(*n, -0.5, 1e-3)).collect();
+        let grads = grad_sizes.map(|n| variant.numbers(n, -0.05, 1e-4)).collect();
+        Ok(Subject { optimizer, values, grads, rows, zeroed: variant.is_tail() })
     }
 
-    /// The kernel of the bound with `slots` state streams, on the same buffers.
+    /// The kernel of the bound with `slots` state streams.
     pub(super) fn bound(slots: usize, workload: &Workload, threads: usize) -> Result<Subject> {
         let optimizer = Optimizer::<f32>::builder()
             .threads(threads)
@@ -65,23 +52,30 @@ impl Subject {
             .rest("all", bound::chain(slots))
             .build()
             .map_err(|e| Error::failed(e.to_string(), "choose another thread count"))?;
-        Ok(Subject::new(optimizer, slots, workload))
-    }
-
-    fn new(optimizer: Optimizer<f32>, slots: usize, workload: &Workload) -> Subject {
-        let buffer = |from: f32, step: f32| -> Vec<Vec<f32>> {
-            let sizes = workload.shapes.iter().map(|s| s.iter().product::<usize>());
-            let value = |i: usize| from + step * (i % 1013) as f32;
-            sizes.map(|n| (0..n).map(value).collect()).collect()
-        };
-        Subject { optimizer, values: buffer(-0.5, 1e-3), grads: buffer(-0.05, 1e-4), slots }
+        let sizes = workload.shapes.iter().map(|s| s.iter().product());
+        let buffer = |n: usize| Numbers::F32(vec![1e-3; n]);
+        let (values, grads) = (sizes.clone().map(buffer).collect(), sizes.map(buffer).collect());
+        Ok(Subject { optimizer, values, grads, rows: None, zeroed: false })
     }
 
     /// One step, in seconds.
     pub(super) fn step(&mut self, workload: &Workload) -> Result<f64> {
         let mut params: Vec<Param<'_, f32>> = (workload.names.iter().zip(&workload.shapes))
-            .zip(self.values.iter_mut().zip(&self.grads))
-            .map(|((name, shape), (x, g))| Param::new(name, shape, x, g))
+            .zip(self.values.iter_mut().zip(&mut self.grads))
+            .map(|((name, shape), (x, g))| {
+                let param = match x {
+                    Numbers::F32(x) => Param::of(name, shape, x.as_mut_slice()),
+                    Numbers::Bf16(x) => Param::of(name, shape, x.as_mut_slice()),
+                };
+                match (g, &self.rows, self.zeroed) {
+                    (Numbers::F32(g), Some(rows), _) => param.sparse_grad(rows, g.as_slice()),
+                    (Numbers::Bf16(g), Some(rows), _) => param.sparse_grad(rows, g.as_slice()),
+                    (Numbers::F32(g), None, true) => param.grad_to_zero(g.as_mut_slice()),
+                    (Numbers::Bf16(g), None, true) => param.grad_to_zero(g.as_mut_slice()),
+                    (Numbers::F32(g), None, false) => param.grad(g.as_slice()),
+                    (Numbers::Bf16(g), None, false) => param.grad(g.as_slice()),
+                }
+            })
             .collect();
         let start = Instant::now();
         let report = self.optimizer.step(&mut params);
@@ -92,4 +86,9 @@ impl Subject {
             Err(e) => Err(Error::failed(e.to_string(), "report this as a bug")),
         }
     }
+}
+
+/// The names of all optimizers, presets of one formula once.
+pub(super) fn all() -> Vec<&'static str> {
+    registry::all().iter().map(|e| e.name).filter(|name| !name.contains('@')).collect()
 }

@@ -21,9 +21,10 @@ impl Workload {
             "w2" => ("W2", gpt2_small()),
             "w3" => ("W3", vec![vec![1024]; 1000]),
             "w4" => ("W4", mlp(&[784, 256, 128, 10])),
+            "table" => ("TABLE", vec![vec![1 << 20, 64]]),
             _ => {
                 let problem = format!("there is no workload {name:?}");
-                return Err(Error::usage(problem, "choose among w1, w2, w3, w4"));
+                return Err(Error::usage(problem, "choose among w1, w2, w3, w4, table"));
             }
         };
         for shape in &mut shapes {

@@ -6,7 +6,7 @@ use super::args::{ListArgs, Listing};
 use super::table::Table;
 use crate::Result;
 use crate::data::{self, SOURCES, State};
-use crate::optimizers::{self, Range};
+use crate::optimizers::{self, Range, StateBytes};
 use crate::tasks::{self, Domain, Metric, Tier};
 
 #[derive(Serialize)]
@@ -14,6 +14,7 @@ struct OptimizerRow {
     name: &'static str,
     summary: &'static str,
     tune: Vec<Range>,
+    state_bytes: StateBytes,
 }
 
 #[derive(Serialize)]
@@ -57,18 +58,28 @@ pub(super) fn run(args: &ListArgs) -> Result<()> {
 fn optimizers(json: bool) -> Result<()> {
     let rows: Vec<OptimizerRow> = optimizers::all()
         .into_iter()
-        .map(|e| OptimizerRow { name: e.name, summary: e.summary, tune: e.tune })
-        .collect();
+        .map(|e| {
+            let state_bytes = optimizers::state_bytes(e.name)?;
+            Ok(OptimizerRow { name: e.name, summary: e.summary, tune: e.tune, state_bytes })
+        })
+        .collect::<Result<_>>()?;
     if json {
         return super::print_json(&rows);
     }
-    let mut table = Table::new(&["name", "tuned over", "method"]);
+    let mut table = Table::new(&["name", "f32", "bf16", "8-bit", "tuned over", "method"]);
     for row in rows {
+        let StateBytes { f32, bf16, block8 } = row.state_bytes;
+        let bytes = [f32, bf16, block8].map(|b| format!("{b:.0}"));
         let ranges = row.tune.iter().map(|r| format!("{} {:.0e}..{:.0e}", r.hyper, r.low, r.high));
         let ranges = ranges.collect::<Vec<_>>().join(", ");
-        table.row([row.name.to_owned(), ranges, row.summary.to_owned()]);
+        let [f32, bf16, block8] = bytes;
+        table.row([row.name.to_owned(), f32, bf16, block8, ranges, row.summary.to_owned()]);
     }
-    super::print(&table.render())
+    super::print(&format!(
+        "{}\n  f32, bf16, 8-bit: bytes of state per coordinate of an f32 parameter, by the storage chosen\n  \
+         (8-bit adds one scale per 1,024 coordinates; positions stay f32).\n",
+        table.render()
+    ))
 }
 
 fn tasks(json: bool, tier: Option<Tier>) -> Result<()> {
