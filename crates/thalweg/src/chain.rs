@@ -173,6 +173,18 @@ impl Chain {
         unique(self.stages.iter().flat_map(|s| s.scalars().iter().copied()))
     }
 
+    /// Whether a probe finds something to read in this chain; an optimizer none of whose chains is
+    /// seen by a probe cannot be built.
+    ///
+    /// ```
+    /// use thalweg::{Probe, recipes::{adam, meta_egd}};
+    /// assert!(adam().is_seen_by(Probe::Moments) && !adam().is_seen_by(Probe::Gains));
+    /// assert!(meta_egd().is_seen_by(Probe::Gains));
+    /// ```
+    pub fn is_seen_by(&self, probe: crate::Probe) -> bool {
+        crate::probe::sees(probe, self)
+    }
+
     /// Passes that read the data before the one that reads and writes it: one or two for each fold
     /// or geometry that needs sums.
     pub fn reading_passes(&self) -> usize {

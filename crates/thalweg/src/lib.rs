@@ -30,7 +30,7 @@
 //! | an optimizer described in a file | [`Builder::from_file`], [`Builder::to_toml`] |
 //! | to save and go on | [`Optimizer::save`], [`Optimizer::load`] |
 //! | to go on from another library's state | [`Optimizer::import_bytes`], [`Library`] |
-//! | to watch learned gains | [`Probe`], [`Gains`] |
+//! | to watch learned gains and moments | [`Probe`], [`Gains`], [`Moments`] |
 //! | formulas on paper | [`Chain::formulas`] |
 //! | regret | [`online`] |
 //!
@@ -91,7 +91,7 @@ pub use optimizer::{
     Optimizer, Outcome, Param, Pattern, StepReport, Storage, biases_and_norms,
 };
 pub use part::{Fold, Geometry, Join, Part, Scope, Supply};
-pub use probe::{GainSlots, Gains, Probe, QUANTILES, Reading};
+pub use probe::{GainSlots, Gains, MomentReading, Moments, Probe, QUANTILES, Reading};
 pub use real::Real;
 pub use rule::{At, Flow, Here, Kind, Memory, Rule, Slot, slot, slot_as};
 pub use schedule::{Plateau, Schedule};

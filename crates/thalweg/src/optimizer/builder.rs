@@ -33,6 +33,7 @@ pub struct Builder {
     pub(crate) threads: Result<Threads, Error>,
     isa: Option<Isa>,
     probes: Vec<Probe>,
+    probe_every: u64,
     pub(crate) precision: Precision,
     pub(crate) storage: Storage,
     pub(crate) group_storage: Vec<(String, Storage)>,
@@ -66,6 +67,7 @@ impl Builder {
             threads: Ok(Threads::default()),
             isa: None,
             probes: vec![],
+            probe_every: 1,
             precision: Precision::default(),
             storage: Storage::default(),
             group_storage: vec![],
@@ -125,9 +127,41 @@ impl Builder {
         self
     }
 
-    /// Adds a probe: its numbers stand in every [`StepReport`](crate::StepReport).
+    /// Adds a probe: its numbers stand in the [`StepReport`](crate::StepReport) of every step, or of
+    /// those that [`probe_every`](Self::probe_every) chooses.
     pub fn probe(mut self, probe: Probe) -> Builder {
         self.probes.push(probe);
+        self
+    }
+
+    /// Probes only the steps whose number (from 1) `every` divides; 1 is the default. Other steps
+    /// cost nothing more, and no step does anything else for being probed.
+    ///
+    /// ```
+    /// use std::num::NonZeroU64;
+    /// use thalweg::{Optimizer, Param, Probe, recipes::adam};
+    /// let mut opt: Optimizer<f32> = Optimizer::<f32>::builder()
+    ///     .rest("all", adam().with("eps", 1e-3)?)
+    ///     .probe(Probe::Moments)
+    ///     .probe_every(NonZeroU64::new(10).unwrap())
+    ///     .build()?;
+    /// let (mut x, g) = ([0.0; 4], [1.0, 1.0, 1e-5, 0.0]);
+    /// for step in 1..=20 {
+    ///     let report = opt.step(&mut [Param::new("x", &[4], &mut x, &g)])?;
+    ///     match report.moments.as_slice() {
+    ///         [reading] => {
+    ///             assert_eq!(step % 10, 0);
+    ///             // The smallest gradient disappears behind ε; the last coordinate never had one.
+    ///             assert_eq!(reading.moments.eps_dominates, 1.0 / 3.0);
+    ///             assert_eq!(reading.moments.still_zero, 1.0 / 4.0);
+    ///         }
+    ///         _ => assert_ne!(step % 10, 0),
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn probe_every(mut self, every: std::num::NonZeroU64) -> Builder {
+        self.probe_every = every.get();
         self
     }
 
@@ -235,6 +269,7 @@ impl Builder {
             threads: self.threads?,
             isa,
             probes: self.probes,
+            probe_every: self.probe_every,
             plan: Plan::default(),
             precision: self.precision,
             accumulation: self.accumulation,

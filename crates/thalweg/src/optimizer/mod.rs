@@ -113,6 +113,7 @@ pub struct Optimizer<E: Element = f32> {
     threads: Threads,
     isa: Isa,
     probes: Vec<Probe>,
+    probe_every: u64,
     plan: Plan,
     precision: Precision,
     accumulation: Accumulation,
@@ -191,6 +192,11 @@ impl<E: Element> Optimizer<E> {
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// Probes only every `every`-th step from now on, as [`Builder::probe_every`].
+    pub fn probe_every(&mut self, every: std::num::NonZeroU64) {
+        self.probe_every = every.get();
     }
 
     /// Leaves the parameters that match alone from now on; their state is kept. Returns how many

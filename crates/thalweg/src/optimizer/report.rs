@@ -1,6 +1,6 @@
 //! What a step did.
 
-use crate::probe::Reading;
+use crate::probe::{MomentReading, Reading};
 
 /// Whether a step was taken.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +35,10 @@ pub struct StepReport {
     pub without_gradient: Vec<String>,
     /// Parameters left alone because they are frozen.
     pub frozen: usize,
-    /// What the probes read.
+    /// What [`Probe::Gains`](crate::Probe::Gains) read, if this step was probed.
     pub readings: Vec<Reading>,
+    /// What [`Probe::Moments`](crate::Probe::Moments) read, if this step was probed.
+    pub moments: Vec<MomentReading>,
 }
 
 impl StepReport {

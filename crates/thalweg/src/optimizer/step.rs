@@ -196,6 +196,7 @@ impl<E: Element> Optimizer<E> {
             without_gradient: params.iter().filter(missing).map(|p| p.name.to_owned()).collect(),
             frozen: order.iter().filter(|k| self.states[**k].frozen).count(),
             readings: vec![],
+            moments: vec![],
         }
     }
 
@@ -412,9 +413,12 @@ impl<E: Element> Optimizer<E> {
         let names: Vec<&str> = (0..tensors.len()).map(name).collect();
         let seen: Vec<(&Chain, Moment)> =
             chains.iter().map(|(group, moment)| (&self.groups[*group].chain, *moment)).collect();
-        let watches = probe::watches(&self.probes, self.isa, &seen);
+        let due = (self.steps + 1).is_multiple_of(self.probe_every);
+        let probes = if due { &self.probes[..] } else { &[] };
+        let watches = probe::watches(probes, self.isa, &seen);
         let gathered = sweep.sweep(&prepared, &watches);
-        report.readings = probe::readings(&seen, &tensors, &names, &gathered);
+        (report.readings, report.moments) =
+            probe::readings(&seen, &tensors, &names, &gathered, probes);
         drop(tensors);
         for (k, scalars) in cast.active.iter().zip(scalars.tensor) {
             let state = &mut self.states[cast.order[*k]];

@@ -1,5 +1,9 @@
 //! Probes: numbers read from a block while it is in the cache.
 
+mod moments;
+
+pub use moments::Moments;
+
 use crate::chain::Chain;
 use crate::engine::drive::Watch;
 use crate::engine::stage::{AnyStage, Moment, PartStage};
@@ -18,6 +22,9 @@ pub enum Probe {
     /// The learned gains of a chain that has them: extremes, coordinates at the bounds, share of
     /// positive alignments, and quantiles of the effective learning rate.
     Gains,
+    /// First and second moments of a chain that has them: agreement of the gradient with the momentum,
+    /// coordinates where ε is in charge, second moments that half precision would lose.
+    Moments,
 }
 
 /// What a probe read at one step from one parameter.
@@ -28,6 +35,16 @@ pub struct Reading {
     pub param: String,
     /// What was found.
     pub gains: Gains,
+}
+
+/// What [`Probe::Moments`] read at one step from one parameter.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct MomentReading {
+    /// The parameter.
+    pub param: String,
+    /// What was found.
+    pub moments: Moments,
 }
 
 /// The learned gains of one parameter after a step.
@@ -177,33 +194,42 @@ fn gains_of(chain: &Chain, clock: u64) -> Option<GainSlots> {
     None
 }
 
-/// What the probes gather in the sweep, for these chains at these moments.
+/// What the probes gather in the sweep, for these chains at these moments: two watches for gains, if
+/// they are asked for and there are any, then two for moments.
 pub(crate) fn watches<E: Element>(
     probes: &[Probe],
     isa: Isa,
     chains: &[(&Chain, Moment)],
 ) -> Vec<Watch<E>> {
-    let gains: Vec<Option<GainSlots>> =
-        chains.iter().map(|(chain, moment)| gains_of(chain, moment.clock)).collect();
-    if !probes.contains(&Probe::Gains) || gains.iter().all(Option::is_none) {
-        return vec![];
-    }
     let gather =
         |part: &dyn AnyStage| E::stage(part).gather(isa, Moment { t: 1, clock: 0 }, 0, &[]);
-    let before = gains
-        .iter()
-        .map(|g| g.map(|g| (gather(&PartStage::<_, false>(Alignment::default())), g.direction)));
-    let after = gains.iter().map(|g| {
-        g.map(|g| {
-            let (low, high) = (g.value::<E>(g.min), g.value::<E>(g.max));
-            let extremes = Extremes::default().low(low).high(high);
-            (gather(&PartStage::<_, false>(extremes)), g.gain)
-        })
-    });
-    vec![
-        Watch { before: true, terms: before.collect(), join: Alignment::JOIN },
-        Watch { before: false, terms: after.collect(), join: Extremes::JOIN },
-    ]
+    let agree = |slot| (gather(&PartStage::<_, false>(Alignment::default())), slot);
+    let mut watches = vec![];
+    let gains: Vec<Option<GainSlots>> =
+        chains.iter().map(|(chain, moment)| gains_of(chain, moment.clock)).collect();
+    if probes.contains(&Probe::Gains) && gains.iter().any(Option::is_some) {
+        let before = gains.iter().map(|g| g.map(|g| agree(g.direction)));
+        let after = gains.iter().map(|g| {
+            g.map(|g| {
+                let (low, high) = (g.value::<E>(g.min), g.value::<E>(g.max));
+                let extremes = Extremes::default().low(low).high(high);
+                (gather(&PartStage::<_, false>(extremes)), g.gain)
+            })
+        });
+        watches.push(Watch { before: true, terms: before.collect(), join: Alignment::JOIN });
+        watches.push(Watch { before: false, terms: after.collect(), join: Extremes::JOIN });
+    }
+    if probes.contains(&Probe::Moments) {
+        let slots = chains.iter().map(|(chain, moment)| moments::slots_of(chain, *moment));
+        let slots: Vec<moments::MomentSlots> = slots.collect();
+        let before = slots.iter().map(|s| s.first.map(agree));
+        let after = slots.iter().map(|s| {
+            s.second.map(|slot| (gather(&PartStage::<_, false>(moments::counts(s))), slot))
+        });
+        watches.push(Watch { before: true, terms: before.collect(), join: Alignment::JOIN });
+        watches.push(Watch { before: false, terms: after.collect(), join: moments::Counts::JOIN });
+    }
+    watches
 }
 
 /// What the probes have found, in words of the reader.
@@ -212,8 +238,39 @@ pub(crate) fn readings<E: Element>(
     tensors: &[Tensor<'_, E>],
     names: &[&str],
     gathered: &[Vec<Vec<f64>>],
+    probes: &[Probe],
+) -> (Vec<Reading>, Vec<MomentReading>) {
+    // Watches come in pairs, gains first.
+    let (gains, moments) = match (gathered, probes.contains(&Probe::Moments)) {
+        ([a, b, c, d], true) => (Some((a, b)), Some((c, d))),
+        ([c, d], true) => (None, Some((c, d))),
+        ([a, b], false) => (Some((a, b)), None),
+        _ => (None, None),
+    };
+    let gains =
+        gains.map(|(aligned, extremes)| gain_readings(chains, tensors, names, aligned, extremes));
+    let moments = moments.map(|(aligned, counts)| {
+        let some = tensors.iter().enumerate().filter(|(_, t)| t.len > 0);
+        let read = some.filter_map(|(t, tensor)| {
+            let (chain, moment) = &chains[tensor.chain];
+            let slots = moments::slots_of(chain, *moment);
+            (!slots.is_blind()).then(|| MomentReading {
+                param: names[t].to_owned(),
+                moments: moments::moments(&slots, tensor.len, &aligned[t], &counts[t]),
+            })
+        });
+        read.collect()
+    });
+    (gains.unwrap_or_default(), moments.unwrap_or_default())
+}
+
+fn gain_readings<E: Element>(
+    chains: &[(&Chain, Moment)],
+    tensors: &[Tensor<'_, E>],
+    names: &[&str],
+    aligned: &[Vec<f64>],
+    extremes: &[Vec<f64>],
 ) -> Vec<Reading> {
-    let [aligned, extremes] = gathered else { return vec![] };
     let mut readings = vec![];
     for (t, tensor) in tensors.iter().enumerate().filter(|(_, t)| t.len > 0) {
         let (chain, moment) = &chains[tensor.chain];
@@ -248,13 +305,26 @@ fn quantiles<E: Element>(slot: &[E]) -> [f64; QUANTILES.len()] {
 
 /// A probe must find something to read.
 pub(crate) fn check(probes: &[Probe], chains: &[&Chain]) -> Result<(), Error> {
-    let blind = probes.contains(&Probe::Gains) && chains.iter().all(|c| gains_of(c, 0).is_none());
-    if blind {
-        return Err(Error::Engine(
+    let blind = |probe: &&Probe| !chains.iter().any(|chain| sees(**probe, chain));
+    match probes.iter().find(blind) {
+        None => Ok(()),
+        Some(Probe::Gains) => Err(Error::Engine(
             "Probe::Gains: no group's chain learns gains; add `MetaEgd` or `Egdd`, or drop \
              the probe"
                 .to_owned(),
-        ));
+        )),
+        Some(Probe::Moments) => Err(Error::Engine(
+            "Probe::Moments: no group's chain keeps a first or second moment; add a rule with a slot \
+             called `m`, `buf`, `v`, `s` or `sum`, or drop the probe"
+                .to_owned(),
+        )),
     }
-    Ok(())
+}
+
+/// Whether a chain has something that the probe can read.
+pub(crate) fn sees(probe: Probe, chain: &Chain) -> bool {
+    match probe {
+        Probe::Gains => gains_of(chain, 0).is_some(),
+        Probe::Moments => !moments::slots_of(chain, Moment { t: 1, clock: 0 }).is_blind(),
+    }
 }
