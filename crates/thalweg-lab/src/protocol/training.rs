@@ -8,7 +8,7 @@ use crate::Result;
 use crate::data::{DataSet, Examples};
 use crate::optimizers::{Entry, Stepped, Stepper};
 use crate::rng::{Purpose, Stream};
-use crate::tasks::engine::CandleModel;
+use crate::tasks::engine::NetworkModel;
 use crate::tasks::{Batch, Model, Score, Task};
 
 use super::Phase;
@@ -134,7 +134,7 @@ pub fn train(spec: &RunSpec, data: &DataSet, phase: Phase) -> Result<Run> {
 
 struct Trainer<'a> {
     data: &'a DataSet,
-    model: CandleModel,
+    model: NetworkModel,
     stepper: Stepper,
     values: Vec<Vec<f32>>,
     /// The values at the best point, on which the test result will be measured.
@@ -155,7 +155,7 @@ impl<'a> Trainer<'a> {
         let values = network.initial_values(spec.task.name, spec.seed);
         Ok(Trainer {
             data,
-            model: CandleModel::new(&network, 1),
+            model: NetworkModel::new(&network, 1),
             stepper: Stepper::new(spec.optimizer, &spec.hypers, spec.task.schedule, spec.budget)?,
             best_values: values.clone(),
             gradients: vec![Vec::new(); values.len()],
@@ -279,7 +279,7 @@ fn fill(batch: &mut Batch, data: &DataSet, examples: &Examples, indices: &[u32])
 }
 
 fn score(
-    model: &mut CandleModel,
+    model: &mut NetworkModel,
     values: &mut [Vec<f32>],
     data: &DataSet,
     examples: &Examples,

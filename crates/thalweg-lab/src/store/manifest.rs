@@ -28,7 +28,7 @@ impl Manifest {
     pub fn new(command: Vec<String>, seconds: f64) -> Self {
         Manifest {
             version: env!("CARGO_PKG_VERSION"),
-            engine: "candle-core 0.11.1 with own layers on gemm 0.19.0",
+            engine: "own layers on gemm 0.19.0",
             command,
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cpu: cpu_name(),

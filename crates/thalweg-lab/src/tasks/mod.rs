@@ -5,7 +5,7 @@ mod model;
 mod network;
 
 pub use model::{Batch, Model, ParameterSpec, Score};
-pub use network::{Layer, Network};
+pub use network::{Activation, Embedding, Layer, Network};
 
 use crate::{Error, Result};
 
@@ -122,7 +122,7 @@ pub const TASKS: &[Task] = &[
         name: "mnist-cnn",
         summary: "two 3x3 convolutions (32, 64 channels) with pooling and a linear layer on MNIST",
         data: "mnist",
-        network: || Network::cnn(28, [32, 64], 10),
+        network: || Network::cnn([1, 28, 28], [32, 64], 10),
         batch: 64,
         budget: 2_600,
         trials: 4,
@@ -190,10 +190,7 @@ mod tests {
     #[test]
     fn networks_fit_their_data() {
         for task in TASKS {
-            let inputs = match (task.network)().layers[0] {
-                Layer::Linear { inputs, .. } => inputs,
-                Layer::ConvPool { inputs, height, width, .. } => inputs * height * width,
-            };
+            let inputs = (task.network)().example();
             let expected = if task.data == "digits" { 64 } else { 784 };
             assert_eq!(inputs, expected, "{}", task.name);
         }
