@@ -83,6 +83,14 @@ class Gpt(nn.Module):
         return self.body(x).flatten(0, 1)
 
 
+def cnn(image, channels, classes):
+    inputs, height, width = image
+    first, second = channels
+    conv = lambda a, b: [nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    flat = second * (height // 4) * (width // 4)
+    return nn.Sequential(*conv(inputs, first), *conv(first, second), nn.Flatten(), nn.Linear(flat, classes))
+
+
 def workload(name):
     """The model and its batch, as `examples/engine.rs` has them."""
     if name == "mlp":
@@ -90,9 +98,7 @@ def workload(name):
         parts = [nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in zip(widths, widths[1:])]
         model, x, rows = nn.Sequential(*parts[:-1], parts[-1][0]), torch.rand(128, 784), 128
     elif name == "cnn":
-        conv = lambda a, b: [nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-        model = nn.Sequential(*conv(1, 32), *conv(32, 64), nn.Flatten(), nn.Linear(3136, 10))
-        x, rows = torch.rand(64, 1, 28, 28), 64
+        model, x, rows = cnn([1, 28, 28], [32, 64], 10), torch.rand(64, 1, 28, 28), 64
     elif name == "resnet":
         model, x, rows = resnet(16), torch.rand(64, 3, 32, 32), 64
     else:
@@ -145,6 +151,7 @@ def numbers():
     out = {}
     torch.manual_seed(0)
     cases = {
+        "cnn": (cnn([2, 8, 12], [3, 4], 5), filled((6, 2, 8, 12), 99, 2.0), torch.arange(6) % 5),
         "resnet": (resnet(8, 5), filled((6, 3, 8, 8), 99, 2.0), torch.arange(6) % 5),
         "lm": (Gpt(11, 6, 16, 2, 4), torch.arange(18).reshape(3, 6) * 5 % 11, torch.arange(18) * 3 % 11),
     }

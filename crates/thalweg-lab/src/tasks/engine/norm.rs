@@ -33,7 +33,7 @@ impl Op for GroupNorm {
         let runs = y.chunks_exact_mut(run).zip(x.chunks_exact(run));
         for (i, ((y, x), kept)) in runs.zip(kept.chunks_exact_mut(2)).enumerate() {
             let first = i % self.groups * (self.channels / self.groups);
-            group_forward(y, x, &w[0][first..], &w[1][first..], self.plane, kept, floor);
+            group_forward(y, x, [&w[0][first..], &w[1][first..]], self.plane, kept, floor);
         }
     }
 
@@ -55,7 +55,7 @@ impl Op for GroupNorm {
             let own = i % self.groups * channels..(i % self.groups + 1) * channels;
             let dx = dx.as_mut().and_then(Iterator::next);
             let (scale, shift) = (&mut d_scale[own.clone()], &mut d_shift[own.clone()]);
-            group_backward(dx, x, dy, &w[0][own], self.plane, kept, scale, shift);
+            group_backward(dx, x, dy, &w[0][own], self.plane, kept, [scale, shift]);
         }
     }
 }
@@ -71,13 +71,12 @@ fn statistics(x: &[f32]) -> [f32; 2] {
 
 vectorized! {
     fn group_forward(
-        y: &mut [f32], x: &[f32], scale: &[f32], shift: &[f32], plane: usize, kept: &mut [f32],
-        floor: f32,
+        y: &mut [f32], x: &[f32], w: [&[f32]; 2], plane: usize, kept: &mut [f32], floor: f32,
     ) {
         let [mean, r] = statistics(x);
         kept.copy_from_slice(&[mean, r]);
         let planes = y.chunks_exact_mut(plane).zip(x.chunks_exact(plane));
-        for ((y, x), (scale, shift)) in planes.zip(scale.iter().zip(shift)) {
+        for ((y, x), (scale, shift)) in planes.zip(w[0].iter().zip(w[1])) {
             let factor = r * scale;
             for (y, x) in y.iter_mut().zip(x) {
                 let value = (x - mean) * factor + shift;
@@ -88,8 +87,9 @@ vectorized! {
 
     fn group_backward(
         dx: Option<&mut [f32]>, x: &[f32], dy: &[f32], scale: &[f32], plane: usize, kept: &[f32],
-        d_scale: &mut [f32], d_shift: &mut [f32],
+        dw: [&mut [f32]; 2],
     ) {
+        let [d_scale, d_shift] = dw;
         let (mean, r) = (kept[0], kept[1]);
         let (mut sum, mut product) = (0.0, 0.0);
         let planes = x.chunks_exact(plane).zip(dy.chunks_exact(plane));
