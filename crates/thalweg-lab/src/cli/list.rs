@@ -42,6 +42,7 @@ pub(super) fn run(args: &ListArgs) -> Result<()> {
         Listing::Optimizers => optimizers(args.json),
         Listing::Tasks => tasks(args.json),
         Listing::Data => data(args.json),
+        Listing::Experiments => super::experiment::list(args.json),
     }
 }
 

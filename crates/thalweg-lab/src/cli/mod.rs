@@ -3,6 +3,7 @@
 mod args;
 mod compare;
 mod data;
+mod experiment;
 mod list;
 mod progress;
 mod table;
@@ -12,7 +13,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{Cli, Command, CompareArgs, DataCommand, DescribeArgs, ListArgs, Listing};
+pub use args::{
+    Cli, Command, CompareArgs, DataCommand, DescribeArgs, ExperimentArgs, ListArgs, Listing,
+};
 
 use crate::{Error, Result};
 
@@ -31,6 +34,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Compare(args) => compare::run(&args),
+        Command::Experiment(args) => experiment::run(&args),
         Command::List(args) => list::run(&args),
         Command::Describe(args) => print(&crate::optimizers::describe(&args.name, args.json)?),
         Command::Data { command } => data::run(&command),

@@ -7,9 +7,11 @@ mod chart;
 mod figures;
 mod markup;
 mod page;
+mod plane;
 mod tables;
 
 pub use page::render;
+pub use plane::figure;
 
 #[cfg(test)]
 mod tests;
