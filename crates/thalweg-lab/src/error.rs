@@ -10,6 +10,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Kind {
     /// The work could not be done (exit code 1).
     Failed,
+    /// The user asked to stop (exit code 130).
+    Interrupted,
     /// The command line asked for something that does not exist (exit code 2).
     Usage,
 }
@@ -26,6 +28,11 @@ impl Error {
     /// Work that failed: `problem` says what happened, `fix` what the reader can do.
     pub fn failed(problem: impl Into<String>, fix: impl Into<String>) -> Self {
         Error { kind: Kind::Failed, problem: problem.into(), fix: fix.into() }
+    }
+
+    /// Work that the user stopped: `problem` says how far it came, `fix` how to go on.
+    pub fn interrupted(problem: impl Into<String>, fix: impl Into<String>) -> Self {
+        Error { kind: Kind::Interrupted, problem: problem.into(), fix: fix.into() }
     }
 
     /// A wrong request: `problem` says what was asked, `fix` what may be asked.
@@ -53,6 +60,7 @@ impl Error {
         match self.kind {
             Kind::Failed => 1,
             Kind::Usage => 2,
+            Kind::Interrupted => 130,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The only place that touches the library: optimizers by name, and their steps.
 
+use thalweg::geometry::{NegativeEntropy, Simplex};
 use thalweg::{Optimizer, Param, Schedule as LibrarySchedule, registry};
 
-use crate::tasks::{ParameterSpec, Schedule, Task};
+use crate::tasks::{Domain, Gradient, ParameterSpec, Schedule, Task};
 use crate::{Error, Result};
 
 /// A hyper-parameter that the protocol tunes, and the range its author declares for it.
@@ -50,14 +51,35 @@ pub fn all() -> Vec<Entry> {
         .collect()
 }
 
-/// What is compared on `task` when nobody names optimizers: its shortlist, or else everything but the
-/// presets that follow another library (`adam@keras`).
+/// One method of each family: what is compared on tasks that name none.
+pub const REPRESENTATIVES: &[&str] = &[
+    "gd",
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "rmsprop",
+    "adadelta",
+    "adam",
+    "adamw",
+    "adabelief",
+    "radam",
+    "nadamw",
+    "yogi",
+    "lion",
+    "adan",
+    "adopt",
+    "mars",
+    "meta_egd_adam",
+    "egdd",
+    "adam_hd",
+    "schedule_free_adamw",
+];
+
+/// What is compared on `task` when nobody names optimizers: its shortlist, or else
+/// [`REPRESENTATIVES`].
 pub fn defaults(task: &Task) -> Vec<Entry> {
-    let wanted = |e: &Entry| match task.shortlist {
-        [] => !e.name.contains('@'),
-        shortlist => shortlist.contains(&e.name),
-    };
-    all().into_iter().filter(wanted).collect()
+    let names = if task.shortlist.is_empty() { REPRESENTATIVES } else { task.shortlist };
+    all().into_iter().filter(|e| names.contains(&e.name)).collect()
 }
 
 /// The optimizers with the given names, in that order, each once; `all` stands for all, presets too.
@@ -108,11 +130,12 @@ pub enum Stepped {
 
 impl Stepper {
     /// The optimizer `name` with the given hyper-parameters, for a run of `budget` steps. A learning
-    /// rate among them is the peak of `schedule`.
+    /// rate among them is the peak of `schedule`. Updates are applied through the mirror map of `domain`.
     pub fn new(
         name: &str,
         hypers: &[(&str, f64)],
         schedule: Schedule,
+        domain: Domain,
         budget: usize,
     ) -> Result<Self> {
         let make = || {
@@ -124,6 +147,11 @@ impl Stepper {
                 let fall = (budget as u64).saturating_sub(warmup).max(1);
                 chain.set("lr", LibrarySchedule::cosine(*lr, 0.0, fall).after_warmup(warmup))?;
             }
+            let chain = match domain {
+                Domain::Free => chain,
+                Domain::Positive => chain.over(NegativeEntropy::default()),
+                Domain::Simplex => chain.over(Simplex::default()),
+            };
             // Many runs share the machine, one core each.
             Optimizer::<f32>::builder().rest("all", chain).threads(1).build()
         };
@@ -140,13 +168,18 @@ impl Stepper {
         &mut self,
         parameters: &[ParameterSpec],
         values: &mut [Vec<f32>],
-        gradients: &[Vec<f32>],
+        gradients: &[Gradient],
     ) -> Stepped {
         let mut borrowed: Vec<Param<'_, f32>> = parameters
             .iter()
             .zip(values)
             .zip(gradients)
-            .map(|((p, value), gradient)| Param::new(&p.name, &p.shape, value, gradient))
+            .map(|((p, value), gradient)| match gradient {
+                Gradient::Dense(gradient) => Param::new(&p.name, &p.shape, value, gradient),
+                Gradient::Rows { rows, values } => {
+                    Param::of(&p.name, &p.shape, value.as_mut_slice()).sparse_grad(rows, values)
+                }
+            })
             .collect();
         match self.0.step(&mut borrowed) {
             Ok(report) if report.applied() => Stepped::Applied,
@@ -169,11 +202,11 @@ mod tests {
 
     #[test]
     fn defaults_leave_presets_out_and_shortlists_name_what_exists() {
-        for task in crate::tasks::TASKS {
+        for task in crate::tasks::all() {
             let defaults = defaults(task);
             assert!(defaults.iter().all(|e| !e.name.contains('@')));
             match task.shortlist {
-                [] => assert!(defaults.len() >= 12),
+                [] => assert_eq!(defaults.len(), REPRESENTATIVES.len()),
                 shortlist => assert_eq!(defaults.len(), shortlist.len()),
             }
         }
@@ -192,7 +225,9 @@ mod tests {
             for u in [0.0, 1.0] {
                 let hypers: Vec<_> = entry.tune.iter().map(|r| (r.hyper, r.at(u))).collect();
                 for schedule in [Schedule::Constant, Schedule::WarmupCosine] {
-                    Stepper::new(entry.name, &hypers, schedule, 100).unwrap();
+                    for domain in [Domain::Free, Domain::Positive, Domain::Simplex] {
+                        Stepper::new(entry.name, &hypers, schedule, domain, 100).unwrap();
+                    }
                 }
             }
         }

@@ -4,14 +4,15 @@ use std::time::Instant;
 
 use super::args::CompareArgs;
 use super::progress::Progress;
+use super::stop;
 use super::table::Table;
-use crate::protocol::{Plan, Side, Standing, TaskOutcome, compare};
-use crate::store::{self, Document};
-use crate::{Result, optimizers, report, tasks};
+use crate::protocol::{Plan, Side, Standing, TaskOutcome, compare_in, open, shown};
+use crate::store::{self, Database, Document};
+use crate::{Error, Result, optimizers, report, tasks};
 
 pub(super) fn run(args: &CompareArgs) -> Result<()> {
     let plan = Plan {
-        tasks: tasks::select(&args.tasks)?,
+        tasks: tasks::select(&args.tasks, args.tier)?,
         optimizers: match &args.optimizers[..] {
             [] => None,
             names => Some(optimizers::select(names)?),
@@ -23,8 +24,15 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
     };
     store::prepare(&args.out)?;
     let start = Instant::now();
+    let workloads = open(&plan)?;
+    if args.fresh {
+        Database::remove(&args.out)?;
+    }
+    let database = Database::open(&args.out, &store::facts(&plan, &workloads))?;
+    database.note("command", &std::env::args().collect::<Vec<_>>().join(" "))?;
+    stop::listen(args.quiet);
     let progress = Progress::new(&plan, args.quiet);
-    let outcome = compare(&plan, &progress);
+    let outcome = compare_in(&plan, &workloads, &database, &progress);
     progress.close();
     let document =
         Document::new(outcome?, std::env::args().collect(), start.elapsed().as_secs_f64());
@@ -44,38 +52,49 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
             args.out.join("report.html").display()
         );
     }
-    Ok(())
+    match &document.outcome.interrupted {
+        None => Ok(()),
+        Some(how_far) => Err(Error::interrupted(
+            format!("{how_far}; the report holds what there is"),
+            "give the same command again to continue",
+        )),
+    }
 }
 
 fn table(task: &TaskOutcome) -> String {
     let mut table = Table::new(&[
         "rank",
+        "alike",
         "optimizer",
         "test loss",
         "± 95 %",
-        "accuracy",
+        task.metric.map_or("metric", |m| m.name),
         "tuned",
         "diverged",
         "step µs",
     ]);
     for s in &task.standings {
-        let interval = s.test_loss.half_width.map_or_else(|| "-".to_owned(), |h| format!("{h:.4}"));
+        let interval = s.test_loss.half_width.map_or_else(|| "-".to_owned(), shown);
         table.row([
-            format!("{}{}", s.rank, if s.may_equal_first && s.rank > 1 { "=" } else { "" }),
+            s.rank.to_string(),
+            s.letters.clone(),
             s.optimizer.to_owned(),
-            format!("{:.4}", s.test_loss.mean),
+            shown(s.test_loss.mean),
             interval,
-            format!("{:.2} %", 100.0 * s.test_accuracy.mean),
+            match (task.metric, &s.test_metric) {
+                (Some(metric), Some(value)) => metric.show(value.mean),
+                _ => "-".to_owned(),
+            },
             tuned(s),
-            format!("{}/{}", s.diverged_trials + s.diverged_seeds, s.trials.len() + s.seeds.len()),
+            format!("{}/{}", s.diverged_runs, s.runs),
             format!("{:.1}", s.step_microseconds),
         ]);
     }
     format!(
-        "\n{}: {} gradients of {} examples per run\n{}\n{}\n",
+        "\n{}: {} gradients{} per run; those that share a letter are not distinguishable\n{}\n{}\n",
         task.task,
         task.budget,
-        task.batch,
+        if task.batch == 0 { String::new() } else { format!(" of {} examples", task.batch) },
         table.render(),
         task.verdict
     )

@@ -7,7 +7,7 @@ use super::table::Table;
 use crate::Result;
 use crate::data::{self, SOURCES, State};
 use crate::optimizers::{self, Range};
-use crate::tasks::TASKS;
+use crate::tasks::{self, Domain, Metric, Tier};
 
 #[derive(Serialize)]
 struct OptimizerRow {
@@ -20,12 +20,21 @@ struct OptimizerRow {
 struct TaskRow {
     name: &'static str,
     summary: &'static str,
+    groups: &'static [&'static str],
+    tier: Tier,
     data: &'static str,
-    parameters: usize,
+    loss: &'static str,
+    metric: Option<Metric>,
+    domain: Domain,
+    /// Absent until the data have been fetched, where the model's size depends on them.
+    parameters: Option<usize>,
+    examples: Option<[usize; 3]>,
     batch: usize,
     budget: usize,
     trials: usize,
+    seeds: usize,
     schedule: &'static str,
+    optimizers: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -40,7 +49,7 @@ struct DataRow {
 pub(super) fn run(args: &ListArgs) -> Result<()> {
     match args.what {
         Listing::Optimizers => optimizers(args.json),
-        Listing::Tasks => tasks(args.json),
+        Listing::Tasks => tasks(args.json, args.tier),
         Listing::Data => data(args.json),
         Listing::Experiments => super::experiment::list(args.json),
     }
@@ -63,37 +72,55 @@ fn optimizers(json: bool) -> Result<()> {
     super::print(&table.render())
 }
 
-fn tasks(json: bool) -> Result<()> {
-    let rows: Vec<TaskRow> = TASKS
-        .iter()
-        .map(|t| TaskRow {
-            name: t.name,
-            summary: t.summary,
-            data: t.data,
-            parameters: (t.network)().parameters().iter().map(|p| p.len()).sum(),
-            batch: t.batch,
-            budget: t.budget,
-            trials: t.trials,
-            schedule: t.schedule.describe(),
-        })
-        .collect();
+fn tasks(json: bool, tier: Option<Tier>) -> Result<()> {
+    let rows: Vec<TaskRow> =
+        tasks::select(&["all".to_owned()], tier)?.into_iter().map(task_row).collect();
     if json {
         return super::print_json(&rows);
     }
     let mut table =
-        Table::new(&["name", "data", "parameters", "batch", "budget", "trials", "task"]);
+        Table::new(&["name", "tier", "metric", "parameters", "examples", "budget", "task"]);
     for r in rows {
+        let number = |n: Option<usize>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
         table.row([
             r.name.to_owned(),
-            r.data.to_owned(),
-            r.parameters.to_string(),
-            r.batch.to_string(),
+            r.tier.name().to_owned(),
+            r.metric.map_or("-", |m| m.name).to_owned(),
+            number(r.parameters),
+            if r.data.is_empty() { "-".to_owned() } else { number(r.examples.map(|e| e[0])) },
             r.budget.to_string(),
-            r.trials.to_string(),
             r.summary.to_owned(),
         ]);
     }
-    super::print(&table.render())
+    let groups = tasks::groups().join(", ");
+    super::print(&format!(
+        "{}\n  A `?` is known once the data are here: `thalweg list data`.\n  Groups: all, {groups}\n",
+        table.render()
+    ))
+}
+
+fn task_row(task: &'static tasks::Task) -> TaskRow {
+    // Data that are not there yet leave the sizes unknown, and are no reason to list nothing.
+    let workload = (task.open)(task).ok();
+    let sizes = workload.as_ref().map(|w| w.parameters().iter().map(|p| p.len()).sum());
+    TaskRow {
+        name: task.name,
+        summary: task.summary,
+        groups: task.groups,
+        tier: task.tier,
+        data: task.data,
+        loss: task.loss,
+        metric: task.metric,
+        domain: task.domain,
+        parameters: sizes,
+        examples: workload.map(|w| w.examples()),
+        batch: task.batch,
+        budget: task.budget,
+        trials: task.trials,
+        seeds: task.seeds,
+        schedule: task.schedule.describe(),
+        optimizers: optimizers::defaults(task).iter().map(|e| e.name).collect(),
+    }
 }
 
 pub(super) fn data(json: bool) -> Result<()> {

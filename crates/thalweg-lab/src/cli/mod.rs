@@ -3,25 +3,35 @@
 mod args;
 mod compare;
 mod data;
+mod diff;
 mod experiment;
+mod export;
 mod list;
 mod progress;
+mod rerun;
+mod stop;
 mod table;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
+pub use args::Color;
 pub use args::{
     Cli, Command, CompareArgs, DataCommand, DescribeArgs, ExperimentArgs, ListArgs, Listing,
 };
+pub use diff::DiffArgs;
+pub use export::{ExportArgs, Format};
+pub use rerun::RerunArgs;
 
 use crate::{Error, Result};
 
-/// Runs the command line of this process: exit code 0 for done, 1 for failed, 2 for a wrong request.
+/// Runs the command line of this process: exit code 0 for done, 1 for failed, 2 for a wrong request,
+/// 130 for interrupted.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    colour(cli.color);
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -31,6 +41,20 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Decides whether progress bars have colours.
+fn colour(when: Color) {
+    let wanted = match when {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            std::io::stderr().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+    };
+    console::set_colors_enabled_stderr(wanted);
+    console::set_colors_enabled(wanted);
+}
+
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Compare(args) => compare::run(&args),
@@ -38,6 +62,9 @@ fn run(command: Command) -> Result<()> {
         Command::List(args) => list::run(&args),
         Command::Describe(args) => print(&crate::optimizers::describe(&args.name, args.json)?),
         Command::Data { command } => data::run(&command),
+        Command::Rerun(args) => rerun::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Bench(args) => crate::bench::run(&args),
     }
 }

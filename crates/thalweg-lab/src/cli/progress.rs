@@ -59,7 +59,7 @@ impl Progress {
         let widest = runs.iter().map(|(e, _)| e.name.len()).max().unwrap_or(0);
         // A template that does not parse would only cost the looks of the bar.
         let style = ProgressStyle::with_template(
-            "{prefix} {bar:24} {pos:>3}/{len} {elapsed:>4} eta {eta:>4}  {wide_msg}",
+            "{prefix:.bold} {bar:24.cyan} {pos:>3}/{len} {elapsed:>4} eta {eta:>4}  {wide_msg}",
         )
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━╸─");

@@ -1,186 +1,199 @@
 //! The protocol: who runs how often with which hyper-parameters, and what may be concluded.
 //!
-//! Every optimizer gets the same number of gradient evaluations per run and the same number of tuning
-//! trials, at shared quasi-random points of its declared ranges. The trial with the lowest validation
-//! loss is repeated on fresh seeds; the test set is seen by those runs only. All optimizers share the
-//! initial values and the order of the data of each seed, so they can be compared in pairs.
+//! Every optimizer gets the same number of gradient evaluations per run and the same number of runs:
+//!
+//! 1. *Screening*: its defaults, and trials at shared scrambled-Sobol points of its declared ranges, on
+//!    one seed.
+//! 2. *Extension*: a few more trials. An optimizer whose best trial lies at the edge of its range gets
+//!    them in the next decade beyond it, any other inside its ranges.
+//! 3. *Repetition*: the best trials on fresh seeds; the lowest median validation loss is chosen.
+//! 4. *Final*: the chosen configuration on further fresh seeds. Only these runs see the test set.
+//!
+//! All optimizers share the initial values and the order of the data of each seed, so they can be
+//! compared in pairs. Schedules are always completed, and a divergence counts as the worst result.
 
+mod difference;
 mod executor;
+pub mod interrupt;
 mod outcome;
+mod plan;
+mod reproduce;
+mod search;
 pub mod sobol;
 pub mod stats;
 mod training;
 
+pub use difference::{Change, Changes, Loss, RankFlip, changes};
 pub use executor::in_parallel;
+pub(crate) use outcome::shown;
 pub use outcome::{
-    Band, CurvePoint, Edge, Outcome, Rules, SeedResult, Side, Standing, TaskOutcome, Trial,
+    Band, CurvePoint, Edge, Extension, Flip, Leader, Level, Outcome, Pair, Repeat, Rules,
+    SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
 };
-pub use training::{Divergence, Measurement, Point, Run, RunSpec, train};
+pub use plan::{FINAL_SEEDS, FIRST_SEED, Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
+pub use reproduce::first_difference;
+pub use search::{Job, Record};
+pub use training::{Divergence, Point, Run, RunSpec, train};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::data::{self, DataSet};
-use crate::optimizers::{self, Entry};
-use crate::tasks::Task;
-use crate::{Error, Result};
+use crate::Result;
+use crate::tasks::Workload;
+use search::Contest;
 
-/// The seed of all tuning runs. The final seeds start at [`FIRST_SEED`], so no run of the final
-/// comparison repeats one that hyper-parameters were selected on.
-pub const TUNING_SEED: u64 = 0;
-
-/// The first seed of the final runs.
-pub const FIRST_SEED: u64 = 1;
-
-/// What is to be compared.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// The tasks.
-    pub tasks: Vec<&'static Task>,
-    /// The optimizers; `None` takes those that each task names.
-    pub optimizers: Option<Vec<Entry>>,
-    /// The number of final seeds; `None` takes the task's own number.
-    pub seeds: Option<usize>,
-    /// Tuning trials per optimizer and task; `None` takes the task's own number.
-    pub trials: Option<usize>,
-    /// Gradient evaluations per run; `None` takes the task's own number.
-    pub budget: Option<usize>,
-    /// Runs at once, one per core. Changes how long it takes, never what comes out.
-    pub workers: usize,
-}
-
-impl Plan {
-    /// Gradient evaluations per run of `task`.
-    pub fn budget(&self, task: &Task) -> usize {
-        self.budget.unwrap_or(task.budget)
-    }
-
-    /// Tuning trials of an optimizer on `task`: none if it declares nothing to tune.
-    pub fn trials(&self, task: &Task, entry: &Entry) -> usize {
-        if entry.tune.is_empty() { 0 } else { self.trials.unwrap_or(task.trials) }
-    }
-
-    /// The seeds of the final runs of `task`.
-    pub fn seeds(&self, task: &Task) -> impl Iterator<Item = u64> + use<> {
-        FIRST_SEED..FIRST_SEED + self.seeds.unwrap_or(task.seeds) as u64
-    }
-
-    /// The optimizers that are compared on `task`.
-    pub fn entries(&self, task: &Task) -> Vec<Entry> {
-        self.optimizers.clone().unwrap_or_else(|| optimizers::defaults(task))
-    }
-
-    /// The optimizers of all tasks, each once, with the number of its runs.
-    pub fn runs(&self) -> Vec<(Entry, usize)> {
-        let mut all: Vec<(Entry, usize)> = Vec::new();
-        for task in &self.tasks {
-            for entry in self.entries(task) {
-                let runs = self.trials(task, &entry) + self.seeds(task).count();
-                match all.iter_mut().find(|(e, _)| e.name == entry.name) {
-                    Some((_, sum)) => *sum += runs,
-                    None => all.push((entry, runs)),
-                }
-            }
-        }
-        all
-    }
-
-    fn check(&self) -> Result<()> {
-        let positive = [
-            (self.seeds.unwrap_or(1), "--seeds"),
-            (self.trials.unwrap_or(1), "--trials"),
-            (self.budget.unwrap_or(1), "--budget"),
-            (self.optimizers.as_ref().map_or(1, Vec::len), "--optimizers"),
-            (self.tasks.len(), "TASK"),
-        ];
-        match positive.iter().find(|(n, _)| *n == 0) {
-            Some((_, flag)) => Err(Error::usage(
-                format!("{flag} is empty or zero"),
-                format!("give {flag} at least one"),
-            )),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Whether a run selects hyper-parameters or counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// It is one of the tuning trials.
-    Tuning,
+    /// It shows what the optimizer's own defaults do, and is never selected.
+    Default,
+    /// It is one of the shared tuning trials.
+    Screening,
+    /// It is one of the further trials, beyond the edge of a range if the best trial lies there.
+    Extension,
+    /// It repeats one of the best trials on a fresh seed.
+    Repeat,
     /// It enters the result.
     Final,
 }
 
+impl Phase {
+    /// All phases, in their order.
+    pub const ALL: [Phase; 5] =
+        [Phase::Default, Phase::Screening, Phase::Extension, Phase::Repeat, Phase::Final];
+
+    /// The name in stores and exports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Default => "default",
+            Phase::Screening => "screening",
+            Phase::Extension => "extension",
+            Phase::Repeat => "repeat",
+            Phase::Final => "final",
+        }
+    }
+}
+
 /// Hears of runs as they end, on the thread that ran them.
 pub trait Observer: Sync {
-    /// A run has ended.
+    /// A run has ended, or was found in the archive.
     fn ended(&self, phase: Phase, run: &Run);
 }
 
-/// Runs the whole comparison.
-pub fn compare(plan: &Plan, observer: &dyn Observer) -> Result<Outcome> {
+/// Remembers runs, so that an interrupted comparison can continue.
+pub trait Archive: Sync {
+    /// The run of an earlier session, exactly as it was kept.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    fn find(&self, job: &Job) -> Result<Option<Run>>;
+
+    /// Keeps a run that has ended, all of it or nothing.
+    ///
+    /// # Errors
+    /// If the archive cannot be written.
+    fn keep(&self, record: &Record) -> Result<()>;
+}
+
+/// An archive that remembers nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Forgetful;
+
+impl Archive for Forgetful {
+    fn find(&self, _: &Job) -> Result<Option<Run>> {
+        Ok(None)
+    }
+
+    fn keep(&self, _: &Record) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The loaded tasks of a plan, by name.
+pub type Workloads = BTreeMap<&'static str, Arc<dyn Workload>>;
+
+/// Loads the data of every task.
+///
+/// # Errors
+/// If data are absent or damaged.
+pub fn open(plan: &Plan) -> Result<Workloads> {
     plan.check()?;
-    let mut sets: BTreeMap<&str, Arc<DataSet>> = BTreeMap::new();
-    for task in &plan.tasks {
-        if !sets.contains_key(task.data) {
-            sets.insert(task.data, Arc::new(data::load(task.data)?));
+    plan.tasks.iter().map(|task| Ok((task.name, (task.open)(task)?))).collect()
+}
+
+/// Runs the whole comparison and keeps nothing.
+///
+/// # Errors
+/// If the plan is empty, data are absent, or the engine fails.
+pub fn compare(plan: &Plan, observer: &dyn Observer) -> Result<Outcome> {
+    compare_in(plan, &open(plan)?, &Forgetful, observer)
+}
+
+/// Runs what the archive does not hold yet of the comparison. After an [`interrupt`] the outcome is that
+/// of the runs that have ended.
+///
+/// # Errors
+/// If the plan is empty, the archive fails, or the engine fails.
+pub fn compare_in(
+    plan: &Plan,
+    workloads: &Workloads,
+    archive: &dyn Archive,
+    observer: &dyn Observer,
+) -> Result<Outcome> {
+    plan.check()?;
+    let pairs = plan.tasks.iter().flat_map(|t| plan.entries(t).into_iter().map(move |e| (*t, e)));
+    let mut contests: Vec<Contest> =
+        pairs.enumerate().map(|(i, (task, entry))| Contest::new(i, task, entry)).collect();
+    let run = |contests: &mut Vec<Contest>, jobs: Vec<Job>| -> Result<()> {
+        let owners: Vec<usize> = jobs.iter().map(|j| j.contest).collect();
+        let records =
+            in_parallel(plan.workers, jobs, |job| perform(job, workloads, archive, observer))?;
+        for (owner, record) in owners.into_iter().zip(records) {
+            contests[owner].records.extend(record);
         }
-    }
-    let run = |phase: Phase, specs: Vec<RunSpec>| -> Result<Vec<Run>> {
-        in_parallel(plan.workers, specs, |spec| {
-            let run = train(spec, &sets[spec.task.data], phase)?;
-            observer.ended(phase, &run);
-            Ok(run)
-        })
+        Ok(())
     };
-    let trials = run(Phase::Tuning, tuning_runs(plan))?;
-    let finals = run(Phase::Final, final_runs(plan, &trials))?;
-    Ok(outcome::of(plan, &sets, &trials, finals))
-}
-
-/// The trials of every optimizer on every task, at shared points of the unit cube.
-fn tuning_runs(plan: &Plan) -> Vec<RunSpec> {
-    let mut specs = Vec::new();
-    for task in &plan.tasks {
-        for entry in &plan.entries(task) {
-            let dimensions = entry.tune.len().min(sobol::DIMENSIONS);
-            let count = plan.trials(task, entry);
-            for point in sobol::points(task.name, TUNING_SEED, dimensions, count) {
-                let hypers =
-                    entry.tune.iter().zip(&point).map(|(r, u)| (r.hyper, r.at(*u))).collect();
-                specs.push(RunSpec::new(task, entry, hypers, TUNING_SEED, plan.budget(task)));
-            }
+    let screening = contests.iter().flat_map(|c| c.screening(plan)).collect();
+    run(&mut contests, screening)?;
+    for round in 0..ROUNDS {
+        if !interrupt::requested() {
+            let further = contests.iter_mut().flat_map(|c| c.further(plan, round)).collect();
+            run(&mut contests, further)?;
         }
     }
-    specs
-}
-
-/// The best trial of every optimizer on every task, on the final seeds.
-fn final_runs(plan: &Plan, trials: &[Run]) -> Vec<RunSpec> {
-    let mut specs = Vec::new();
-    for task in &plan.tasks {
-        for entry in &plan.entries(task) {
-            let hypers = best_trial(trials, task.name, entry.name).map(|t| t.spec.hypers.clone());
-            for seed in plan.seeds(task) {
-                let hypers = hypers.clone().unwrap_or_default();
-                specs.push(RunSpec::new(task, entry, hypers, seed, plan.budget(task)));
-            }
+    for stage in [Contest::repeats, Contest::finals] {
+        if !interrupt::requested() {
+            let jobs = contests.iter().flat_map(|c| stage(c, plan)).collect();
+            run(&mut contests, jobs)?;
         }
     }
-    specs
+    Ok(outcome::of(plan, workloads, &contests))
 }
 
-/// The trial with the lowest validation loss. If all diverged, the one that lasted longest.
-fn best_trial<'a>(trials: &'a [Run], task: &str, optimizer: &str) -> Option<&'a Run> {
-    trials.iter().filter(|t| t.spec.task.name == task && t.spec.optimizer == optimizer).min_by(
-        |a, b| {
-            let lasted = |r: &Run| r.divergence.as_ref().map_or(usize::MAX, |d| d.step);
-            let (x, y) = (a.validation_loss(), b.validation_loss());
-            x.total_cmp(&y).then(lasted(b).cmp(&lasted(a)))
-        },
-    )
+/// Finds or makes a run; `None` if the comparison has been interrupted.
+fn perform(
+    job: &Job,
+    workloads: &Workloads,
+    archive: &dyn Archive,
+    observer: &dyn Observer,
+) -> Result<Option<Record>> {
+    if interrupt::requested() {
+        return Ok(None);
+    }
+    let (phase, trial) = (job.phase, job.trial);
+    if let Some(run) = archive.find(job)? {
+        observer.ended(phase, &run);
+        return Ok(Some(Record { phase, trial, run }));
+    }
+    let run = train(&job.spec, &workloads[job.spec.task.name], phase)?;
+    if interrupt::abandoned() {
+        return Ok(None);
+    }
+    observer.ended(phase, &run);
+    let record = Record { phase, trial, run };
+    archive.keep(&record)?;
+    Ok(Some(record))
 }
 
 #[cfg(test)]

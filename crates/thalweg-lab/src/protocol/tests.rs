@@ -16,7 +16,7 @@ impl Observer for Counter {
 
 fn plan(workers: usize) -> Plan {
     Plan {
-        tasks: tasks::select(&["digits-softmax".to_owned()]).unwrap(),
+        tasks: tasks::select(&["digits-softmax".to_owned()], None).unwrap(),
         optimizers: Some(optimizers::select(&["adam".to_owned(), "adamw".to_owned()]).unwrap()),
         seeds: Some(3),
         trials: Some(4),
@@ -56,12 +56,15 @@ fn every_optimizer_gets_the_same_budget() {
     let outcome = compare(&plan(2), &counter).unwrap();
     let counts = counter.0.into_inner().unwrap();
     for name in ["adam", "adamw"] {
-        assert_eq!(counts[&("Tuning".to_owned(), name)], 4);
-        assert_eq!(counts[&("Final".to_owned(), name)], 3);
+        for (phase, runs) in
+            [("Default", 1), ("Screening", 4), ("Extension", 2), ("Repeat", 4), ("Final", 3)]
+        {
+            assert_eq!(counts[&(phase.to_owned(), name)], runs, "{phase}");
+        }
     }
     for standing in &outcome.tasks[0].standings {
-        assert_eq!(standing.gradients_spent, 7 * 60);
-        assert_eq!(standing.trials.len(), 4);
+        assert_eq!(standing.gradients_spent, 14 * 60);
+        assert_eq!((standing.runs, standing.trials.len()), (14, 6));
     }
 }
 
@@ -102,9 +105,11 @@ fn divergence_is_counted_and_ranks_last() {
     let outcome = compare(&plan, &silent()).unwrap();
     let last = &outcome.tasks[0].standings[1];
     assert_eq!((last.optimizer, last.rank), ("adam", 2));
-    assert_eq!((last.diverged_trials, last.diverged_seeds), (4, 3));
+    assert_eq!((last.diverged_trials, last.diverged_seeds), (6, 3));
+    assert_eq!((last.diverged_runs, last.runs), (13, 14));
     assert!(last.test_loss.mean.is_infinite() && !last.may_equal_first);
-    assert_eq!(last.trials.len(), 4);
+    assert_eq!(last.trials.len(), 6);
+    assert!(last.to_target.iter().all(|t| t.reached == 0 && t.median_gradients.is_none()));
 }
 
 #[test]
@@ -114,7 +119,19 @@ fn an_optimum_at_the_edge_is_flagged() {
     entries.truncate(1);
     (entries[0].tune[0].low, entries[0].tune[0].high) = (1e-8, 1e-5);
     let outcome = compare(&plan, &silent()).unwrap();
-    assert_eq!(outcome.tasks[0].standings[0].edges, [Edge { hyper: "lr", side: Side::High }]);
+    let standing = &outcome.tasks[0].standings[0];
+    assert_eq!(standing.edges, [Edge { hyper: "lr", side: Side::High }]);
+    // Each round has searched one more decade beyond the edge.
+    let ends: Vec<f64> = standing.extensions.iter().map(|e| e.high).collect();
+    assert_eq!(ends, [1e-5 * 10.0, 1e-5 * 10.0 * 10.0]);
+    let beyond: Vec<f64> = standing
+        .trials
+        .iter()
+        .filter(|t| t.phase == Phase::Extension)
+        .map(|t| t.hypers[0].1)
+        .collect();
+    assert!(beyond[0] > 1e-5 && beyond[0] < 1e-4 && beyond[1] > 1e-4 && beyond[1] < 1e-3);
+    assert_eq!(standing.ranges[0].high, ends[1]);
 }
 
 #[test]

@@ -1,17 +1,15 @@
 //! One training run: single-threaded, and a pure function of its specification but for the clock.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::Result;
-use crate::data::{DataSet, Examples};
 use crate::optimizers::{Entry, Stepped, Stepper};
-use crate::rng::{Purpose, Stream};
-use crate::tasks::engine::CandleModel;
-use crate::tasks::{Batch, Model, Score, Task};
+use crate::tasks::{Gradient, Measurement, Part, Problem, Task, Workload};
 
-use super::Phase;
+use super::{Phase, interrupt};
 
 /// Everything that determines a run.
 #[derive(Debug, Clone)]
@@ -38,21 +36,6 @@ impl RunSpec {
         budget: usize,
     ) -> Self {
         RunSpec { task, optimizer: entry.name, hypers, seed, budget }
-    }
-}
-
-/// Loss and accuracy on a part of the data.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Measurement {
-    /// Mean cross-entropy in nats.
-    pub loss: f64,
-    /// Share classified correctly.
-    pub accuracy: f64,
-}
-
-impl From<Score> for Measurement {
-    fn from(score: Score) -> Self {
-        Measurement { loss: score.loss(), accuracy: score.accuracy() }
     }
 }
 
@@ -97,6 +80,11 @@ pub struct Run {
     pub optimizer_seconds: f64,
     /// Gradient evaluations actually spent.
     pub gradients: usize,
+    /// Where the run went on a task with a [`Plane`](crate::tasks::Plane): the start, then the point
+    /// after every [`stride`](Run::stride)-th step.
+    pub trajectory: Vec<[f64; 2]>,
+    /// Steps between points of the trajectory.
+    pub stride: usize,
 }
 
 impl Run {
@@ -112,15 +100,19 @@ impl Run {
 /// A loss this many times the initial one is a divergence even while it is finite.
 const DIVERGED: f64 = 1e3;
 
-/// Examples evaluated at once: few enough to stay in the cache.
-const CHUNK: usize = 250;
+/// The longest trajectory that is kept: more points than a picture can show apart.
+const TRAJECTORY: usize = 2_000;
 
 /// Trains once.
-pub fn train(spec: &RunSpec, data: &DataSet, phase: Phase) -> Result<Run> {
-    let mut trainer = Trainer::new(spec, data)?;
+pub fn train(spec: &RunSpec, workload: &Arc<dyn Workload>, phase: Phase) -> Result<Run> {
+    let mut trainer = Trainer::new(spec, workload)?;
     trainer.record(0)?;
     let every = (spec.budget / spec.task.evaluations).max(1);
     for step in 1..=spec.budget {
+        if interrupt::abandoned() {
+            // The caller asks as well, and drops the unfinished run.
+            break;
+        }
         if let Err(reason) = trainer.advance()? {
             trainer.run.divergence = Some(Divergence { step, reason });
             break;
@@ -132,16 +124,13 @@ pub fn train(spec: &RunSpec, data: &DataSet, phase: Phase) -> Result<Run> {
     trainer.finish(phase)
 }
 
-struct Trainer<'a> {
-    data: &'a DataSet,
-    model: CandleModel,
+struct Trainer {
+    problem: Box<dyn Problem>,
     stepper: Stepper,
     values: Vec<Vec<f32>>,
     /// The values at the best point, on which the test result will be measured.
     best_values: Vec<Vec<f32>>,
-    gradients: Vec<Vec<f32>>,
-    batches: Batches<'a>,
-    batch: Batch,
+    gradients: Vec<Gradient>,
     initial_loss: f64,
     losses: Vec<f64>,
     gradient_time: Duration,
@@ -149,19 +138,23 @@ struct Trainer<'a> {
     run: Run,
 }
 
-impl<'a> Trainer<'a> {
-    fn new(spec: &'a RunSpec, data: &'a DataSet) -> Result<Self> {
-        let network = (spec.task.network)();
-        let values = network.initial_values(spec.task.name, spec.seed);
-        Ok(Trainer {
-            data,
-            model: CandleModel::new(&network, 1),
-            stepper: Stepper::new(spec.optimizer, &spec.hypers, spec.task.schedule, spec.budget)?,
+impl Trainer {
+    fn new(spec: &RunSpec, workload: &Arc<dyn Workload>) -> Result<Self> {
+        let problem = Arc::clone(workload).problem(spec.seed)?;
+        let values = problem.initial_values();
+        let (task, budget) = (spec.task, spec.budget);
+        let mut trainer = Trainer {
+            problem,
+            stepper: Stepper::new(
+                spec.optimizer,
+                &spec.hypers,
+                task.schedule,
+                task.domain,
+                budget,
+            )?,
             best_values: values.clone(),
-            gradients: vec![Vec::new(); values.len()],
+            gradients: vec![Gradient::default(); values.len()],
             values,
-            batches: Batches { spec, count: data.train.len(), epoch: 0, order: Vec::new(), at: 0 },
-            batch: Batch::default(),
             initial_loss: f64::NAN,
             losses: Vec::new(),
             gradient_time: Duration::ZERO,
@@ -175,31 +168,45 @@ impl<'a> Trainer<'a> {
                 gradient_seconds: 0.0,
                 optimizer_seconds: 0.0,
                 gradients: 0,
+                trajectory: Vec::new(),
+                stride: budget.div_ceil(TRAJECTORY).max(1),
             },
-        })
+        };
+        trainer.trace(0);
+        Ok(trainer)
+    }
+
+    /// Notes where the run stands in the plane of its task, if that has one.
+    fn trace(&mut self, step: usize) {
+        if self.run.spec.task.plane.is_some() && step.is_multiple_of(self.run.stride) {
+            let mut at = self.values.iter().flatten().map(|v| f64::from(*v));
+            if let (Some(x), Some(y)) = (at.next(), at.next()) {
+                self.run.trajectory.push([x, y]);
+            }
+        }
     }
 
     /// One gradient and one step. The inner error says why the run has diverged.
     fn advance(&mut self) -> Result<std::result::Result<(), String>> {
-        let order = self.batches.next();
-        fill(&mut self.batch, self.data, &self.data.train, order);
+        let step = self.run.gradients;
         let start = Instant::now();
-        let (model, values) = (&mut self.model, &mut self.values);
-        let loss = f64::from(model.loss_and_gradients(values, &self.batch, &mut self.gradients)?);
+        let loss = self.problem.gradient(step, &mut self.values, &mut self.gradients)?;
         self.gradient_time += start.elapsed();
         self.run.gradients += 1;
         if !loss.is_finite() {
             return Ok(Err("the training loss is not finite".to_owned()));
         }
-        if loss > DIVERGED * self.initial_loss {
+        if loss > DIVERGED * self.initial_loss.abs() {
             return Ok(Err(format!(
                 "the training loss is above {DIVERGED} times the initial loss"
             )));
         }
         self.losses.push(loss);
         let start = Instant::now();
-        let stepped = self.stepper.step(self.model.parameters(), &mut self.values, &self.gradients);
+        let parameters = self.problem.parameters();
+        let stepped = self.stepper.step(parameters, &mut self.values, &self.gradients);
         self.optimizer_time += start.elapsed();
+        self.trace(self.run.gradients);
         Ok(match stepped {
             Stepped::Applied => Ok(()),
             Stepped::Refused(reason) => Err(reason),
@@ -208,8 +215,7 @@ impl<'a> Trainer<'a> {
 
     /// Measures where the run stands.
     fn record(&mut self, step: usize) -> Result<()> {
-        let validation: Measurement =
-            score(&mut self.model, &mut self.values, self.data, &self.data.validation)?.into();
+        let validation = self.problem.evaluate(Part::Validation, &mut self.values)?;
         if step == 0 {
             self.initial_loss = validation.loss;
         }
@@ -233,63 +239,10 @@ impl<'a> Trainer<'a> {
 
     fn finish(mut self, phase: Phase) -> Result<Run> {
         if phase == Phase::Final && self.run.divergence.is_none() {
-            let (model, values) = (&mut self.model, &mut self.best_values);
-            self.run.test = Some(score(model, values, self.data, &self.data.test)?.into());
+            self.run.test = Some(self.problem.evaluate(Part::Test, &mut self.best_values)?);
         }
         self.run.gradient_seconds = self.gradient_time.as_secs_f64();
         self.run.optimizer_seconds = self.optimizer_time.as_secs_f64();
         Ok(self.run)
     }
-}
-
-/// The order of the training examples: a fresh permutation per epoch, the incomplete last batch left out.
-struct Batches<'a> {
-    spec: &'a RunSpec,
-    count: usize,
-    epoch: u64,
-    order: Vec<u32>,
-    at: usize,
-}
-
-impl Batches<'_> {
-    fn next(&mut self) -> &[u32] {
-        let size = self.spec.task.batch.min(self.count);
-        if self.at + size > self.order.len() {
-            let (task, seed) = (self.spec.task.name, self.spec.seed);
-            self.order =
-                Stream::new(task, seed, Purpose::Order, self.epoch).permutation(self.count);
-            self.epoch += 1;
-            self.at = 0;
-        }
-        self.at += size;
-        &self.order[self.at - size..self.at]
-    }
-}
-
-/// Fills `batch` with the normalised examples at `indices`.
-fn fill(batch: &mut Batch, data: &DataSet, examples: &Examples, indices: &[u32]) {
-    let pixels = data.pixels();
-    batch.inputs.clear();
-    batch.labels.clear();
-    for &i in indices {
-        let image = &examples.images[i as usize * pixels..][..pixels];
-        batch.inputs.extend(image.iter().map(|p| f32::from(*p) * data.scale + data.offset));
-        batch.labels.push(examples.labels[i as usize]);
-    }
-}
-
-fn score(
-    model: &mut CandleModel,
-    values: &mut [Vec<f32>],
-    data: &DataSet,
-    examples: &Examples,
-) -> Result<Score> {
-    let indices: Vec<u32> = (0..examples.len() as u32).collect();
-    let mut batch = Batch::default();
-    let mut total = Score::default();
-    for chunk in indices.chunks(CHUNK) {
-        fill(&mut batch, data, examples, chunk);
-        total += model.evaluate(values, &batch)?;
-    }
-    Ok(total)
 }

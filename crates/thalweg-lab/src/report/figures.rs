@@ -25,7 +25,7 @@ const CURVES: [Curve; 4] = [
     Curve {
         key: "train-steps",
         title: "Training loss over steps",
-        y_label: "training loss (cross-entropy, log scale)",
+        y_label: "training loss (log scale)",
         y_scale: Scale::Log,
         x_label: "gradient evaluations",
         x: |p| p.step as f64,
@@ -34,7 +34,7 @@ const CURVES: [Curve; 4] = [
     Curve {
         key: "train-seconds",
         title: "Training loss over time",
-        y_label: "training loss (cross-entropy, log scale)",
+        y_label: "training loss (log scale)",
         y_scale: Scale::Log,
         x_label: "seconds of gradients and steps, on one core",
         x: |p| p.seconds,
@@ -43,7 +43,7 @@ const CURVES: [Curve; 4] = [
     Curve {
         key: "validation-loss",
         title: "Validation loss over steps",
-        y_label: "validation loss (cross-entropy, log scale)",
+        y_label: "validation loss (log scale)",
         y_scale: Scale::Log,
         x_label: "gradient evaluations",
         x: |p| p.step as f64,
@@ -56,13 +56,16 @@ const CURVES: [Curve; 4] = [
         y_scale: Scale::Log,
         x_label: "gradient evaluations",
         x: |p| p.step as f64,
-        y: |p| Some(p.validation_error),
+        y: |p| p.validation_error,
     },
 ];
 
 /// The curves of a task, each a figure. `styles` gives each optimizer its look in the whole report.
 pub(super) fn curves(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> String {
-    CURVES.iter().map(|curve| figure(task, curve, styles)).collect()
+    let drawn = |curve: &&Curve| {
+        task.standings.iter().flat_map(|s| &s.curve).any(|p| (curve.y)(p).is_some())
+    };
+    CURVES.iter().filter(drawn).map(|curve| figure(task, curve, styles)).collect()
 }
 
 fn figure(task: &TaskOutcome, curve: &Curve, styles: &dyn Fn(&str) -> usize) -> String {

@@ -58,17 +58,26 @@ fn limits(cannot_say: &[String]) -> String {
 
 fn section(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> String {
     let [train, validation, test] = task.examples;
+    let examples = match task.data {
+        "" => "a formula, on which training, validation and test are the same".to_owned(),
+        _ => format!(
+            "{train} examples to train on, {validation} to select on, {test} to report on; batches \
+             of {}",
+            task.batch
+        ),
+    };
     let mut html = format!(
-        "<section><h2 id=\"{0}\">{0}</h2><p>{1}. {2} coordinates; {train} examples to train on, \
-         {validation} to select on, {test} to report on. {3} gradient evaluations of {4} examples per \
-         run. Learning rate: {5}. Final runs on {6} seeds.</p>\n",
+        "<section><h2 id=\"{0}\">{0}</h2><p>{1}. Loss: {7}. {2} coordinates, {8}; \
+         {4}. {3} gradient evaluations per run. Learning rate: {5}. Final runs on {6} seeds.</p>\n",
         escape(task.task),
         escape(task.summary),
         task.parameters,
         task.budget,
-        task.batch,
+        examples,
         task.schedule.describe(),
         task.seeds.len(),
+        escape(task.loss),
+        task.domain.describe(),
     );
     html += &tables::ranking(task, styles);
     html += &figures::curves(task, styles);
@@ -98,7 +107,7 @@ fn rules(document: &Document) -> String {
             .to_owned(),
         "A run whose loss or gradients were not finite, or whose loss rose to 1000 times the initial one, \
          diverged. A diverged trial cannot be chosen; a diverged seed counts as an infinite loss and \
-         accuracy 0. None is dropped."
+         the worst possible metric. None is dropped."
             .to_owned(),
         "“↑ edge” and “↓ edge” mark an optimum at the edge of what was tried: the range may be too narrow \
          for that optimizer here."

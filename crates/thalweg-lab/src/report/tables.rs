@@ -8,12 +8,14 @@ use crate::protocol::{Side, Standing, TaskOutcome};
 
 /// The ranking.
 pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> String {
-    let mut html = String::from(
+    let metric =
+        task.metric.map_or_else(|| "metric".to_owned(), |m| format!("test {}", escape(m.name)));
+    let mut html = format!(
         "<p class=\"caption\">Ranked by mean test loss, ± 95 % interval \
          over the seeds. “=” marks what the seeds cannot tell apart from the first. The vertical line is \
          the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value that was the highest or lowest tried.</p><div class=\"wide\"><table class=\"ranking\"><thead><tr><th scope=\"col\">rank</th>\
          <th scope=\"col\">optimizer</th><th scope=\"col\">test loss</th><th scope=\"col\"></th>\
-         <th scope=\"col\">test accuracy</th><th scope=\"col\">behind the first</th>\
+         <th scope=\"col\">{metric}</th><th scope=\"col\">behind the first</th>\
          <th scope=\"col\">chosen by tuning</th><th scope=\"col\">diverged</th>\
          <th scope=\"col\">step</th></tr></thead><tbody>",
     );
@@ -25,15 +27,18 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
             1 => "–".to_owned(),
             _ => interval(s.behind_first.mean, s.behind_first.half_width, 4),
         };
-        let accuracy = interval(
-            100.0 * s.test_accuracy.mean,
-            s.test_accuracy.half_width.map(|h| 100.0 * h),
-            decimals,
-        );
+        let metric = match (task.metric, &s.test_metric) {
+            (Some(m), Some(value)) if m.percent => {
+                let half = value.half_width.map(|h| 100.0 * h);
+                format!("{} %", interval(100.0 * value.mean, half, decimals))
+            }
+            (Some(_), Some(value)) => interval(value.mean, value.half_width, 4),
+            _ => "–".to_owned(),
+        };
         let _ = write!(
             html,
             "<tr><td>{}{equal}</td><th scope=\"row\">{}{}</th><td class=\"n\">{}</td><td>{whisker}</td>\
-             <td class=\"n\">{accuracy} %</td><td class=\"n\">{behind}</td><td class=\"n\">{}</td>\
+             <td class=\"n\">{metric}</td><td class=\"n\">{behind}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{} µs</td></tr>",
             s.rank,
             sample(styles(s.optimizer)),

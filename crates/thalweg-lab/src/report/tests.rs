@@ -19,7 +19,7 @@ fn document(diverge: bool) -> Document {
         (range.low, range.high) = (1e30, 1e35);
     }
     let plan = Plan {
-        tasks: tasks::select(&[]).unwrap(),
+        tasks: tasks::select(&[], None).unwrap(),
         optimizers: Some(chosen),
         seeds: Some(3),
         trials: Some(3),

@@ -1,12 +1,18 @@
 //! The circumstances of a comparison.
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::Facts;
+use crate::protocol::{Plan, Workloads};
 
 /// What someone needs to know to repeat a comparison, or to doubt it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Manifest {
     /// The version of this program.
     pub version: &'static str,
+    /// SHA-256 of the program file; empty if it could not be read.
+    pub program_sha256: String,
     /// The engine that computed the gradients.
     pub engine: &'static str,
     /// The command line.
@@ -28,6 +34,7 @@ impl Manifest {
     pub fn new(command: Vec<String>, seconds: f64) -> Self {
         Manifest {
             version: env!("CARGO_PKG_VERSION"),
+            program_sha256: program_sha256(),
             engine: "candle-core 0.11.1 with own layers on gemm 0.19.0",
             command,
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -37,6 +44,29 @@ impl Manifest {
             seconds,
         }
     }
+}
+
+/// What decides the results of a plan in this process. Instruction sets are among it: matrix products
+/// round differently on different ones.
+pub(crate) fn facts(plan: &Plan, workloads: &Workloads) -> Facts {
+    let mut facts: Facts = vec![
+        ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("program_sha256".to_owned(), program_sha256()),
+        ("cpu_features".to_owned(), cpu_features().join(" ")),
+        ("plan".to_owned(), plan.describe().join("\n")),
+    ];
+    let data = workloads.iter().map(|(task, workload)| (task, workload.data_sha256()));
+    facts.extend(data.map(|(task, sha256)| (format!("data_sha256/{task}"), sha256)));
+    facts
+}
+
+/// SHA-256 of the program file; empty if it cannot be read.
+pub(crate) fn program_sha256() -> String {
+    let program = std::env::current_exe().and_then(std::fs::read).unwrap_or_default();
+    if program.is_empty() {
+        return String::new();
+    }
+    Sha256::digest(program).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Threads the machine offers.

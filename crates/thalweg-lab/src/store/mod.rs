@@ -1,15 +1,24 @@
 //! What was measured, as data: the outcome with everything needed to judge and repeat it.
 //!
-//! For now a JSON document beside the report; a queryable store of runs takes its place here later.
+//! [`Database`] keeps every run, point by point, as it ends; [`Document`] is the outcome computed from
+//! them, as JSON.
 
+mod database;
+pub mod export;
+mod kept;
 mod manifest;
+mod number;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
 use serde::Serialize;
 
+pub use database::{Database, FILE, Facts};
+pub use kept::{Cell, Kept, Probe};
 pub use manifest::Manifest;
-pub(crate) use manifest::threads;
+pub(crate) use manifest::{facts, program_sha256, threads};
 
 use crate::protocol::Outcome;
 use crate::{Error, Result};
@@ -63,18 +72,4 @@ pub fn prepare(directory: &Path) -> Result<()> {
     // A probe that stays behind does no harm, and the check has done its work.
     let _ = std::fs::remove_file(directory.join(probe));
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_that_cannot_be_written_names_the_flag() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        assert!(prepare(&file.join("below")).unwrap_err().fix().contains("--out"));
-        prepare(&dir.path().join("a/b")).unwrap();
-    }
 }

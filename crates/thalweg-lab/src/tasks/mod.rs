@@ -1,68 +1,25 @@
-//! What is trained: data, network, batch size and budget, under a name.
+//! What is trained: data, model, loss, batch size and budget, under a name.
+//!
+//! A [`Task`] describes; [`Task::open`] loads its data into a [`Workload`], which makes the [`Problem`]
+//! of each run.
 
+mod batches;
 pub mod engine;
+mod images;
 mod model;
 mod network;
+mod problem;
+mod task;
 
+use std::sync::{Mutex, PoisonError};
+
+pub use batches::Batches;
 pub use model::{Batch, Model, ParameterSpec, Score};
 pub use network::{Layer, Network};
+pub use problem::{Gradient, Measurement, Part, Problem, Workload};
+pub use task::{Domain, Metric, Plane, Schedule, Task, Tier};
 
 use crate::{Error, Result};
-
-/// A training task. Its definition is fixed: results of the same task are comparable.
-#[derive(Debug, Clone, Copy)]
-pub struct Task {
-    /// The name used on the command line.
-    pub name: &'static str,
-    /// One line on what is trained.
-    pub summary: &'static str,
-    /// The data set.
-    pub data: &'static str,
-    /// Makes the network.
-    pub network: fn() -> Network,
-    /// Examples per gradient.
-    pub batch: usize,
-    /// Gradient evaluations per run, unless the user asks for another number.
-    pub budget: usize,
-    /// Tuning trials per optimizer, unless the user asks for another number.
-    pub trials: usize,
-    /// Seeds of the final runs, unless the user asks for another number.
-    pub seeds: usize,
-    /// The optimizers that are compared unless the user names some; empty for all but presets.
-    pub shortlist: &'static [&'static str],
-    /// How often the validation examples are evaluated over a run, the start not counted.
-    pub evaluations: usize,
-    /// The factor that multiplies the learning rate over a run.
-    pub schedule: Schedule,
-}
-
-/// How the learning rate changes over a run; the tuned value is its peak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Schedule {
-    /// It does not change.
-    Constant,
-    /// It rises linearly over the first twentieth of the run and falls to zero along half a cosine.
-    WarmupCosine,
-}
-
-impl Schedule {
-    /// One phrase for reports.
-    pub fn describe(self) -> &'static str {
-        match self {
-            Schedule::Constant => "constant",
-            Schedule::WarmupCosine => "linear warm-up over 5 % of the run, then cosine to zero",
-        }
-    }
-
-    /// The number of warm-up steps in a run of `budget` steps.
-    pub fn warmup(self, budget: usize) -> usize {
-        match self {
-            Schedule::Constant => 0,
-            Schedule::WarmupCosine => budget / 20,
-        }
-    }
-}
 
 /// One of each family, for tasks on which a run takes many seconds.
 const SHORTLIST: &[&str] = &[
@@ -77,13 +34,22 @@ const SHORTLIST: &[&str] = &[
     "egdd",
 ];
 
-/// All tasks.
-pub const TASKS: &[Task] = &[
+/// The loss of classifiers.
+const CROSS_ENTROPY: &str = "mean cross-entropy in nats";
+
+/// The tasks of the program.
+const TASKS: &[Task] = &[
     Task {
         name: "digits-softmax",
         summary: "softmax regression 64-10 on the 8x8 digits: convex, so the optimum is the same for all",
+        groups: &["digits"],
+        tier: Tier::Smoke,
         data: "digits",
-        network: || Network::mlp(&[64, 10]),
+        loss: CROSS_ENTROPY,
+        metric: Some(Metric::ACCURACY),
+        domain: Domain::Free,
+        plane: None,
+        open: |task| images::open(task, Network::mlp(&[64, 10])),
         batch: 64,
         budget: 800,
         trials: 16,
@@ -95,8 +61,14 @@ pub const TASKS: &[Task] = &[
     Task {
         name: "digits-mlp",
         summary: "multi-layer perceptron 64-128-64-10 on the 8x8 digits",
+        groups: &["digits"],
+        tier: Tier::Smoke,
         data: "digits",
-        network: || Network::mlp(&[64, 128, 64, 10]),
+        loss: CROSS_ENTROPY,
+        metric: Some(Metric::ACCURACY),
+        domain: Domain::Free,
+        plane: None,
+        open: |task| images::open(task, Network::mlp(&[64, 128, 64, 10])),
         batch: 64,
         budget: 800,
         trials: 16,
@@ -108,8 +80,14 @@ pub const TASKS: &[Task] = &[
     Task {
         name: "mnist-mlp",
         summary: "multi-layer perceptron 784-256-128-10 on MNIST",
+        groups: &["mnist"],
+        tier: Tier::Standard,
         data: "mnist",
-        network: || Network::mlp(&[784, 256, 128, 10]),
+        loss: CROSS_ENTROPY,
+        metric: Some(Metric::ACCURACY),
+        domain: Domain::Free,
+        plane: None,
+        open: |task| images::open(task, Network::mlp(&[784, 256, 128, 10])),
         batch: 128,
         budget: 4_300,
         trials: 8,
@@ -121,8 +99,14 @@ pub const TASKS: &[Task] = &[
     Task {
         name: "mnist-cnn",
         summary: "two 3x3 convolutions (32, 64 channels) with pooling and a linear layer on MNIST",
+        groups: &["mnist"],
+        tier: Tier::Standard,
         data: "mnist",
-        network: || Network::cnn(28, [32, 64], 10),
+        loss: CROSS_ENTROPY,
+        metric: Some(Metric::ACCURACY),
+        domain: Domain::Free,
+        plane: None,
+        open: |task| images::open(task, Network::cnn(28, [32, 64], 10)),
         batch: 64,
         budget: 2_600,
         trials: 4,
@@ -133,35 +117,93 @@ pub const TASKS: &[Task] = &[
     },
 ];
 
-/// Tasks that one word stands for.
-const GROUPS: &[(&str, &[&str])] =
-    &[("digits", &["digits-softmax", "digits-mlp"]), ("mnist", &["mnist-mlp", "mnist-cnn"])];
+/// Tasks that a user's program has added.
+static ADDED: Mutex<Vec<&'static Task>> = Mutex::new(Vec::new());
 
-/// Turns names of tasks and groups (`digits`, `mnist`) into tasks, each once. No names: `digits`.
-pub fn select(names: &[String]) -> Result<Vec<&'static Task>> {
-    let default = ["digits".to_owned()];
+/// Adds a task to those of the program, for the rest of the process.
+///
+/// # Errors
+/// If the name is taken, is empty or has a blank, or if a number that must not be zero is.
+pub fn register(task: Task) -> Result<&'static Task> {
+    let taken = all().iter().any(|t| t.name == task.name || t.groups.contains(&task.name));
+    let problem = match task {
+        _ if taken => "a task or group of that name exists",
+        Task { name, .. } if name.is_empty() || name.contains(char::is_whitespace) => {
+            "a name must not be empty or have blanks"
+        }
+        Task { budget: 0, .. } => "its budget is 0",
+        Task { trials: 0, .. } => "its number of trials is 0",
+        Task { seeds: 0, .. } => "its number of seeds is 0",
+        Task { evaluations: 0, .. } => "its number of evaluations is 0",
+        _ => {
+            let task: &'static Task = Box::leak(Box::new(task));
+            ADDED.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+            return Ok(task);
+        }
+    };
+    Err(Error::usage(
+        format!("cannot add the task `{}`: {problem}", task.name),
+        "change its description where your program registers it",
+    ))
+}
+
+/// All tasks: those of the program, then those that were added.
+pub fn all() -> Vec<&'static Task> {
+    let added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
+    TASKS.iter().chain(added.iter().copied()).collect()
+}
+
+/// The words that stand for several tasks.
+pub fn groups() -> Vec<&'static str> {
+    let mut groups: Vec<&'static str> = Vec::new();
+    for group in all().iter().flat_map(|t| t.groups) {
+        if !groups.contains(group) {
+            groups.push(group);
+        }
+    }
+    groups
+}
+
+/// Turns names of tasks and groups (`digits`, `convex`, `all`) into tasks, each once. No names: `digits`,
+/// or everything if a tier is given. With a tier, tasks above it are left out.
+///
+/// # Errors
+/// If a name is unknown, or if the tier leaves nothing.
+pub fn select(names: &[String], tier: Option<Tier>) -> Result<Vec<&'static Task>> {
+    let default = [if tier.is_some() { "all" } else { "digits" }.to_owned()];
     let names = if names.is_empty() { &default[..] } else { names };
+    let known = all();
     let mut chosen: Vec<&'static Task> = Vec::new();
     for name in names {
-        let single = [name.as_str()];
-        let members =
-            GROUPS.iter().find(|(group, _)| group == name).map_or(&single[..], |(_, tasks)| tasks);
-        for member in members {
-            let task = TASKS.iter().find(|t| t.name == *member).ok_or_else(|| unknown(name))?;
-            if !chosen.iter().any(|t| t.name == task.name) {
+        let name = name.as_str();
+        let meant =
+            |t: &&&'static Task| name == "all" || t.name == name || t.groups.contains(&name);
+        let members: Vec<_> = known.iter().filter(meant).collect();
+        if members.is_empty() {
+            return Err(unknown(name));
+        }
+        for task in members {
+            let wanted = tier.is_none_or(|tier| task.tier <= tier);
+            if wanted && !chosen.iter().any(|t| t.name == task.name) {
                 chosen.push(task);
             }
         }
     }
-    Ok(chosen)
+    match (tier, chosen.is_empty()) {
+        (Some(tier), true) => Err(Error::usage(
+            format!("none of {} is in tier {} or below", names.join(", "), tier.name()),
+            "choose a higher --tier, or other tasks from `thalweg list tasks`",
+        )),
+        _ => Ok(chosen),
+    }
 }
 
 fn unknown(name: &str) -> Error {
-    let groups = GROUPS.iter().map(|(group, _)| *group);
-    let known: Vec<_> = groups.chain(TASKS.iter().map(|t| t.name)).collect();
+    let mut known = groups();
+    known.extend(all().iter().map(|t| t.name));
     Error::usage(
         format!("there is no task called `{name}`"),
-        format!("choose one or more of: {}", known.join(", ")),
+        format!("choose one or more of: all, {}", known.join(", ")),
     )
 }
 
@@ -173,7 +215,7 @@ mod tests {
     fn groups_expand_and_repeats_vanish() {
         let names = |args: &[&str]| -> Vec<&str> {
             let args: Vec<String> = args.iter().map(|s| (*s).to_owned()).collect();
-            select(&args).unwrap().iter().map(|t| t.name).collect()
+            select(&args, None).unwrap().iter().map(|t| t.name).collect()
         };
         assert_eq!(names(&[]), ["digits-softmax", "digits-mlp"]);
         assert_eq!(names(&["mnist"]), ["mnist-mlp", "mnist-cnn"]);
@@ -182,20 +224,26 @@ mod tests {
 
     #[test]
     fn an_unknown_task_is_a_usage_error_that_lists_the_known_ones() {
-        let error = select(&["cifar".to_owned()]).unwrap_err();
+        let error = select(&["cifar".to_owned()], None).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.fix().contains("mnist-cnn"));
     }
 
     #[test]
-    fn networks_fit_their_data() {
-        for task in TASKS {
-            let inputs = match (task.network)().layers[0] {
-                Layer::Linear { inputs, .. } => inputs,
-                Layer::ConvPool { inputs, height, width, .. } => inputs * height * width,
-            };
-            let expected = if task.data == "digits" { 64 } else { 784 };
-            assert_eq!(inputs, expected, "{}", task.name);
+    fn a_tier_leaves_out_what_takes_longer() {
+        let names = ["digits".to_owned(), "mnist".to_owned()];
+        let smoke = select(&names, Some(Tier::Smoke)).unwrap();
+        assert!(!smoke.is_empty() && smoke.iter().all(|t| t.data == "digits"));
+        assert!(select(&names[1..], Some(Tier::Smoke)).unwrap_err().fix().contains("--tier"));
+        assert!(select(&[], Some(Tier::Smoke)).unwrap().iter().all(|t| t.tier == Tier::Smoke));
+        assert_eq!(select(&["all".to_owned()], None).unwrap().len(), all().len());
+    }
+
+    #[test]
+    fn names_are_unique_and_no_group_is_called_like_a_task() {
+        let names: Vec<_> = all().iter().map(|t| t.name).collect();
+        for (i, name) in names.iter().enumerate() {
+            assert!(!names[..i].contains(name) && !groups().contains(name), "{name}");
         }
     }
 }

@@ -1,0 +1,100 @@
+//! `thalweg export`: the runs of a comparison for other tools.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::store::export::{self, tensorboard};
+use crate::store::{Database, Kept};
+use crate::{Error, Result};
+
+/// Arguments of `thalweg export`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    thalweg export thalweg-out --format csv > runs.csv\n  \
+    thalweg export thalweg-out --format tensorboard --to tb && tensorboard --logdir tb\n  \
+    thalweg export thalweg-out --cell digits-mlp/adamw/1 --format jsonl")]
+pub struct ExportArgs {
+    /// The --out directory of a comparison, or its runs.sqlite.
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// The format.
+    #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
+    pub format: Format,
+    /// Only this run: TASK/OPTIMIZER/SEED, TASK/OPTIMIZER/tN or TASK/OPTIMIZER/tN/SEED.
+    #[arg(long, value_name = "CELL")]
+    pub cell: Option<String>,
+    /// Where to write: a file, or a directory for `tensorboard`. Default: standard output, but `tb` and
+    /// `runs.parquet` for `tensorboard` and `parquet`.
+    #[arg(long, value_name = "PATH")]
+    pub to: Option<PathBuf>,
+}
+
+/// What other tools read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One JSON object per line: the manifest, the runs, their measurements.
+    Jsonl,
+    /// One line per measurement.
+    Csv,
+    /// Event files, one directory per run.
+    Tensorboard,
+    /// One long table, for pandas, polars and DuckDB.
+    #[cfg(feature = "parquet")]
+    Parquet,
+}
+
+pub(super) fn run(args: &ExportArgs) -> Result<()> {
+    let database = Database::read(&args.run)?;
+    let runs = match &args.cell {
+        Some(cell) => vec![database.cell(cell)?],
+        None => database.kept(true)?,
+    };
+    match args.format {
+        Format::Jsonl => text(args, &export::jsonl(&database.facts()?, &runs)),
+        Format::Csv => text(args, &export::csv(&runs)),
+        Format::Tensorboard => {
+            let to = args.to.clone().unwrap_or_else(|| PathBuf::from("tb"));
+            events(&database, &runs, &to)
+        }
+        #[cfg(feature = "parquet")]
+        Format::Parquet => {
+            let to = args.to.clone().unwrap_or_else(|| PathBuf::from("runs.parquet"));
+            export::parquet::write(&to, &runs)
+        }
+    }
+}
+
+fn text(args: &ExportArgs, text: &str) -> Result<()> {
+    match &args.to {
+        None => super::print(text),
+        Some(path) => std::fs::write(path, text).map_err(|e| unwritable(path, &e)),
+    }
+}
+
+fn events(database: &Database, runs: &[Kept], to: &Path) -> Result<()> {
+    let write = |name: &str, bytes: &[u8]| {
+        tensorboard::write(to, name, bytes).map_err(|e| unwritable(to, &e))
+    };
+    for run in runs {
+        let (task, optimizer) = (&run.task, &run.optimizer);
+        let name = format!("{task}__{optimizer}__t{}-{}__seed{}", run.trial, run.phase, run.seed);
+        write(&name, &tensorboard::run(run, &database.probes(run.id)?))?;
+    }
+    let trial = |run: &&Kept| run.phase == "screening" || run.phase == "extension";
+    let mut trials: Vec<&Kept> = runs.iter().filter(trial).collect();
+    // Sorted by task and optimizer already; the chunks are the trials of one optimizer on one task.
+    trials.sort_by(|a, b| (&a.task, &a.optimizer).cmp(&(&b.task, &b.optimizer)));
+    for chunk in trials.chunk_by(|a, b| a.task == b.task && a.optimizer == b.optimizer) {
+        let name = format!("{}__{}__trials__seed0", chunk[0].task, chunk[0].optimizer);
+        write(&name, &tensorboard::trials(chunk))?;
+    }
+    Ok(())
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    Error::failed(
+        format!("cannot write {}: {error}", path.display()),
+        "give --to a place you may write to",
+    )
+}

@@ -1,0 +1,124 @@
+//! `thalweg rerun`: one run again, compared bit for bit.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::optimizers::{self, Entry};
+use crate::protocol::{Archive, Job, Phase, Plan, Run, RunSpec, first_difference, open, train};
+use crate::store::{Database, Kept};
+use crate::{Error, Result, tasks};
+
+/// Arguments of `thalweg rerun`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 the same bits, 1 not.\n\nExamples:\n  \
+    thalweg rerun digits-mlp/adamw/1          the final run on seed 1\n  \
+    thalweg rerun digits-mlp/adamw/t3         tuning trial 3 (t0: the defaults)\n  \
+    thalweg rerun digits-mlp/adamw/t3/1001    a repetition of trial 3")]
+pub struct RerunArgs {
+    /// The run: TASK/OPTIMIZER/SEED, TASK/OPTIMIZER/tN or TASK/OPTIMIZER/tN/SEED.
+    pub cell: String,
+    /// The --out directory of the comparison.
+    #[arg(long, value_name = "DIR", default_value = "thalweg-out")]
+    pub out: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    cell: String,
+    identical: bool,
+    first_difference: Option<String>,
+    same_program: bool,
+    measurements: usize,
+    test_loss: Option<f64>,
+}
+
+pub(super) fn run(args: &RerunArgs) -> Result<()> {
+    let database = Database::read(&args.out)?;
+    let kept = database.cell(&args.cell)?;
+    let job = job(&kept)?;
+    let before = database.find(&job)?.ok_or_else(|| gone(&args.cell))?;
+    let workloads = open(&Plan {
+        tasks: vec![job.spec.task],
+        optimizers: None,
+        seeds: None,
+        trials: None,
+        budget: None,
+        workers: 1,
+    })?;
+    let again = train(&job.spec, &workloads[job.spec.task.name], job.phase)?;
+    let first_difference = first_difference(&before, &again);
+    let program = crate::store::program_sha256();
+    let same_program = database.fact("program_sha256")?.is_some_and(|held| held == program);
+    let answer = Answer {
+        cell: kept.cell(),
+        identical: first_difference.is_none(),
+        first_difference,
+        same_program,
+        measurements: again.points.len(),
+        test_loss: again.test.map(|t| t.loss),
+    };
+    if args.json {
+        super::print_json(&answer)?;
+    } else if answer.identical {
+        super::print(&words(&answer, &again))?;
+    }
+    match answer.first_difference {
+        None => Ok(()),
+        Some(difference) => Err(Error::failed(
+            format!("{} is not reproduced: {difference}", answer.cell),
+            if same_program {
+                "report this defect with the directory of results"
+            } else {
+                "use the program that made the results; this one is another build"
+            },
+        )),
+    }
+}
+
+fn words(answer: &Answer, run: &Run) -> String {
+    let end = match (&run.divergence, answer.test_loss) {
+        (Some(divergence), _) => format!("divergence at step {}", divergence.step),
+        (None, Some(loss)) => format!("test loss {loss:?}"),
+        (None, None) => format!("validation loss {:?}", run.validation_loss()),
+    };
+    let n = answer.measurements;
+    format!("{}: the same bits in all {n} measurements, {end}\n", answer.cell)
+}
+
+fn gone(cell: &str) -> Error {
+    Error::failed(format!("the run `{cell}` is gone"), "run the comparison again")
+}
+
+/// The run that was kept, as one that can be made.
+fn job(kept: &Kept) -> Result<Job> {
+    let task = tasks::select(std::slice::from_ref(&kept.task), None)?;
+    let entries = optimizers::select(std::slice::from_ref(&kept.optimizer))?;
+    let (Some(task), Some(entry)) = (task.first(), entries.first()) else {
+        return Err(gone(&kept.cell()));
+    };
+    let hypers = kept.hypers.iter().map(|(name, value)| Ok((named(entry, name)?, *value)));
+    let hypers = hypers.collect::<Result<Vec<_>>>()?;
+    let phase = Phase::ALL.into_iter().find(|p| p.name() == kept.phase).ok_or_else(|| {
+        Error::failed(
+            format!("the run `{}` has the unknown phase `{}`", kept.cell(), kept.phase),
+            "use the version of the program that made the results",
+        )
+    })?;
+    let spec = RunSpec::new(task, entry, hypers, kept.seed, kept.budget);
+    Ok(Job::new(phase, kept.trial, spec))
+}
+
+fn named(entry: &Entry, name: &str) -> Result<&'static str> {
+    let found = entry.tune.iter().find(|range| range.hyper == name);
+    found.map(|range| range.hyper).ok_or_else(|| {
+        Error::failed(
+            format!("{} does not tune `{name}` in this version", entry.name),
+            "use the version of the program that made the results",
+        )
+    })
+}

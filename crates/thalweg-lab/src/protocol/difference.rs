@@ -1,0 +1,185 @@
+//! Two comparisons against each other.
+
+use serde::Serialize;
+
+use super::stats::bootstrap::{Interval, mean_interval};
+use super::stats::multiple::holm;
+use super::stats::{Estimate, mean, paired_p};
+
+/// The test loss of a final run; infinite if it diverged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loss {
+    /// The task.
+    pub task: String,
+    /// The optimizer.
+    pub optimizer: String,
+    /// The seed.
+    pub seed: u64,
+    /// The loss.
+    pub loss: f64,
+}
+
+/// What changed from one comparison to another.
+#[derive(Debug, Clone, Serialize)]
+pub struct Changes {
+    /// Every optimizer of every task that both hold.
+    pub rows: Vec<Change>,
+    /// Pairs of optimizers that changed places.
+    pub flips: Vec<RankFlip>,
+    /// `task/optimizer` that only one of them holds: first those of the first.
+    pub only_in: [Vec<String>; 2],
+}
+
+/// How an optimizer did in both.
+#[derive(Debug, Clone, Serialize)]
+pub struct Change {
+    /// The task.
+    pub task: String,
+    /// The optimizer.
+    pub optimizer: String,
+    /// Mean test loss in each.
+    pub loss: [f64; 2],
+    /// Rank among the optimizers that both hold, in each.
+    pub rank: [usize; 2],
+    /// Whether every shared seed gave the same bits.
+    pub identical: bool,
+    /// Loss in the second minus loss in the first, paired by seed.
+    pub difference: Estimate,
+    /// The 95 % bootstrap interval of the same.
+    pub interval: Option<Interval>,
+    /// Paired t test, corrected for all rows (Holm).
+    pub p_adjusted: f64,
+    /// Whether that is below 0.05.
+    pub distinguishable: bool,
+}
+
+/// Two optimizers that changed places.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RankFlip {
+    /// The task.
+    pub task: String,
+    /// Ahead in the first comparison, behind in the second.
+    pub fell: String,
+    /// The other way round.
+    pub rose: String,
+}
+
+/// What changed from `a` to `b`.
+pub fn changes(a: &[Loss], b: &[Loss]) -> Changes {
+    let (of_a, of_b) = (names(a), names(b));
+    let missing = |from: &[(String, String)], other: &[(String, String)]| {
+        let only = from.iter().filter(|n| !other.contains(n));
+        only.map(|(task, optimizer)| format!("{task}/{optimizer}")).collect()
+    };
+    let shared: Vec<_> = of_a.iter().filter(|n| of_b.contains(n)).collect();
+    let mut rows: Vec<Change> = Vec::new();
+    let mut p = Vec::new();
+    for name in &shared {
+        let (x, y): (Vec<f64>, Vec<f64>) = paired(a, b, name).into_iter().unzip();
+        p.push(paired_p(&y, &x));
+        let differences: Vec<f64> =
+            x.iter().zip(&y).map(|(x, y)| if x == y { 0.0 } else { y - x }).collect();
+        rows.push(Change {
+            task: name.0.clone(),
+            optimizer: name.1.clone(),
+            loss: [mean(&of(a, name)), mean(&of(b, name))],
+            rank: [0, 0],
+            identical: !x.is_empty() && x.iter().zip(&y).all(|(x, y)| x.to_bits() == y.to_bits()),
+            difference: Estimate::of(&differences),
+            interval: mean_interval(&differences),
+            p_adjusted: 1.0,
+            distinguishable: false,
+        });
+    }
+    for (row, p) in rows.iter_mut().zip(holm(&p)) {
+        row.p_adjusted = p;
+        row.distinguishable = p < 0.05;
+    }
+    rank(&mut rows);
+    Changes { flips: flips(&rows), only_in: [missing(&of_a, &of_b), missing(&of_b, &of_a)], rows }
+}
+
+fn names(losses: &[Loss]) -> Vec<(String, String)> {
+    let mut names: Vec<_> = losses.iter().map(|l| (l.task.clone(), l.optimizer.clone())).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn own<'a>(losses: &'a [Loss], name: &'a (String, String)) -> impl Iterator<Item = &'a Loss> {
+    losses.iter().filter(|l| l.task == name.0 && l.optimizer == name.1)
+}
+
+fn of(losses: &[Loss], name: &(String, String)) -> Vec<f64> {
+    own(losses, name).map(|l| l.loss).collect()
+}
+
+fn paired(a: &[Loss], b: &[Loss], name: &(String, String)) -> Vec<(f64, f64)> {
+    own(a, name)
+        .filter_map(|x| Some((x.loss, own(b, name).find(|y| y.seed == x.seed)?.loss)))
+        .collect()
+}
+
+fn rank(rows: &mut [Change]) {
+    for side in [0, 1] {
+        for i in 0..rows.len() {
+            let ahead = rows.iter().enumerate().filter(|(j, other)| {
+                let order = other.loss[side].total_cmp(&rows[i].loss[side]);
+                other.task == rows[i].task && order.then(j.cmp(&i)).is_lt()
+            });
+            rows[i].rank[side] = 1 + ahead.count();
+        }
+    }
+}
+
+fn flips(rows: &[Change]) -> Vec<RankFlip> {
+    let mut flips = Vec::new();
+    for a in rows {
+        for b in rows.iter().filter(|b| b.task == a.task) {
+            // Equal losses are no order that could flip.
+            if a.loss[0] < b.loss[0] && a.loss[1] > b.loss[1] {
+                flips.push(RankFlip {
+                    task: a.task.clone(),
+                    fell: a.optimizer.clone(),
+                    rose: b.optimizer.clone(),
+                });
+            }
+        }
+    }
+    flips
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn losses(optimizer: &str, values: &[f64]) -> Vec<Loss> {
+        let loss = |(i, loss): (usize, &f64)| Loss {
+            task: "t".to_owned(),
+            optimizer: optimizer.to_owned(),
+            seed: 1 + i as u64,
+            loss: *loss,
+        };
+        values.iter().enumerate().map(loss).collect()
+    }
+
+    #[test]
+    fn ranks_that_flip_are_named_and_identical_rows_are_told() {
+        let a = [losses("x", &[1.0, 1.1, 1.2]), losses("y", &[2.0, 2.1, 2.2])].concat();
+        let b = [losses("x", &[3.0, 3.1, 3.2001]), losses("y", &[2.0, 2.1, 2.2])].concat();
+        let changes = changes(&a, &b);
+        assert_eq!(changes.flips.len(), 1);
+        assert_eq!((&changes.flips[0].fell[..], &changes.flips[0].rose[..]), ("x", "y"));
+        let [x, y] = &changes.rows[..] else { panic!("two rows") };
+        assert!(x.distinguishable && !x.identical && y.identical && !y.distinguishable);
+        assert_eq!((x.rank, y.rank), ([1, 2], [2, 1]));
+        assert!((x.difference.mean - 2.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn what_only_one_holds_is_listed() {
+        let changes = changes(&losses("x", &[1.0]), &losses("y", &[1.0]));
+        assert!(changes.rows.is_empty());
+        assert_eq!(changes.only_in, [vec!["t/x".to_owned()], vec!["t/y".to_owned()]]);
+    }
+}

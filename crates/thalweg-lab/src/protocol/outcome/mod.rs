@@ -1,0 +1,136 @@
+//! From runs to results: everything the report draws is computed here.
+
+mod compared;
+mod standing;
+mod types;
+mod words;
+
+pub use types::{
+    Band, CurvePoint, Edge, Extension, Flip, Leader, Level, Outcome, Pair, Repeat, Rules,
+    SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
+};
+pub(crate) use words::shown;
+
+use super::plan::{Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
+use super::search::Contest;
+use super::stats::median;
+use super::stats::profile::{Profile, profiles};
+use super::{Workloads, interrupt};
+use crate::tasks::{Task, Workload};
+
+/// The outcome of `plan`.
+pub(super) fn of(plan: &Plan, workloads: &Workloads, contests: &[Contest]) -> Outcome {
+    let tasks: Vec<TaskOutcome> = plan
+        .tasks
+        .iter()
+        .map(|task| {
+            let own: Vec<&Contest> = contests.iter().filter(|c| c.task.name == task.name).collect();
+            task_outcome(plan, task, workloads[task.name].as_ref(), &own)
+        })
+        .collect();
+    let rules = Rules {
+        tuning_seed: TUNING_SEED,
+        repeat_seed: REPEAT_SEED,
+        rounds: ROUNDS,
+        workers: plan.workers,
+        words: words::rules(plan),
+    };
+    let done: usize = contests.iter().map(|c| c.records.len()).sum();
+    let planned: usize = plan.runs().iter().map(|(_, runs)| runs).sum();
+    Outcome {
+        rules,
+        profiles: profiles_of(&tasks),
+        interrupted: (interrupt::requested() && done < planned)
+            .then(|| format!("interrupted after {done} of {planned} runs")),
+        cannot_say: words::limits(plan, &tasks),
+        tasks,
+    }
+}
+
+fn task_outcome(
+    plan: &Plan,
+    task: &'static Task,
+    workload: &dyn Workload,
+    contests: &[&Contest],
+) -> TaskOutcome {
+    let starts: Vec<f64> = contests
+        .iter()
+        .flat_map(|c| &c.records)
+        .filter_map(|r| r.run.points.first().map(|p| p.validation.loss))
+        .collect();
+    let initial_loss = median(&starts);
+    let mut standings: Vec<Standing> =
+        contests.iter().map(|c| standing::standing(c, initial_loss)).collect();
+    rank(&mut standings, task);
+    let pairs = compared::pairs(&standings);
+    compared::place(&mut standings, &pairs);
+    let targets = compared::targets(&standings);
+    for standing in &mut standings {
+        standing.to_target = compared::to_target(&standing.seeds, &targets);
+    }
+    let budget = plan.budget(task);
+    TaskOutcome {
+        task: task.name,
+        summary: task.summary,
+        tier: task.tier,
+        loss: task.loss,
+        metric: task.metric,
+        domain: task.domain,
+        data: task.data,
+        data_sha256: workload.data_sha256(),
+        examples: workload.examples(),
+        parameters: workload.parameters().iter().map(|p| p.len()).sum(),
+        batch: task.batch,
+        budget,
+        schedule: task.schedule,
+        seeds: plan.seeds(task).collect(),
+        initial_loss,
+        targets,
+        flips: compared::flips(&standings, &pairs),
+        leaders: compared::leaders(&standings, budget),
+        verdict: words::verdict(task, &standings, plan.seeds(task).count()),
+        pairs,
+        standings,
+    }
+}
+
+/// The lowest mean test loss first. Equal losses (two optimizers that diverged on some seed) fall back to
+/// the metric, then to the order in which the optimizers were asked for; without final runs, to the best
+/// trial.
+fn rank(standings: &mut [Standing], task: &Task) {
+    let sign = if task.metric.is_some_and(|m| m.higher_is_better) { -1.0 } else { 1.0 };
+    let metric = |s: &Standing| s.test_metric.as_ref().map_or(0.0, |m| sign * m.mean);
+    let trial = |s: &Standing| s.trials.iter().map(|t| t.validation_loss).fold(f64::NAN, f64::min);
+    standings.sort_by(|a, b| {
+        (a.seeds.is_empty().cmp(&b.seeds.is_empty()))
+            .then(a.test_loss.mean.total_cmp(&b.test_loss.mean))
+            .then(metric(a).total_cmp(&metric(b)))
+            .then(trial(a).total_cmp(&trial(b)))
+    });
+}
+
+/// Profiles over every target of every task, the highest score first.
+fn profiles_of(tasks: &[TaskOutcome]) -> Vec<Profile> {
+    let mut solvers: Vec<String> = Vec::new();
+    for standing in tasks.iter().flat_map(|t| &t.standings) {
+        if !solvers.iter().any(|s| s == standing.optimizer) {
+            solvers.push(standing.optimizer.to_owned());
+        }
+    }
+    let cost = |solver: &str, task: &TaskOutcome, i: usize| {
+        let standing = task.standings.iter().find(|s| s.optimizer == solver);
+        standing.and_then(|s| s.to_target[i].median_gradients).unwrap_or(f64::INFINITY)
+    };
+    let costs: Vec<Vec<f64>> = solvers
+        .iter()
+        .map(|solver| {
+            let of = |task: &TaskOutcome| {
+                (0..task.targets.len()).map(|i| cost(solver, task, i)).collect::<Vec<_>>()
+            };
+            tasks.iter().flat_map(of).collect()
+        })
+        .collect();
+    let mut profiles = profiles(&solvers, &costs);
+    profiles.sort_by(|a, b| b.score.total_cmp(&a.score));
+    profiles
+}

@@ -1,0 +1,135 @@
+//! How one optimizer did on one task.
+
+use super::types::{Band, CurvePoint, Repeat, SeedResult, Standing, Trial};
+use crate::protocol::Phase;
+use crate::protocol::search::{Contest, Record, edges};
+use crate::protocol::stats::basin::{Basin, basin};
+use crate::protocol::stats::order::{BestOf, tunability};
+use crate::protocol::stats::{Estimate, mean, median};
+use crate::protocol::training::{Point, Run};
+use crate::tasks::Task;
+
+/// The standing but for what depends on the other optimizers.
+pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
+    let (task, entry) = (contest.task, &contest.entry);
+    let finals: Vec<&Run> = contest.of(Phase::Final).map(|r| &r.run).collect();
+    let trials = contest.trials();
+    let chosen = contest.chosen();
+    let seeds: Vec<SeedResult> = finals.iter().map(|r| seed_result(r)).collect();
+    let of =
+        |f: &dyn Fn(&SeedResult) -> f64| Estimate::of(&seeds.iter().map(f).collect::<Vec<_>>());
+    let per_step = |f: fn(&Run) -> f64| {
+        let steps: usize = finals.iter().map(|r| r.gradients).sum();
+        1e6 * finals.iter().map(|r| f(r)).sum::<f64>() / steps.max(1) as f64
+    };
+    let all = || contest.records.iter().map(|r| &r.run);
+    let diverged = |r: &&&Record| r.run.divergence.is_some();
+    Standing {
+        optimizer: entry.name,
+        summary: entry.summary,
+        rank: 0,
+        letters: String::new(),
+        ranges: contest.ranges.clone(),
+        extensions: contest.extensions.clone(),
+        edges: chosen.map(|best| edges(best, &trials)).unwrap_or_default(),
+        chosen: chosen.map(|best| best.run.spec.hypers.clone()).unwrap_or_default(),
+        chosen_trial: chosen.map_or(0, |best| best.trial),
+        repeats: repeats(contest),
+        default_loss: contest.of(Phase::Default).next().map(|r| r.run.validation_loss()),
+        tunability: curve_of_trials(contest, initial_loss),
+        basin: learning_rates(&trials, initial_loss),
+        to_target: Vec::new(),
+        test_loss: of(&|s| s.test_loss),
+        test_metric: task.metric.map(|metric| of(&|s| s.test_metric.unwrap_or(metric.worst()))),
+        behind_first: Estimate::of(&[]),
+        behind_interval: None,
+        may_equal_first: false,
+        curve: curve(&finals, task),
+        diverged_trials: trials.iter().filter(diverged).count(),
+        diverged_seeds: finals.iter().filter(|r| r.divergence.is_some()).count(),
+        diverged_runs: all().filter(|r| r.divergence.is_some()).count(),
+        runs: contest.records.len(),
+        gradients_spent: all().map(|r| r.gradients).sum(),
+        seconds_spent: all().map(|r| r.gradient_seconds + r.optimizer_seconds).sum(),
+        step_microseconds: per_step(|r| r.optimizer_seconds),
+        gradient_microseconds: per_step(|r| r.gradient_seconds),
+        trials: trials.iter().map(|r| trial(r)).collect(),
+        seeds,
+    }
+}
+
+fn trial(record: &Record) -> Trial {
+    Trial {
+        number: record.trial,
+        phase: record.phase,
+        hypers: record.run.spec.hypers.clone(),
+        validation_loss: record.run.validation_loss(),
+        divergence: record.run.divergence.clone(),
+    }
+}
+
+fn repeats(contest: &Contest) -> Vec<Repeat> {
+    let best = contest.best(usize::MAX).into_iter().map(|r| (r.trial, contest.repeated(r.trial)));
+    best.filter(|(_, losses)| !losses.is_empty())
+        .map(|(trial, losses)| Repeat { trial, median: median(&losses), losses })
+        .collect()
+}
+
+fn curve_of_trials(contest: &Contest, initial_loss: f64) -> Vec<BestOf> {
+    let losses: Vec<f64> =
+        contest.of(Phase::Screening).map(|r| r.run.validation_loss().min(initial_loss)).collect();
+    if losses.iter().any(|l| !l.is_finite()) { Vec::new() } else { tunability(&losses) }
+}
+
+fn learning_rates(trials: &[&Record], initial_loss: f64) -> Option<Basin> {
+    let of = |r: &&Record| {
+        let lr = r.run.spec.hypers.iter().find(|(hyper, _)| *hyper == "lr")?.1;
+        Some((lr, r.run.validation_loss()))
+    };
+    basin(&trials.iter().filter_map(of).collect::<Vec<_>>(), initial_loss)
+}
+
+fn seed_result(run: &Run) -> SeedResult {
+    let metric = run.spec.task.metric;
+    SeedResult {
+        seed: run.spec.seed,
+        best_step: run.best.map_or(0, |p| p.step),
+        validation_loss: run.validation_loss(),
+        test_loss: run.test.map_or(f64::INFINITY, |t| t.loss),
+        test_metric: metric
+            .map(|metric| run.test.and_then(|t| t.metric).unwrap_or_else(|| metric.worst())),
+        divergence: run.divergence.clone(),
+        points: run.points.clone(),
+        trajectory: run.trajectory.clone(),
+        stride: run.stride,
+    }
+}
+
+fn curve(finals: &[&Run], task: &Task) -> Vec<CurvePoint> {
+    let longest = finals.iter().max_by_key(|r| r.points.len());
+    let Some(longest) = longest else { return Vec::new() };
+    let share = task.metric.is_some_and(|m| m.higher_is_better && m.percent);
+    let band = |values: &[f64]| (!values.is_empty()).then(|| Band::of(values));
+    longest
+        .points
+        .iter()
+        .enumerate()
+        .map(|(i, point)| {
+            let points: Vec<&Point> = finals.iter().filter_map(|r| r.points.get(i)).collect();
+            let over = |f: fn(&Point) -> f64| points.iter().map(|p| f(p)).collect::<Vec<_>>();
+            let train: Vec<f64> = points.iter().filter_map(|p| p.train_loss).collect();
+            let metrics: Vec<f64> = points.iter().filter_map(|p| p.validation.metric).collect();
+            let errors: Vec<f64> = metrics.iter().filter(|_| share).map(|m| 1.0 - m).collect();
+            CurvePoint {
+                step: point.step,
+                gradients: point.step,
+                samples: point.step * task.batch,
+                seconds: mean(&over(|p| p.seconds)),
+                train_loss: band(&train),
+                validation_loss: Band::of(&over(|p| p.validation.loss)),
+                validation_metric: band(&metrics),
+                validation_error: band(&errors),
+            }
+        })
+        .collect()
+}

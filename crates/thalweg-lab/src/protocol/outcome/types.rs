@@ -1,0 +1,371 @@
+//! What a comparison says, as data.
+
+use serde::Serialize;
+
+use crate::optimizers::Range;
+use crate::protocol::Phase;
+use crate::protocol::stats::basin::Basin;
+use crate::protocol::stats::bootstrap::Interval;
+use crate::protocol::stats::order::BestOf;
+use crate::protocol::stats::profile::Profile;
+use crate::protocol::stats::{Estimate, mean};
+use crate::protocol::training::{Divergence, Point};
+use crate::tasks::{Domain, Metric, Schedule, Tier};
+
+/// The result of a comparison.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// The rules it was made under.
+    pub rules: Rules,
+    /// One result per task.
+    pub tasks: Vec<TaskOutcome>,
+    /// Performance profiles over all tasks and targets: a problem is a target of a task, the cost of an
+    /// optimizer its median gradient evaluations to it over the final seeds, misses infinite. Optimizers
+    /// that were not run on a task miss its targets. The highest score first.
+    pub profiles: Vec<Profile>,
+    /// What was not done because the comparison was interrupted; `None` if it is complete.
+    pub interrupted: Option<String>,
+    /// What must not be concluded from it.
+    pub cannot_say: Vec<String>,
+}
+
+/// The rules of a comparison.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rules {
+    /// The seed of the tuning trials.
+    pub tuning_seed: u64,
+    /// The first seed of the repetitions.
+    pub repeat_seed: u64,
+    /// How often the search goes on after screening.
+    pub rounds: usize,
+    /// Runs at once.
+    pub workers: usize,
+    /// The rules in sentences, for readers.
+    pub words: Vec<String>,
+}
+
+/// The result on one task.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskOutcome {
+    /// The task's name.
+    pub task: &'static str,
+    /// One line on what is trained.
+    pub summary: &'static str,
+    /// How long a comparison takes.
+    pub tier: Tier,
+    /// What the loss is.
+    pub loss: &'static str,
+    /// What is measured beside the loss.
+    pub metric: Option<Metric>,
+    /// Where the parameters live.
+    pub domain: Domain,
+    /// The data set; empty for a formula, whose validation and test measure the same as training.
+    pub data: &'static str,
+    /// SHA-256 of the data.
+    pub data_sha256: String,
+    /// Training, validation and test examples.
+    pub examples: [usize; 3],
+    /// Coordinates of the model.
+    pub parameters: usize,
+    /// Examples per gradient.
+    pub batch: usize,
+    /// Gradient evaluations per run.
+    pub budget: usize,
+    /// How the learning rate changes over a run.
+    pub schedule: Schedule,
+    /// The seeds of the final runs.
+    pub seeds: Vec<u64>,
+    /// The median validation loss before any step, over all runs.
+    pub initial_loss: f64,
+    /// What "reaching a target" means here, the easiest first. Empty if every repetition diverged.
+    pub targets: Vec<Target>,
+    /// All pairs of optimizers, in the order of their ranks.
+    pub pairs: Vec<Pair>,
+    /// Pairs told apart at the end whose loser was ahead earlier: a smaller budget would have ranked
+    /// them the other way round.
+    pub flips: Vec<Flip>,
+    /// Who had the lowest mean validation loss at a quarter, half and three quarters of the budget and at
+    /// its end.
+    pub leaders: Vec<Leader>,
+    /// The result in a sentence or two.
+    pub verdict: String,
+    /// One result per optimizer, the lowest mean test loss first.
+    pub standings: Vec<Standing>,
+}
+
+/// How hard a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Three quarters of the optimizers reach it in at least half of their repetitions.
+    Easy,
+    /// Half of them do.
+    Medium,
+    /// The best one does.
+    Hard,
+}
+
+/// A validation loss to be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Target {
+    /// How hard it is.
+    pub level: Level,
+    /// The loss: of the optimizers' median validation losses over the repetitions of their chosen trial
+    /// (diverged ones left out here, and here only), the lowest for a hard target, the median for a
+    /// medium one and the upper quartile for an easy one.
+    pub loss: f64,
+}
+
+/// When the final runs of an optimizer reached a target.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ToTarget {
+    /// The target's level.
+    pub level: Level,
+    /// The target's loss.
+    pub loss: f64,
+    /// Gradient evaluations at the first measurement at or below it, per seed; `None` is a miss, that is,
+    /// more than the budget.
+    pub gradients: Vec<Option<usize>>,
+    /// Seconds until then, per seed.
+    pub seconds: Vec<Option<f64>>,
+    /// How many seeds reached it.
+    pub reached: usize,
+    /// The median gradient evaluations, misses counted as infinite; `None` if that is what it is.
+    pub median_gradients: Option<f64>,
+    /// The median seconds, likewise.
+    pub median_seconds: Option<f64>,
+}
+
+/// Two optimizers on the same seeds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pair {
+    /// The one with the better rank.
+    pub a: &'static str,
+    /// The other one.
+    pub b: &'static str,
+    /// Test loss of `b` minus that of `a`, paired by seed, with Student's interval.
+    pub difference: Estimate,
+    /// The 95 % bootstrap interval of the same (for this pair alone).
+    pub interval: Option<Interval>,
+    /// The probability of a difference at least this large if there were none: paired t test.
+    pub p: f64,
+    /// The same, corrected for all pairs of this task (Holm).
+    pub p_adjusted: f64,
+    /// Whether the corrected probability is below 0.05.
+    pub distinguishable: bool,
+}
+
+/// A rank that flips with the budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Flip {
+    /// The one that is better at the end.
+    pub winner: &'static str,
+    /// The one that was ahead earlier.
+    pub loser: &'static str,
+    /// The last gradient evaluation at which the loser's lowest validation loss so far, averaged over the
+    /// seeds, was lower.
+    pub step: usize,
+}
+
+/// Who leads at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Leader {
+    /// Gradient evaluations so far.
+    pub step: usize,
+    /// The optimizer with the lowest validation loss so far, averaged over the seeds.
+    pub optimizer: &'static str,
+    /// That loss.
+    pub loss: f64,
+}
+
+/// How one optimizer did on one task.
+#[derive(Debug, Clone, Serialize)]
+pub struct Standing {
+    /// The optimizer.
+    pub optimizer: &'static str,
+    /// One line on the method.
+    pub summary: &'static str,
+    /// 1 for the lowest mean test loss.
+    pub rank: usize,
+    /// Optimizers of this task that share a letter are not told apart; those that share none are.
+    pub letters: String,
+    /// The ranges that were searched, extensions included.
+    pub ranges: Vec<Range>,
+    /// By how much which range was extended because the best trial lay at its edge.
+    pub extensions: Vec<Extension>,
+    /// Every tuning trial.
+    pub trials: Vec<Trial>,
+    /// The hyper-parameters of the chosen trial.
+    pub chosen: Vec<(&'static str, f64)>,
+    /// The number of the chosen trial; 0 for the defaults.
+    pub chosen_trial: usize,
+    /// The repetitions on fresh seeds among which it was chosen, the best in screening first.
+    pub repeats: Vec<Repeat>,
+    /// Tuned hyper-parameters whose chosen value is still the outermost one tried.
+    pub edges: Vec<Edge>,
+    /// The lowest validation loss with the optimizer's own defaults, on the tuning seed; infinite if it
+    /// diverged. `None` if that run was not made.
+    pub default_loss: Option<f64>,
+    /// The expected lowest validation loss of 1, 2, ... screening trials. A trial that diverged counts as
+    /// the loss before training: whoever tried it has an untrained model.
+    pub tunability: Vec<BestOf>,
+    /// The learning rates that work; `None` if all diverged or the rate is not tuned.
+    pub basin: Option<Basin>,
+    /// The final runs.
+    pub seeds: Vec<SeedResult>,
+    /// When the final runs reached each target.
+    pub to_target: Vec<ToTarget>,
+    /// The loss on the test set; a diverged seed counts as infinite.
+    pub test_loss: Estimate,
+    /// The task's metric on the test set; a diverged seed counts as the worst possible value.
+    pub test_metric: Option<Estimate>,
+    /// The test loss minus that of the first-ranked optimizer, paired by seed.
+    pub behind_first: Estimate,
+    /// The 95 % bootstrap interval of the same.
+    pub behind_interval: Option<Interval>,
+    /// Whether the paired difference to the first-ranked optimizer may be zero, corrected for all pairs
+    /// of the task.
+    pub may_equal_first: bool,
+    /// Means over the final seeds.
+    pub curve: Vec<CurvePoint>,
+    /// Tuning trials that diverged, those with the defaults and repetitions left out.
+    pub diverged_trials: usize,
+    /// Final runs that diverged.
+    pub diverged_seeds: usize,
+    /// All runs of any kind that diverged.
+    pub diverged_runs: usize,
+    /// All runs of any kind.
+    pub runs: usize,
+    /// Gradient evaluations spent, tuning included.
+    pub gradients_spent: usize,
+    /// Seconds spent, tuning included, evaluation not.
+    pub seconds_spent: f64,
+    /// Microseconds per step inside the optimizer, mean over the final runs.
+    pub step_microseconds: f64,
+    /// Microseconds per gradient, mean over the final runs.
+    pub gradient_microseconds: f64,
+}
+
+/// One tuning trial.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trial {
+    /// The number of the configuration, from 1.
+    pub number: usize,
+    /// Whether it belongs to screening or to an extension.
+    pub phase: Phase,
+    /// The tuned hyper-parameters.
+    pub hypers: Vec<(&'static str, f64)>,
+    /// The lowest validation loss; infinite if the run diverged.
+    pub validation_loss: f64,
+    /// Why it diverged, if it did.
+    pub divergence: Option<Divergence>,
+}
+
+/// A trial on fresh seeds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Repeat {
+    /// The number of the trial.
+    pub trial: usize,
+    /// The lowest validation loss on each fresh seed; infinite if it diverged.
+    pub losses: Vec<f64>,
+    /// Their median.
+    pub median: f64,
+}
+
+/// An end of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The smallest value tried.
+    Low,
+    /// The largest value tried.
+    High,
+}
+
+/// A best value that lies at the edge of what was tried: a wider range might do better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Edge {
+    /// The hyper-parameter.
+    pub hyper: &'static str,
+    /// Which edge.
+    pub side: Side,
+}
+
+/// A stretch beyond a range that was searched because the best trial lay at that edge.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Extension {
+    /// The hyper-parameter.
+    pub hyper: &'static str,
+    /// Which edge.
+    pub side: Side,
+    /// The smallest value of the stretch.
+    pub low: f64,
+    /// The largest.
+    pub high: f64,
+}
+
+/// One final run.
+#[derive(Debug, Clone, Serialize)]
+pub struct SeedResult {
+    /// The seed.
+    pub seed: u64,
+    /// The gradient evaluation with the lowest validation loss.
+    pub best_step: usize,
+    /// Validation loss there; infinite if the run diverged.
+    pub validation_loss: f64,
+    /// Test loss there; infinite if the run diverged.
+    pub test_loss: f64,
+    /// The task's metric there; the worst possible value if the run diverged.
+    pub test_metric: Option<f64>,
+    /// Why it diverged, if it did.
+    pub divergence: Option<Divergence>,
+    /// Everything measured on the way.
+    pub points: Vec<Point>,
+    /// Where the run went on a task of two coordinates: the start, then every `stride`-th step.
+    pub trajectory: Vec<[f64; 2]>,
+    /// Steps between points of the trajectory.
+    pub stride: usize,
+}
+
+/// Mean and extremes over the seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Band {
+    /// The mean.
+    pub mean: f64,
+    /// The smallest.
+    pub low: f64,
+    /// The largest.
+    pub high: f64,
+}
+
+impl Band {
+    /// Mean and extremes of `values`.
+    pub(super) fn of(values: &[f64]) -> Self {
+        Band {
+            mean: mean(values),
+            low: values.iter().copied().fold(f64::INFINITY, f64::min),
+            high: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        }
+    }
+}
+
+/// The final runs at one moment, over the seeds that had not diverged by then, on four clocks.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct CurvePoint {
+    /// Steps of the optimizer so far.
+    pub step: usize,
+    /// Gradient evaluations so far.
+    pub gradients: usize,
+    /// Training examples seen so far, repetitions counted; 0 for a formula.
+    pub samples: usize,
+    /// Mean seconds so far, evaluation not counted.
+    pub seconds: f64,
+    /// Training loss since the previous point; `None` at the start.
+    pub train_loss: Option<Band>,
+    /// Validation loss.
+    pub validation_loss: Band,
+    /// The task's metric on the validation examples.
+    pub validation_metric: Option<Band>,
+    /// One minus the metric, if that is a share that should be large: the share of errors.
+    pub validation_error: Option<Band>,
+}

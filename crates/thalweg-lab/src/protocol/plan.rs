@@ -1,0 +1,140 @@
+//! What is to be compared, and what every optimizer is given.
+
+use crate::optimizers::{self, Entry};
+use crate::tasks::Task;
+use crate::{Error, Result};
+
+/// The seed of all tuning trials. No run of the final comparison repeats one that hyper-parameters were
+/// selected on.
+pub const TUNING_SEED: u64 = 0;
+
+/// The first seed of the final runs.
+pub const FIRST_SEED: u64 = 1;
+
+/// The first seed on which the best trials are repeated before one is chosen.
+pub const REPEAT_SEED: u64 = 1_001;
+
+/// Final seeds unless the user asks for another number or the task for more.
+pub const FINAL_SEEDS: usize = 5;
+
+/// How often the search is continued after screening: each time, an optimizer whose best trial lies at
+/// the edge of its range gets its further trials in the next decade beyond it, any other inside.
+pub const ROUNDS: usize = 2;
+
+/// What is to be compared.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The tasks.
+    pub tasks: Vec<&'static Task>,
+    /// The optimizers; `None` takes those that each task names.
+    pub optimizers: Option<Vec<Entry>>,
+    /// The number of final seeds; `None` takes the task's own number, at least [`FINAL_SEEDS`].
+    pub seeds: Option<usize>,
+    /// Screening trials per optimizer and task; `None` takes the task's own number.
+    pub trials: Option<usize>,
+    /// Gradient evaluations per run; `None` takes the task's own number.
+    pub budget: Option<usize>,
+    /// Runs at once, one per core. Changes how long it takes, never what comes out.
+    pub workers: usize,
+}
+
+impl Plan {
+    /// Gradient evaluations per run of `task`.
+    pub fn budget(&self, task: &Task) -> usize {
+        self.budget.unwrap_or(task.budget)
+    }
+
+    /// Screening trials of an optimizer on `task`: none if it declares nothing to tune.
+    pub fn trials(&self, task: &Task, entry: &Entry) -> usize {
+        if entry.tune.is_empty() { 0 } else { self.trials.unwrap_or(task.trials) }
+    }
+
+    /// Further trials in each of the [`ROUNDS`] after screening: an eighth of the screening trials, at
+    /// least one. None where there is a single trial or none.
+    pub fn further_trials(&self, task: &Task, entry: &Entry) -> usize {
+        match self.trials(task, entry) {
+            0 | 1 => 0,
+            n => (n / 8).max(1),
+        }
+    }
+
+    /// How many of the best trials are repeated, and on how many fresh seeds: three on three after at
+    /// least eight screening trials, two on two after fewer, none where there is a single trial or none.
+    pub fn repeats(&self, task: &Task, entry: &Entry) -> (usize, usize) {
+        match self.trials(task, entry) {
+            0 | 1 => (0, 0),
+            2..8 => (2, 2),
+            _ => (3, 3),
+        }
+    }
+
+    /// The seeds of the final runs of `task`.
+    pub fn seeds(&self, task: &Task) -> impl Iterator<Item = u64> + use<> {
+        let count = self.seeds.unwrap_or_else(|| task.seeds.max(FINAL_SEEDS));
+        FIRST_SEED..FIRST_SEED + count as u64
+    }
+
+    /// The optimizers that are compared on `task`.
+    pub fn entries(&self, task: &Task) -> Vec<Entry> {
+        self.optimizers.clone().unwrap_or_else(|| optimizers::defaults(task))
+    }
+
+    /// All runs of one optimizer on `task`, the one with its defaults included.
+    pub fn runs_of(&self, task: &Task, entry: &Entry) -> usize {
+        let (best, seeds) = self.repeats(task, entry);
+        let search = self.trials(task, entry) + ROUNDS * self.further_trials(task, entry);
+        1 + search + best * seeds + self.seeds(task).count()
+    }
+
+    /// The optimizers of all tasks, each once, with the number of its runs.
+    pub fn runs(&self) -> Vec<(Entry, usize)> {
+        let mut all: Vec<(Entry, usize)> = Vec::new();
+        for task in &self.tasks {
+            for entry in self.entries(task) {
+                let runs = self.runs_of(task, &entry);
+                match all.iter_mut().find(|(e, _)| e.name == entry.name) {
+                    Some((_, sum)) => *sum += runs,
+                    None => all.push((entry, runs)),
+                }
+            }
+        }
+        all
+    }
+
+    /// What decides the results, line by line, for comparison with another plan.
+    pub fn describe(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for task in &self.tasks {
+            let (trials, seeds) = (self.trials.unwrap_or(task.trials), self.seeds(task).count());
+            lines.push(format!(
+                "task {}: {} gradient evaluations, {trials} trials, {seeds} seeds",
+                task.name,
+                self.budget(task)
+            ));
+            for entry in self.entries(task) {
+                let ranges =
+                    entry.tune.iter().map(|r| format!("{} {:e}..{:e}", r.hyper, r.low, r.high));
+                let ranges = ranges.collect::<Vec<_>>().join(", ");
+                lines.push(format!("{} on {}: {ranges}", entry.name, task.name));
+            }
+        }
+        lines
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let positive = [
+            (self.seeds.unwrap_or(1), "--seeds"),
+            (self.trials.unwrap_or(1), "--trials"),
+            (self.budget.unwrap_or(1), "--budget"),
+            (self.optimizers.as_ref().map_or(1, Vec::len), "--optimizers"),
+            (self.tasks.len(), "TASK"),
+        ];
+        match positive.iter().find(|(n, _)| *n == 0) {
+            Some((_, flag)) => Err(Error::usage(
+                format!("{flag} is empty or zero"),
+                format!("give {flag} at least one"),
+            )),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! One optimizer on one task: which runs it gets, in which order, and what is chosen.
+
+use super::plan::{Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
+use super::sobol;
+use super::stats::{mean, median};
+use super::training::{Run, RunSpec};
+use super::{Edge, Extension, Phase, Side};
+use crate::optimizers::{Entry, Range, Stepper};
+use crate::tasks::Task;
+
+/// How far a range is extended at a time.
+const DECADE: f64 = 10.0;
+
+/// A run that is to be made.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What the run is for.
+    pub phase: Phase,
+    /// The number of the configuration: 0 for the optimizer's defaults, then the trials from 1.
+    pub trial: usize,
+    /// What is run.
+    pub spec: RunSpec,
+    /// Which contest it belongs to.
+    pub(super) contest: usize,
+}
+
+impl Job {
+    /// A run outside any comparison.
+    pub fn new(phase: Phase, trial: usize, spec: RunSpec) -> Self {
+        Job { phase, trial, spec, contest: usize::MAX }
+    }
+}
+
+/// A run that has been made.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// What the run was for.
+    pub phase: Phase,
+    /// The number of the configuration.
+    pub trial: usize,
+    /// What came of it.
+    pub run: Run,
+}
+
+/// One optimizer on one task, and all its runs so far.
+pub(super) struct Contest {
+    pub task: &'static Task,
+    pub entry: Entry,
+    /// What has been searched, extensions included.
+    pub ranges: Vec<Range>,
+    pub extensions: Vec<Extension>,
+    pub records: Vec<Record>,
+    index: usize,
+}
+
+impl Contest {
+    pub fn new(index: usize, task: &'static Task, entry: Entry) -> Self {
+        let ranges = entry.tune.clone();
+        Contest { task, entry, ranges, extensions: Vec::new(), records: Vec::new(), index }
+    }
+
+    /// The runs of a phase, in the order of trials and seeds.
+    pub fn of(&self, phase: Phase) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(move |r| r.phase == phase)
+    }
+
+    /// All tuning trials on the tuning seed, the defaults left out.
+    pub fn trials(&self) -> Vec<&Record> {
+        let search = |r: &&Record| matches!(r.phase, Phase::Screening | Phase::Extension);
+        self.records.iter().filter(search).collect()
+    }
+
+    fn job(&self, plan: &Plan, phase: Phase, trial: usize, hypers: Hypers, seed: u64) -> Job {
+        let spec = RunSpec::new(self.task, &self.entry, hypers, seed, plan.budget(self.task));
+        Job { phase, trial, spec, contest: self.index }
+    }
+
+    /// The defaults, and the trials at shared points of the unit cube.
+    pub fn screening(&self, plan: &Plan) -> Vec<Job> {
+        let count = plan.trials(self.task, &self.entry);
+        let mut jobs = vec![self.job(plan, Phase::Default, 0, Vec::new(), TUNING_SEED)];
+        for (i, point) in self.points(0, count).iter().enumerate() {
+            let hypers = at(&self.ranges, point);
+            jobs.push(self.job(plan, Phase::Screening, i + 1, hypers, TUNING_SEED));
+        }
+        jobs
+    }
+
+    fn points(&self, from: usize, to: usize) -> Vec<Vec<f64>> {
+        let dimensions = self.entry.tune.len().min(sobol::DIMENSIONS);
+        sobol::points(self.task.name, TUNING_SEED, dimensions, to).split_off(from)
+    }
+
+    /// The further trials of a round: beyond the edge at which the best trial lies, or else inside. The
+    /// points of the unit cube are again the same for every optimizer.
+    pub fn further(&mut self, plan: &Plan, round: usize) -> Vec<Job> {
+        debug_assert!(round < ROUNDS);
+        let count = plan.further_trials(self.task, &self.entry);
+        let first = plan.trials(self.task, &self.entry) + round * count;
+        let mut space = self.ranges.clone();
+        if count > 0
+            && let Some((index, extension)) = self.extension(plan)
+        {
+            space[index] =
+                Range { hyper: extension.hyper, low: extension.low, high: extension.high };
+            let range = &mut self.ranges[index];
+            range.low = range.low.min(extension.low);
+            range.high = range.high.max(extension.high);
+            self.extensions.push(extension);
+        }
+        let points = self.points(first, first + count);
+        let trials = points.iter().enumerate().map(|(i, point)| {
+            self.job(plan, Phase::Extension, first + i + 1, at(&space, point), TUNING_SEED)
+        });
+        trials.collect()
+    }
+
+    /// The decade beyond the first hyper-parameter whose best value is at an edge, if the optimizer
+    /// takes such values.
+    fn extension(&self, plan: &Plan) -> Option<(usize, Extension)> {
+        let best = self.best(1).first().copied()?;
+        let edge = *edges(best, &self.trials()).first()?;
+        let index = self.ranges.iter().position(|r| r.hyper == edge.hyper)?;
+        let range = self.ranges[index];
+        let (low, high) = match edge.side {
+            Side::Low => (range.low / DECADE, range.low),
+            Side::High => (range.high, range.high * DECADE),
+        };
+        let mut hypers = best.run.spec.hypers.clone();
+        let (task, budget) = (self.task, plan.budget(self.task));
+        for end in [low, high] {
+            hypers[index].1 = end;
+            Stepper::new(self.entry.name, &hypers, task.schedule, task.domain, budget).ok()?;
+        }
+        Some((index, Extension { hyper: edge.hyper, side: edge.side, low, high }))
+    }
+
+    /// The `count` trials with the lowest validation loss, the best first. Among trials that diverged,
+    /// the one that lasted longest is the best.
+    pub fn best(&self, count: usize) -> Vec<&Record> {
+        let mut trials = self.trials();
+        let lasted = |r: &Record| r.run.divergence.as_ref().map_or(usize::MAX, |d| d.step);
+        trials.sort_by(|a, b| {
+            let (x, y) = (a.run.validation_loss(), b.run.validation_loss());
+            x.total_cmp(&y).then(lasted(b).cmp(&lasted(a))).then(a.trial.cmp(&b.trial))
+        });
+        trials.truncate(count);
+        trials
+    }
+
+    /// The best trials again, on fresh seeds.
+    pub fn repeats(&self, plan: &Plan) -> Vec<Job> {
+        let (count, seeds) = plan.repeats(self.task, &self.entry);
+        let mut jobs = Vec::new();
+        for trial in self.best(count) {
+            for seed in REPEAT_SEED..REPEAT_SEED + seeds as u64 {
+                let hypers = trial.run.spec.hypers.clone();
+                jobs.push(self.job(plan, Phase::Repeat, trial.trial, hypers, seed));
+            }
+        }
+        jobs
+    }
+
+    /// The validation losses of a trial's repetitions.
+    pub fn repeated(&self, trial: usize) -> Vec<f64> {
+        let own = self.of(Phase::Repeat).filter(|r| r.trial == trial);
+        own.map(|r| r.run.validation_loss()).collect()
+    }
+
+    /// The trial with the lowest median validation loss over its repetitions (then the lowest mean, then
+    /// the best in screening); without repetitions, the best trial.
+    pub fn chosen(&self) -> Option<&Record> {
+        let best = self.best(usize::MAX);
+        let repeated = best.iter().filter(|r| !self.repeated(r.trial).is_empty());
+        let by = |r: &Record| {
+            let losses = self.repeated(r.trial);
+            (median(&losses), mean(&losses))
+        };
+        let first = repeated.min_by(|a, b| {
+            let (x, y) = (by(a), by(b));
+            x.0.total_cmp(&y.0).then(x.1.total_cmp(&y.1))
+        });
+        first.or_else(|| best.first()).copied()
+    }
+
+    /// The chosen configuration on the final seeds; the defaults if there was nothing to tune.
+    pub fn finals(&self, plan: &Plan) -> Vec<Job> {
+        let (trial, hypers) =
+            self.chosen().map_or((0, Vec::new()), |r| (r.trial, r.run.spec.hypers.clone()));
+        plan.seeds(self.task)
+            .map(|seed| self.job(plan, Phase::Final, trial, hypers.clone(), seed))
+            .collect()
+    }
+}
+
+type Hypers = Vec<(&'static str, f64)>;
+
+fn at(ranges: &[Range], point: &[f64]) -> Hypers {
+    ranges.iter().zip(point).map(|(range, u)| (range.hyper, range.at(*u))).collect()
+}
+
+/// Which values of a trial are the outermost of all that were tried.
+pub(super) fn edges(best: &Record, trials: &[&Record]) -> Vec<Edge> {
+    if trials.len() < 2 {
+        return Vec::new();
+    }
+    let hypers = best.run.spec.hypers.iter().enumerate();
+    let edge = |(i, (hyper, value)): (usize, &(&'static str, f64))| {
+        let tried = || trials.iter().filter_map(|t| t.run.spec.hypers.get(i));
+        let side = match () {
+            () if tried().all(|(_, v)| v <= value) => Side::High,
+            () if tried().all(|(_, v)| v >= value) => Side::Low,
+            () => return None,
+        };
+        Some(Edge { hyper, side })
+    };
+    hypers.filter_map(edge).collect()
+}

@@ -1,0 +1,205 @@
+//! Every statistic against hand-made cases and against scipy (`testdata/generate/lab_statistics.py`).
+
+use super::*;
+
+#[test]
+fn interval_agrees_with_a_hand_computed_one() {
+    let e = Estimate::of(&[1.0, 2.0, 4.0]);
+    assert!((e.mean - 7.0 / 3.0).abs() < 1e-12);
+    // s = 1.527525, s/sqrt(3) = 0.881917, t(2) = 4.302653
+    assert!((e.half_width.unwrap() - 3.794_59).abs() < 1e-4);
+}
+
+#[test]
+fn pairing_sees_what_separate_intervals_miss() {
+    let a = [1.0, 5.0, 9.0];
+    let b = [1.5, 5.4, 9.6];
+    let separate = Estimate::of(&a);
+    assert!(separate.half_width.unwrap() > 5.0);
+    assert!(!Estimate::of_differences(&a, &b).may_be_zero());
+}
+
+#[test]
+fn divergence_makes_the_mean_infinite_and_has_no_interval() {
+    let e = Estimate::of(&[1.0, f64::INFINITY, 1.0]);
+    assert!(e.mean.is_infinite() && e.half_width.is_none() && !e.may_be_zero());
+}
+
+#[test]
+fn one_seed_tells_nothing_apart() {
+    assert!(Estimate::of(&[3.0]).may_be_zero());
+}
+
+#[test]
+fn t_quantiles_fall_towards_the_normal_one() {
+    near(student_t_975(1), 12.706_204_736_174_698, 1e-13);
+    near(student_t_975(4), 2.776_445_105_197_794_3, 1e-13);
+    assert!((student_t_975(31) - 2.039_513).abs() < 1e-5);
+    assert!((student_t_975(1_000_000) - 1.959_964).abs() < 1e-4);
+    for n in 1..200 {
+        assert!(student_t_975(n) > student_t_975(n + 1));
+    }
+}
+
+#[test]
+fn median_keeps_divergences_in_order() {
+    assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+    assert_eq!(median(&[1.0, f64::INFINITY, f64::INFINITY]), f64::INFINITY);
+    assert_eq!(median(&[1.0, 2.0, 3.0, f64::INFINITY]), 2.5);
+    assert!(median(&[]).is_nan());
+}
+
+fn known(key: &str) -> serde_json::Value {
+    let text = include_str!("../../../../../testdata/statistics.json");
+    serde_json::from_str::<serde_json::Value>(text).unwrap()[key].clone()
+}
+
+fn numbers(value: &serde_json::Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap_or(f64::INFINITY)).collect()
+}
+
+fn rows(key: &str) -> Vec<Vec<f64>> {
+    known(key).as_array().unwrap().iter().map(numbers).collect()
+}
+
+#[track_caller]
+fn near(ours: f64, theirs: f64, tolerance: f64) {
+    let scale = theirs.abs().max(1e-300);
+    assert!((ours - theirs).abs() <= tolerance * scale, "{ours:e} is not {theirs:e}");
+}
+
+#[test]
+fn distributions_agree_with_scipy() {
+    for r in rows("normal_cdf") {
+        near(distributions::normal_cdf(r[0]), r[1], 1e-12);
+    }
+    for r in rows("student_two_sided") {
+        near(distributions::student_t_two_sided(r[0], r[1] as usize), r[2], 1e-11);
+    }
+    for r in rows("incomplete_beta") {
+        near(distributions::incomplete_beta(r[0], r[1], r[2]), r[3], 1e-12);
+    }
+    for r in rows("sign_test") {
+        near(distributions::sign_test(r[0] as usize, r[1] as usize), r[2], 1e-12);
+    }
+}
+
+#[test]
+fn paired_t_test_agrees_with_scipy() {
+    for case in known("paired").as_array().unwrap() {
+        let p = paired_p(&numbers(&case["a"]), &numbers(&case["b"]));
+        near(p, case["p"].as_f64().unwrap(), 1e-11);
+    }
+}
+
+#[test]
+fn divergence_in_pairs() {
+    const D: f64 = f64::INFINITY;
+    assert_eq!(paired_p(&[D, D, D], &[1.0, 2.0, 3.0]), 0.0);
+    assert_eq!(paired_p(&[D, D], &[D, D]), 1.0);
+    near(paired_p(&[D, 2.0, 3.0], &[1.0, 1.0, 1.0]), 0.25, 1e-12);
+    assert_eq!(paired_p(&[1.0], &[2.0]), 1.0);
+}
+
+#[test]
+fn holm_and_bootstrap_agree_with_their_definitions() {
+    let case = known("holm");
+    for (ours, theirs) in
+        multiple::holm(&numbers(&case["p"])).iter().zip(numbers(&case["adjusted"]))
+    {
+        near(*ours, theirs, 1e-14);
+    }
+    for case in known("bootstrap").as_array().unwrap() {
+        let values = numbers(&case["values"]);
+        let interval = bootstrap::mean_interval(&values).unwrap();
+        near(bootstrap::expanded_tail(values.len()), case["tail"].as_f64().unwrap(), 1e-6);
+        near(interval.low, case["low"].as_f64().unwrap(), 1e-6);
+        near(interval.high, case["high"].as_f64().unwrap(), 1e-6);
+    }
+}
+
+#[test]
+fn drawn_resamples_give_nearly_the_interval_of_student() {
+    let values: Vec<f64> = (0..40).map(|i| ((i * 37) % 41) as f64).collect();
+    let student = Estimate::of(&values);
+    let interval = bootstrap::mean_interval(&values).unwrap();
+    let (half, mean) = (student.half_width.unwrap(), student.mean);
+    assert!(((interval.high - mean) / half - 1.0).abs() < 0.06, "{interval:?} {mean} {half}");
+    assert!(((mean - interval.low) / half - 1.0).abs() < 0.06);
+    assert!(interval.contains(mean) && bootstrap::mean_interval(&[1.0]).is_none());
+}
+
+#[test]
+fn expected_best_is_the_mean_over_all_subsets() {
+    let case = known("best_of");
+    let ours = order::expected_best(&numbers(&case["values"]));
+    for (ours, theirs) in ours.iter().zip(numbers(&case["expected"])) {
+        near(*ours, theirs, 1e-12);
+    }
+    let curve = order::tunability(&numbers(&case["values"]));
+    assert!(curve.iter().all(|p| p.low <= p.expected && p.expected <= p.high));
+    assert!(curve.windows(2).all(|w| w[1].expected <= w[0].expected));
+}
+
+#[test]
+fn profile_scores_agree_with_quadrature() {
+    let case = known("profile");
+    let costs: Vec<Vec<f64>> = case["costs"].as_array().unwrap().iter().map(numbers).collect();
+    let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let profiles = profile::profiles(&names, &costs);
+    for (ours, theirs) in profiles.iter().zip(numbers(&case["score"])) {
+        near(ours.score, theirs, 1e-9);
+    }
+    assert_eq!(profiles[0].steps, [(1.0, 0.5), (20.0 / 15.0, 0.75)]);
+    assert_eq!((profiles[0].solved, profiles[0].problems), (3, 4));
+}
+
+#[test]
+fn a_problem_nobody_solves_counts_against_everyone() {
+    let names: Vec<String> = ["a", "b"].map(str::to_owned).to_vec();
+    let miss = f64::INFINITY;
+    let profiles = profile::profiles(&names, &[vec![1.0, miss], vec![2.0, miss]]);
+    assert_eq!(profiles[0].steps, [(1.0, 0.5)]);
+    near(profiles[1].score, (4.0 - 2.0) / 3.0 / 2.0, 1e-15);
+    assert_eq!(profiles[1].mean_ratio.map(|r| (r * 1e9).round()), Some(2e9));
+}
+
+#[test]
+fn letters_of_known_displays() {
+    let display = |n, pairs: &[(usize, usize)]| {
+        multiple::letters(n, |i, j| pairs.contains(&(i, j))).join(" ")
+    };
+    assert_eq!(display(3, &[]), "a a a");
+    assert_eq!(display(3, &[(0, 2)]), "a ab b");
+    assert_eq!(display(3, &[(0, 1), (0, 2), (1, 2)]), "a b c");
+    assert_eq!(display(4, &[(0, 2), (0, 3), (1, 3)]), "a ab bc c");
+    // Items up to two ranks apart are alike, the others differ.
+    let far: Vec<(usize, usize)> = (0..8).flat_map(|i| (i + 3..8).map(move |j| (i, j))).collect();
+    let shown = multiple::letters(8, |i, j| far.contains(&(i, j)));
+    for i in 0..8 {
+        for j in i + 1..8 {
+            let share = shown[i].chars().any(|c| shown[j].contains(c));
+            assert_eq!(share, !far.contains(&(i, j)), "{i} {j}");
+        }
+    }
+}
+
+#[test]
+fn basin_of_a_parabola_has_its_width() {
+    // loss = (log10 lr)² + 0.1 with initial loss 20.1: good up to 1.1, that is one decade either way.
+    let trials: Vec<(f64, f64)> =
+        (-30..=30).map(|i| f64::from(i) / 10.0).map(|x| (10f64.powf(x), x * x + 0.1)).collect();
+    let basin = basin::basin(&trials, 20.1).unwrap();
+    near(basin.decades, 2.0, 1e-9);
+    assert!(!basin.open && basin.cliff.is_none());
+}
+
+#[test]
+fn basin_ends_at_a_cliff() {
+    const D: f64 = f64::INFINITY;
+    let trials = [(1.0, D), (0.1, 0.5), (0.01, 0.4), (0.5, D), (0.3, 0.6), (0.001, 9.0)];
+    let basin = basin::basin(&trials, 10.0).unwrap();
+    assert_eq!((basin.high, basin.cliff), (0.3, Some((0.3, 0.5))));
+    assert!(basin.low < 0.01 && basin.low > 0.001 && !basin.open);
+    assert!(basin::basin(&[(1.0, D), (2.0, D)], 1.0).is_none());
+}

@@ -1,0 +1,112 @@
+//! One long Parquet table, a row per measurement.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use parquet::basic::Compression;
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::parser::parse_message_type;
+
+use super::super::Kept;
+use crate::protocol::Point;
+use crate::{Error, Result};
+
+const SCHEMA: &str = "message runs {
+    REQUIRED BYTE_ARRAY run (UTF8);
+    REQUIRED BYTE_ARRAY task (UTF8);
+    REQUIRED BYTE_ARRAY optimizer (UTF8);
+    REQUIRED INT64 trial;
+    REQUIRED BYTE_ARRAY phase (UTF8);
+    REQUIRED INT64 seed;
+    REQUIRED BYTE_ARRAY hypers (UTF8);
+    REQUIRED INT64 step;
+    REQUIRED DOUBLE seconds;
+    OPTIONAL DOUBLE train_loss;
+    REQUIRED DOUBLE validation_loss;
+    OPTIONAL DOUBLE validation_metric;
+}";
+
+/// Writes the table.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write(path: &Path, runs: &[Kept]) -> Result<()> {
+    table(path, runs).map_err(|e| {
+        Error::failed(
+            format!("cannot write {}: {e}", path.display()),
+            "give --to a file you may write to",
+        )
+    })
+}
+
+fn table(path: &Path, runs: &[Kept]) -> std::result::Result<(), ParquetError> {
+    let schema = Arc::new(parse_message_type(SCHEMA)?);
+    let properties = WriterProperties::builder().set_compression(Compression::UNCOMPRESSED).build();
+    let mut writer = SerializedFileWriter::new(File::create(path)?, schema, Arc::new(properties))?;
+    let rows: Vec<(&Kept, &Point)> =
+        runs.iter().flat_map(|run| run.points.iter().map(move |point| (run, point))).collect();
+    let mut group = writer.next_row_group()?;
+    texts(&mut group, &rows, |r, _| r.cell())?;
+    texts(&mut group, &rows, |r, _| r.task.clone())?;
+    texts(&mut group, &rows, |r, _| r.optimizer.clone())?;
+    integers(&mut group, &rows, |r, _| r.trial as i64)?;
+    texts(&mut group, &rows, |r, _| r.phase.clone())?;
+    integers(&mut group, &rows, |r, _| r.seed as i64)?;
+    texts(&mut group, &rows, |r, _| super::hypers(r))?;
+    integers(&mut group, &rows, |_, p| p.step as i64)?;
+    numbers(&mut group, &rows, false, |p| Some(p.seconds))?;
+    numbers(&mut group, &rows, true, |p| p.train_loss)?;
+    numbers(&mut group, &rows, false, |p| Some(p.validation.loss))?;
+    numbers(&mut group, &rows, true, |p| p.validation.metric)?;
+    group.close()?;
+    writer.close()?;
+    Ok(())
+}
+
+type Rows<'a> = [(&'a Kept, &'a Point)];
+type Group<'a> = SerializedRowGroupWriter<'a, File>;
+
+fn missing() -> ParquetError {
+    ParquetError::General("the schema has fewer columns than the table".to_owned())
+}
+
+fn texts(
+    group: &mut Group<'_>,
+    rows: &Rows<'_>,
+    of: impl Fn(&Kept, &Point) -> String,
+) -> std::result::Result<(), ParquetError> {
+    let values: Vec<ByteArray> =
+        rows.iter().map(|(r, p)| ByteArray::from(of(r, p).as_str())).collect();
+    let mut column = group.next_column()?.ok_or_else(missing)?;
+    column.typed::<ByteArrayType>().write_batch(&values, None, None)?;
+    column.close()
+}
+
+fn integers(
+    group: &mut Group<'_>,
+    rows: &Rows<'_>,
+    of: impl Fn(&Kept, &Point) -> i64,
+) -> std::result::Result<(), ParquetError> {
+    let values: Vec<i64> = rows.iter().map(|(r, p)| of(r, p)).collect();
+    let mut column = group.next_column()?.ok_or_else(missing)?;
+    column.typed::<Int64Type>().write_batch(&values, None, None)?;
+    column.close()
+}
+
+fn numbers(
+    group: &mut Group<'_>,
+    rows: &Rows<'_>,
+    optional: bool,
+    of: impl Fn(&Point) -> Option<f64>,
+) -> std::result::Result<(), ParquetError> {
+    let values: Vec<f64> = rows.iter().filter_map(|(_, p)| of(p)).collect();
+    let there: Vec<i16> = rows.iter().map(|(_, p)| i16::from(of(p).is_some())).collect();
+    let levels = optional.then_some(&there[..]);
+    let mut column = group.next_column()?.ok_or_else(missing)?;
+    column.typed::<DoubleType>().write_batch(&values, levels, None)?;
+    column.close()
+}

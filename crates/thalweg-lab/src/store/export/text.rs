@@ -1,0 +1,87 @@
+//! JSON lines and comma-separated values.
+
+use serde_json::json;
+
+use super::super::{Facts, Kept};
+
+/// JSON lines: the manifest, then for each run a line that describes it and one line per measurement.
+/// Every line has a `type`: `manifest`, `run` or `point`. What is not finite is `null`.
+pub fn jsonl(facts: &Facts, runs: &[Kept]) -> String {
+    let manifest: serde_json::Map<String, serde_json::Value> =
+        facts.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    let mut text = format!("{}\n", json!({"type": "manifest", "facts": manifest}));
+    for run in runs {
+        text += &format!("{}\n", description(run));
+        for point in &run.points {
+            let line = json!({
+                "type": "point",
+                "run": run.cell(),
+                "step": point.step,
+                "seconds": point.seconds,
+                "train_loss": point.train_loss,
+                "validation_loss": point.validation.loss,
+                "validation_metric": point.validation.metric,
+            });
+            text += &format!("{line}\n");
+        }
+    }
+    text
+}
+
+fn description(run: &Kept) -> serde_json::Value {
+    let hypers: serde_json::Map<String, serde_json::Value> =
+        run.hypers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    json!({
+        "type": "run",
+        "run": run.cell(),
+        "task": run.task,
+        "optimizer": run.optimizer,
+        "trial": run.trial,
+        "phase": run.phase,
+        "seed": run.seed,
+        "budget": run.budget,
+        "gradients": run.gradients,
+        "hypers": hypers,
+        "diverged_at": run.divergence.as_ref().map(|d| d.0),
+        "diverged_because": run.divergence.as_ref().map(|d| &d.1),
+        "best_step": run.best_point.and_then(|i| run.points.get(i)).map(|p| p.step),
+        "test_loss": run.test_loss,
+        "test_metric": run.test_metric,
+    })
+}
+
+/// Comma-separated values, one line per measurement, as in RFC 4180 but for lines that end in `\n`. A cell
+/// is empty where there is no number.
+pub fn csv(runs: &[Kept]) -> String {
+    let mut text = "run,task,optimizer,trial,phase,seed,hypers,step,seconds,train_loss,\
+                    validation_loss,validation_metric\n"
+        .to_owned();
+    let number = |x: Option<f64>| x.map(|x| x.to_string()).unwrap_or_default();
+    for run in runs {
+        let start = [&run.cell(), &run.task, &run.optimizer].map(|text| quoted(text)).join(",");
+        let hypers = quoted(&super::hypers(run));
+        for p in &run.points {
+            text += &format!(
+                "{start},{},{},{},{hypers},{},{},{},{},{}\n",
+                run.trial,
+                run.phase,
+                run.seed,
+                p.step,
+                p.seconds,
+                number(p.train_loss),
+                p.validation.loss,
+                number(p.validation.metric)
+            );
+        }
+    }
+    text
+}
+
+/// A cell, in quotes if it needs them.
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}

@@ -1,0 +1,250 @@
+//! Reading runs back without the plan that made them.
+
+use rusqlite::Row;
+
+use super::Database;
+use super::database::{hypers, points};
+use super::number::Number;
+use crate::protocol::{Point, TUNING_SEED};
+use crate::{Error, Result};
+
+/// A run as it was kept, all names as text.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Its number in the file.
+    pub id: i64,
+    /// The task.
+    pub task: String,
+    /// The optimizer.
+    pub optimizer: String,
+    /// The number of the configuration; 0 for the optimizer's defaults.
+    pub trial: usize,
+    /// What the run was for: `default`, `screening`, `extension`, `repeat` or `final`.
+    pub phase: String,
+    /// The seed.
+    pub seed: u64,
+    /// Gradient evaluations allowed.
+    pub budget: usize,
+    /// Gradient evaluations spent.
+    pub gradients: usize,
+    /// The step at which it diverged and why, if it did.
+    pub divergence: Option<(usize, String)>,
+    /// Which of the points has the lowest validation loss.
+    pub best_point: Option<usize>,
+    /// The test loss there (final runs that did not diverge).
+    pub test_loss: Option<f64>,
+    /// The task's metric there.
+    pub test_metric: Option<f64>,
+    /// The tuned hyper-parameters.
+    pub hypers: Vec<(String, f64)>,
+    /// The measurements.
+    pub points: Vec<Point>,
+}
+
+impl Kept {
+    /// The shortest name that finds this run again: see [`Cell`].
+    pub fn cell(&self) -> String {
+        match &self.phase[..] {
+            "final" => format!("{}/{}/{}", self.task, self.optimizer, self.seed),
+            "repeat" => format!("{}/{}/t{}/{}", self.task, self.optimizer, self.trial, self.seed),
+            _ => format!("{}/{}/t{}", self.task, self.optimizer, self.trial),
+        }
+    }
+
+    /// The lowest validation loss; infinite if the run diverged.
+    pub fn validation_loss(&self) -> f64 {
+        match (&self.divergence, self.best_point.and_then(|i| self.points.get(i))) {
+            (None, Some(best)) => best.validation.loss,
+            _ => f64::INFINITY,
+        }
+    }
+}
+
+/// A value that a diagnosis measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// Gradient evaluations so far.
+    pub step: usize,
+    /// The parameter; empty for the whole model.
+    pub layer: String,
+    /// What was measured.
+    pub key: String,
+    /// The value.
+    pub value: f64,
+}
+
+/// Names one run: `TASK/OPTIMIZER/SEED` is a final run, `TASK/OPTIMIZER/tN` tuning trial `N` (0: the
+/// defaults), `TASK/OPTIMIZER/tN/SEED` the same on another seed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    task: String,
+    optimizer: String,
+    trial: Option<usize>,
+    seed: u64,
+}
+
+impl Cell {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn parse(text: &str) -> Result<Self> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let trial = |part: &str| part.strip_prefix('t').and_then(|n| n.parse().ok());
+        let parsed = match parts[..] {
+            [task, optimizer, last] => match (last.parse(), trial(last)) {
+                (Ok(seed), _) => Some((task, optimizer, None, seed)),
+                (_, Some(n)) => Some((task, optimizer, Some(n), TUNING_SEED)),
+                _ => None,
+            },
+            [task, optimizer, n, seed] => {
+                trial(n).zip(seed.parse().ok()).map(|(n, seed)| (task, optimizer, Some(n), seed))
+            }
+            _ => None,
+        };
+        let (task, optimizer, trial, seed) = parsed.ok_or_else(|| {
+            Error::usage(
+                format!("`{text}` names no run"),
+                "write TASK/OPTIMIZER/SEED for a final run (digits-mlp/adamw/1) or \
+                 TASK/OPTIMIZER/tN for a tuning trial (digits-mlp/adamw/t3)",
+            )
+        })?;
+        Ok(Cell { task: task.to_owned(), optimizer: optimizer.to_owned(), trial, seed })
+    }
+
+    /// Whether it names this run.
+    pub fn names(&self, run: &Kept) -> bool {
+        run.task == self.task
+            && run.optimizer == self.optimizer
+            && run.seed == self.seed
+            && match self.trial {
+                Some(trial) => run.trial == trial,
+                None => run.phase == "final",
+            }
+    }
+}
+
+impl Database {
+    /// All runs, by task, optimizer, configuration, phase and seed; with their points only if asked for.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn kept(&self, with_points: bool) -> Result<Vec<Kept>> {
+        self.sql(|db| {
+            let mut statement = db.prepare(
+                "SELECT r.id, t.task, t.optimizer, t.number, r.phase, r.seed, r.budget, r.gradients,
+                        r.divergence_step, r.divergence_reason, r.best_point, r.test_loss,
+                        r.test_metric, t.id
+                 FROM runs r JOIN trials t ON t.id = r.trial
+                 ORDER BY t.task, t.optimizer, t.number, r.phase, r.seed",
+            )?;
+            let rows: Vec<(Kept, i64)> =
+                statement.query_map([], run)?.collect::<rusqlite::Result<_>>()?;
+            rows.into_iter()
+                .map(|(mut kept, trial)| {
+                    kept.hypers = hypers(db, trial)?;
+                    if with_points {
+                        kept.points = points(db, kept.id)?;
+                    }
+                    Ok(kept)
+                })
+                .collect()
+        })
+    }
+
+    /// The run that `cell` names, with its points.
+    ///
+    /// # Errors
+    /// If there is none, or the file cannot be read.
+    pub fn cell(&self, text: &str) -> Result<Kept> {
+        let cell = Cell::parse(text)?;
+        let found = self.kept(false)?.into_iter().find(|run| cell.names(run));
+        let mut kept = found.ok_or_else(|| {
+            Error::usage(
+                format!("these results hold no run `{text}`"),
+                "list them with `thalweg export DIR --format csv`",
+            )
+        })?;
+        kept.points = self.sql(|db| points(db, kept.id))?;
+        Ok(kept)
+    }
+
+    /// What a diagnosis measured along a run, in the order of steps.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn probes(&self, run: i64) -> Result<Vec<Probe>> {
+        self.sql(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT step, layer, key, value FROM probes WHERE run = ?1 ORDER BY step, layer, key",
+            )?;
+            let rows = statement.query_map([run], |row| {
+                let value = row.get::<_, Number>(3)?.0;
+                Ok(Probe { step: row.get(0)?, layer: row.get(1)?, key: row.get(2)?, value })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Keeps what a diagnosis measured along a run and concluded from it (as JSON), in place of what was
+    /// there.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn keep_diagnosis(&self, run: i64, probes: &[Probe], findings: &[String]) -> Result<()> {
+        self.sql(|db| {
+            let transaction = db.unchecked_transaction()?;
+            transaction.execute("DELETE FROM probes WHERE run = ?1", [run])?;
+            transaction.execute("DELETE FROM findings WHERE run = ?1", [run])?;
+            for p in probes {
+                transaction
+                    .prepare_cached("INSERT INTO probes VALUES (?1, ?2, ?3, ?4, ?5)")?
+                    .execute(rusqlite::params![run, p.step, p.layer, p.key, Number(p.value)])?;
+            }
+            for (i, finding) in findings.iter().enumerate() {
+                transaction
+                    .prepare_cached("INSERT INTO findings VALUES (?1, ?2, ?3)")?
+                    .execute(rusqlite::params![run, i, finding])?;
+            }
+            transaction.commit()
+        })
+    }
+}
+
+fn run(row: &Row<'_>) -> rusqlite::Result<(Kept, i64)> {
+    let number = |i| row.get::<_, Option<Number>>(i).map(|n| n.map(|n| n.0));
+    let (step, reason) = (row.get::<_, Option<usize>>(8)?, row.get::<_, Option<String>>(9)?);
+    let kept = Kept {
+        id: row.get(0)?,
+        task: row.get(1)?,
+        optimizer: row.get(2)?,
+        trial: row.get(3)?,
+        phase: row.get(4)?,
+        seed: row.get::<_, i64>(5)? as u64,
+        budget: row.get(6)?,
+        gradients: row.get(7)?,
+        divergence: step.zip(reason),
+        best_point: row.get(10)?,
+        test_loss: number(11)?,
+        test_metric: number(12)?,
+        hypers: Vec::new(),
+        points: Vec::new(),
+    };
+    Ok((kept, row.get(13)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_read() {
+        let cell = |text| Cell::parse(text).map(|c| (c.trial, c.seed)).ok();
+        assert_eq!(cell("digits-mlp/adamw/3"), Some((None, 3)));
+        assert_eq!(cell("digits-mlp/adamw/t12"), Some((Some(12), TUNING_SEED)));
+        assert_eq!(cell("digits-mlp/adamw/t12/1001"), Some((Some(12), 1001)));
+        for wrong in ["", "a/b", "a/b/x", "a/b/3/t1", "a/b/t1/2/3"] {
+            assert_eq!(Cell::parse(wrong).unwrap_err().exit_code(), 2);
+        }
+    }
+}

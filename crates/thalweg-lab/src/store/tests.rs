@@ -1,0 +1,93 @@
+//! What is kept comes back, and what does not belong is refused.
+
+use super::*;
+use crate::protocol::{Archive, Divergence, Job, Phase, Point, Record, Run, RunSpec};
+use crate::tasks::Measurement;
+use crate::{optimizers, tasks};
+
+#[test]
+fn a_place_that_cannot_be_written_names_the_flag() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(prepare(&file.join("below")).unwrap_err().fix().contains("--out"));
+    prepare(&dir.path().join("a/b")).unwrap();
+}
+
+fn facts(plan: &str) -> Facts {
+    vec![("plan".to_owned(), plan.to_owned())]
+}
+
+fn record() -> Record {
+    let task = tasks::select(&["digits-softmax".to_owned()], None).unwrap()[0];
+    let entry = &optimizers::select(&["adamw".to_owned()]).unwrap()[0];
+    let hypers = vec![("lr", 0.1 + 0.2), ("decay", 1e-3)];
+    let point = |step, loss| Point {
+        step,
+        seconds: 0.1 * step as f64,
+        train_loss: (step > 0).then_some(loss),
+        validation: Measurement { loss, metric: Some(f64::NAN) },
+    };
+    let points = vec![point(0, 2.3), point(5, 1.0 / 3.0), point(9, f64::NAN)];
+    let run = Run {
+        spec: RunSpec::new(task, entry, hypers, 7, 9),
+        best: Some(points[1]),
+        points,
+        divergence: Some(Divergence { step: 9, reason: "it shot off".to_owned() }),
+        test: None,
+        gradient_seconds: 1.5,
+        optimizer_seconds: 0.25,
+        gradients: 9,
+        trajectory: vec![[0.1, -2.0], [f64::INFINITY, 0.0]],
+        stride: 3,
+    };
+    Record { phase: Phase::Repeat, trial: 4, run }
+}
+
+#[test]
+fn a_run_comes_back_bit_for_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = record();
+    Database::open(dir.path(), &facts("a")).unwrap().keep(&record).unwrap();
+    let again = Database::open(dir.path(), &facts("a")).unwrap();
+    let mut job = Job::new(record.phase, record.trial, record.run.spec.clone());
+    let run = again.find(&job).unwrap().unwrap();
+    // NaN differs from itself, but is printed like any other.
+    assert_eq!(format!("{run:?}"), format!("{:?}", record.run));
+    job.phase = Phase::Final;
+    assert!(again.find(&job).unwrap().is_none());
+    job.phase = Phase::Repeat;
+    job.spec.hypers[0].1 = 0.3;
+    assert!(again.find(&job).unwrap_err().problem().contains("trial 4 of adamw"));
+}
+
+#[test]
+fn another_plan_is_refused_and_names_the_difference() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Database::open(dir.path(), &facts("one\nfive seeds")).unwrap());
+    let error = Database::open(dir.path(), &facts("one\nsix seeds")).err().unwrap();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.problem().contains("`five seeds`, now it is `six seeds`"), "{error}");
+    assert!(error.fix().contains("--fresh"));
+    Database::remove(dir.path()).unwrap();
+    Database::open(dir.path(), &facts("one\nsix seeds")).unwrap();
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = Database::open(dir.path(), &facts("a")).unwrap();
+    let error = Database::open(dir.path(), &facts("a")).err().unwrap();
+    assert!(error.problem().contains("another"));
+    assert!(Database::read(dir.path()).is_ok(), "reading is free");
+}
+
+#[test]
+fn nothing_and_rubbish_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Database::read(dir.path()).err().unwrap().exit_code(), 2);
+    std::fs::write(dir.path().join(FILE), "this is no database, but long enough to be one")
+        .unwrap();
+    assert_eq!(Database::read(dir.path()).err().unwrap().exit_code(), 1);
+    assert_eq!(Database::open(dir.path(), &facts("a")).err().unwrap().exit_code(), 1);
+}

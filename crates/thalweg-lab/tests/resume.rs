@@ -1,0 +1,162 @@
+//! A comparison that is killed at random moments and continued ends with the same results, bit for bit,
+//! as one that is left alone.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use thalweg_lab::store::{Database, Kept};
+
+fn compare(out: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+    command
+        .args(["compare", "digits-softmax", "--optimizers", "adamw,momentum,egdd", "--quiet"])
+        .args(["--trials", "8", "--seeds", "3", "--budget", "300", "--workers", "2", "--out"])
+        .arg(out)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// Everything but the clock.
+fn results(out: &Path) -> String {
+    let line = |run: Kept| {
+        let points = run.points.iter().map(|p| (p.step, p.train_loss, p.validation));
+        let points: Vec<_> = points.collect();
+        format!(
+            "{} {} {:?} {:?} {:?} {:?} {points:?}\n",
+            run.cell(),
+            run.phase,
+            run.hypers,
+            run.divergence,
+            run.test_loss,
+            run.test_metric
+        )
+    };
+    Database::read(out).unwrap().kept(true).unwrap().into_iter().map(line).collect()
+}
+
+/// Waits of pseudo-random length, so that every run of the test kills elsewhere.
+fn waits() -> impl Iterator<Item = Duration> {
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let mut state = clock.map_or(1, |t| t.as_nanos() as u64) | 1;
+    std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        Duration::from_millis(20 + state % 400)
+    })
+}
+
+#[test]
+fn killed_at_random_moments_it_continues() {
+    let (calm, stormy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    assert!(compare(calm.path()).status().unwrap().success());
+    let mut kills = 0;
+    for wait in waits().take(60) {
+        let mut child = compare(stormy.path()).spawn().unwrap();
+        std::thread::sleep(wait);
+        match child.try_wait().unwrap() {
+            Some(status) => {
+                assert!(status.success());
+                break;
+            }
+            None => {
+                // On Unix this is SIGKILL.
+                child.kill().unwrap();
+                child.wait().unwrap();
+                kills += 1;
+            }
+        }
+    }
+    assert!(compare(stormy.path()).status().unwrap().success());
+    assert!(kills > 0, "the comparison was never killed");
+    let (calm, stormy) = (results(calm.path()), results(stormy.path()));
+    assert_eq!(calm.lines().count(), 3 * (1 + 8 + 2 + 9 + 3));
+    assert_eq!(calm, stormy, "after {kills} kills");
+}
+
+#[test]
+fn another_plan_in_the_same_directory_is_refused() {
+    let out = tempfile::tempdir().unwrap();
+    let run = |seeds: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+        command.args(["compare", "digits-softmax", "--optimizers", "gd", "--trials", "2"]);
+        command.args(["--budget", "20", "--quiet", "--seeds", seeds, "--out"]).arg(out.path());
+        command.args(more).output().unwrap()
+    };
+    assert!(run("1", &[]).status.success());
+    let refused = run("2", &[]);
+    assert_eq!(refused.status.code(), Some(2));
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(message.contains("2 trials, 1 seeds") && message.contains("--fresh"), "{message}");
+    assert!(run("2", &["--fresh"]).status.success());
+}
+
+#[test]
+fn rerun_reproduces_and_diff_sees_the_same_bits() {
+    let out = tempfile::tempdir().unwrap();
+    assert!(compare(out.path()).status().unwrap().success());
+    let thalweg = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+        command.args(args).output().unwrap()
+    };
+    let dir = out.path().to_str().unwrap();
+    for cell in ["digits-softmax/adamw/1", "digits-softmax/egdd/t0", "digits-softmax/momentum/t9"] {
+        let output = thalweg(&["rerun", cell, "--out", dir]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains("the same bits"), "{cell}: {text}");
+    }
+    assert_eq!(thalweg(&["rerun", "digits-softmax/adam/1", "--out", dir]).status.code(), Some(2));
+    let diff = thalweg(&["diff", dir, dir, "--json"]);
+    let changes: serde_json::Value = serde_json::from_slice(&diff.stdout).unwrap();
+    let rows = changes["rows"].as_array().unwrap();
+    assert!(rows.len() == 3 && rows.iter().all(|row| row["identical"] == true));
+    let csv = String::from_utf8(thalweg(&["export", dir, "--format", "csv"]).stdout).unwrap();
+    assert!(csv.lines().count() > 3 * 23 * 30);
+    assert!(csv.lines().all(|line| line.matches(',').count() == 11));
+}
+
+/// Tampers with one number in the store: the rerun must name it.
+#[test]
+fn rerun_names_the_first_difference() {
+    let out = tempfile::tempdir().unwrap();
+    assert!(compare(out.path()).status().unwrap().success());
+    let db = rusqlite::Connection::open(out.path().join("runs.sqlite")).unwrap();
+    let changed = db.execute(
+        "UPDATE points SET validation_loss = validation_loss + 1e-15 WHERE position = 3 AND run IN
+         (SELECT r.id FROM runs r JOIN trials t ON t.id = r.trial
+          WHERE t.optimizer = 'adamw' AND r.phase = 'final' AND r.seed = 2)",
+        [],
+    );
+    assert_eq!(changed.unwrap(), 1);
+    let output = Command::new(env!("CARGO_BIN_EXE_thalweg"))
+        .args(["rerun", "digits-softmax/adamw/2", "--out"])
+        .arg(out.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("the validation loss was"), "{message}");
+}
+
+/// The first Ctrl-C leaves a report of what there is, and the same command continues.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_a_partial_report() {
+    let out = tempfile::tempdir().unwrap();
+    let mut child = compare(out.path()).spawn().unwrap();
+    let runs = || Database::read(out.path()).and_then(|db| db.kept(false)).map_or(0, |r| r.len());
+    while runs() < 5 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let results = std::fs::read_to_string(out.path().join("results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    let how_far = results["outcome"]["interrupted"].as_str().unwrap();
+    assert!(how_far.contains("of 69 runs"), "{how_far}");
+    assert!(out.path().join("report.html").exists());
+    assert!(compare(out.path()).status().unwrap().success());
+}
