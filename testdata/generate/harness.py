@@ -41,6 +41,9 @@ VERSIONS = {
     "pytorch_optimizer": "4.1.0",
     "schedulefree": "1.4.1",
     "safetensors": "0.8.0",
+    "dog-optimizer": "1.0.3",
+    "prodigyopt": "1.1.2",
+    "dadaptation": "3.2",
 }
 
 # Registry name -> (hyper-parameter names, formula, source). The modules of methods add to it.

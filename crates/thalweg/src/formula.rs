@@ -83,9 +83,11 @@ impl Page {
             return;
         }
         while let Some((part, whole, value)) = self.formula.undefined(symbol) {
-            let line = self.line(part, value);
-            self.lines.push(line);
-            self.formula.call(whole, part);
+            if !self.formula.call_as(whole, value) {
+                let line = self.line(part, value);
+                self.lines.push(line);
+                self.formula.call(whole, part);
+            }
         }
         let line = self.line(name, symbol);
         self.lines.push(line);
@@ -265,6 +267,14 @@ mod tests {
         assert!(
             lines.ends_with("x ← x − η·(m / (1 − β₁ᵗ) if N < 5 else r·m / ((1 − β₁ᵗ)·(√s + ε)))\n")
         );
+    }
+
+    #[test]
+    fn what_has_a_name_gets_no_second_one() {
+        use crate::rules::{Cautious, Momentum, Scale};
+        let mask = crate::Chain::new(Momentum::default()).fold(Cautious::default());
+        let lines = mask.then(Scale::default()).formulas().to_string();
+        assert!(lines.contains("if 0 < sign(buf)·sign(g)") && !lines.contains("u ←"), "{lines}");
     }
 
     #[test]

@@ -122,6 +122,9 @@ const LATEX_SUBSCRIPTS: &[(char, char)] = &[
     ('₋', '-'),
 ];
 
+/// The hat that stands on the letter before it.
+const HAT: char = '\u{302}';
+
 /// A word or a letter, without its index.
 fn latex_word(word: &str) -> String {
     if let Some((a, b)) = word.split_once(" mod ") {
@@ -131,7 +134,17 @@ fn latex_word(word: &str) -> String {
     if word.chars().count() > 1 && word.chars().all(|c| c.is_ascii_alphanumeric()) {
         return format!(r"\mathit{{{word}}}");
     }
-    word.chars().map(|c| letter(c).map_or_else(|| c.to_string(), str::to_owned)).collect()
+    let mut latex: Vec<String> = vec![];
+    for c in word.chars() {
+        match (c, latex.pop()) {
+            (HAT, Some(below)) => latex.push(format!(r"\hat{{{below}}}")),
+            (_, before) => {
+                latex.extend(before);
+                latex.push(letter(c).map_or_else(|| c.to_string(), str::to_owned));
+            }
+        }
+    }
+    latex.concat()
 }
 
 impl Style for Latex {

@@ -149,12 +149,15 @@ impl Sym {
 
     /// The same with the cases of one condition gathered in one place: `(1 if c else a)·b + (0 if
     /// c else d)` is `b if c else a·b + d`.
-    fn gathered_cases(self) -> Sym {
+    fn gathered_cases(self, named: &dyn Fn(Sym) -> bool) -> Sym {
         let Node::Binary(op, a, b) = self.node() else { return self };
         let masks = |side: Sym| {
             let mut masks = vec![];
             let mut left = vec![side];
             while let Some(symbol) = left.pop() {
+                if named(symbol) {
+                    continue;
+                }
                 if let Node::Select(mask, ..) = symbol.node() {
                     masks.push(mask);
                 }
@@ -179,7 +182,7 @@ impl Sym {
                 };
                 Sym::select(mask, take(true), take(false))
             }
-            None => Sym::make(Node::Binary(op, a.gathered_cases(), b.gathered_cases())),
+            None => Sym::make(Node::Binary(op, a.gathered_cases(named), b.gathered_cases(named))),
         }
     }
 
@@ -312,6 +315,15 @@ impl Formula {
         }
     }
 
+    /// Writes `symbol` as `value` is written, if that is a name.
+    pub(crate) fn call_as(&mut self, symbol: Sym, value: Sym) -> bool {
+        let name = match value.node() {
+            Node::Name(name) => Some(name),
+            _ => self.known.get(&value).copied(),
+        };
+        name.map(|name| self.known.insert(symbol, name)).is_some()
+    }
+
     /// The expression as plain text.
     pub fn text(&self, symbol: Sym) -> String {
         self.print(symbol, &Text).0
@@ -373,7 +385,8 @@ impl Formula {
 
     /// The expression with the cases of one condition gathered.
     pub(crate) fn tidy(&self, symbol: Sym) -> Sym {
-        if self.known.contains_key(&symbol) { symbol } else { symbol.gathered_cases() }
+        let named = |s: Sym| matches!(s.node(), Node::Let(..)) || self.known.contains_key(&s);
+        if self.known.contains_key(&symbol) { symbol } else { symbol.gathered_cases(&named) }
     }
 
     fn print(&self, symbol: Sym, style: &dyn Style) -> (String, Binding) {
@@ -589,7 +602,7 @@ mod tests {
 
     #[test]
     fn names_in_latex() {
-        let names = ["ν_min", "η_peak", "v_max", "sum₀", "φ₊", "buf", "x", "ℓ"];
+        let names = ["ν_min", "η_peak", "v_max", "sum₀", "φ₊", "buf", "x", "ℓ", "β̂₂"];
         let want = [
             r"\nu_{\min}",
             r"\eta_{\mathrm{peak}}",
@@ -599,6 +612,7 @@ mod tests {
             r"\mathit{buf}",
             "x",
             r"\ell",
+            r"\hat{\beta}_{2}",
         ];
         assert_eq!(names.map(|n| latex(Sym::name(n))), want);
     }

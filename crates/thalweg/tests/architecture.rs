@@ -84,8 +84,8 @@ fn formulas_do_not_allocate_or_call_the_platform() {
     for folder in ["rules", "geometry"] {
         for (name, text) in files(&source().join(folder)) {
             for formula in text.split("move |").skip(1) {
-                let body =
-                    &formula[..formula.find("\n        }\n").unwrap_or(formula.len().min(400))];
+                let end = formula.find("\n        }\n");
+                let body = &formula[..end.unwrap_or(formula.floor_char_boundary(400))];
                 for word in
                     ["vec!", "Vec::", "Box::", ".to_vec()", "String", "f32::", "f64::", "mul_add"]
                 {

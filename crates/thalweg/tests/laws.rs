@@ -312,8 +312,16 @@ fn a_zero_gradient_moves_nothing() {
     for sentence in registered() {
         let mut chain = sentence.chain.clone();
         if chain.hyper("decay").is_ok() {
-            decay_alone_moves::<f32>(&sentence);
-            decay_alone_moves::<f64>(&sentence);
+            // Prodigy and D-Adaptation, which estimate a distance `d`, take no step at all before the
+            // first gradient, as the official codes do (their trajectories on `sparse`).
+            if chain.scalars().iter().any(|s| s == "d") {
+                chain.set("decay", 0.1).expect("a decay");
+                nothing_moves::<f32>(&sentence.name, &chain);
+                nothing_moves::<f64>(&sentence.name, &chain);
+            } else {
+                decay_alone_moves::<f32>(&sentence);
+                decay_alone_moves::<f64>(&sentence);
+            }
             chain.set("decay", 0.0).expect("no decay");
         }
         // Yogi's momentum starts at a number in optax, and moves until it is forgotten.

@@ -58,6 +58,16 @@ pub enum Command {
     Export(ExportArgs),
     /// Measure the speed of the optimizers.
     Bench(BenchArgs),
+    /// Print the completion script of a shell.
+    #[command(after_help = "Example:\n  \
+        thalweg completions bash > ~/.local/share/bash-completion/completions/thalweg")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(after_help = "Example:\n  thalweg man > ~/.local/share/man/man1/thalweg.1")]
+    Man,
 }
 
 /// Arguments of `thalweg compare`.
@@ -105,6 +115,10 @@ pub struct CompareArgs {
     /// Throw away the runs that DIR holds and start over.
     #[arg(long)]
     pub fresh: bool,
+    /// Also write every figure of the report to this directory, as SVG (and PNG, if the program was
+    /// built with the feature `png`).
+    #[arg(long, value_name = "DIR")]
+    pub svg_dir: Option<PathBuf>,
     /// Print the results as one JSON object instead of tables.
     #[arg(long)]
     pub json: bool,

@@ -23,6 +23,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
         workers: args.workers.unwrap_or_else(store::threads),
     };
     store::prepare(&args.out)?;
+    if let Some(directory) = &args.svg_dir {
+        report::prepare(directory)?;
+    }
     let start = Instant::now();
     let workloads = open(&plan)?;
     if args.fresh {
@@ -38,6 +41,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
         Document::new(outcome?, std::env::args().collect(), start.elapsed().as_secs_f64());
     store::write(&args.out, "results.json", &document.to_json()?)?;
     store::write(&args.out, "report.html", &report::render(&document))?;
+    if let Some(directory) = &args.svg_dir {
+        report::save(&document, directory)?;
+    }
     if args.json {
         super::print(&(document.to_json()? + "\n"))?;
     } else {

@@ -45,7 +45,10 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
 /// All findings as JSON, and every figure as SVG.
 fn write(out: &std::path::Path, findings: &[Finding]) -> Result<()> {
     let text = serde_json::to_string(findings).map_err(|e| {
-        Error::failed(format!("cannot write the findings as JSON: {e}"), "please report this defect")
+        Error::failed(
+            format!("cannot write the findings as JSON: {e}"),
+            "please report this defect",
+        )
     })?;
     store::write(out, "experiments.json", &text)?;
     for figure in findings.iter().flat_map(|f| &f.figures) {
@@ -86,7 +89,13 @@ fn details(finding: &Finding) -> String {
     let mut table = Table::new(&["measured", "value", "reference", "within", ""]);
     let mut references = finding.reference.iter().peekable();
     for measured in &finding.measured {
-        let mut row = [measured.what.clone(), number(measured.value), String::new(), String::new(), String::new()];
+        let mut row = [
+            measured.what.clone(),
+            number(measured.value),
+            String::new(),
+            String::new(),
+            String::new(),
+        ];
         // References come in the order of what was measured; a note has none.
         if let Some(r) = references.next_if(|r| r.what == measured.what) {
             row[2].clone_from(&r.value);
@@ -187,7 +196,14 @@ mod tests {
     fn the_text_shows_claim_cases_numbers_and_verdict() {
         let found = findings("parabola-rate");
         let text = details(&found[0]);
-        for part in ["holds if 0 < η < 2/L''", "003 §0-1 says", "E45", "false: η = 2.1/L''", "0.04123", "agrees"] {
+        for part in [
+            "holds if 0 < η < 2/L''",
+            "003 §0-1 says",
+            "E45",
+            "false: η = 2.1/L''",
+            "0.04123",
+            "agrees",
+        ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(summary(&found).contains("1 claims: 0 hold, 1 hold under a condition"));

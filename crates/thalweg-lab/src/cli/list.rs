@@ -73,8 +73,14 @@ fn optimizers(json: bool) -> Result<()> {
 }
 
 fn tasks(json: bool, tier: Option<Tier>) -> Result<()> {
+    // All are held until the last is described, so that data that several share are read once. Data that
+    // are not there yet leave the sizes unknown, and are no reason to list nothing.
+    let opened: Vec<_> = tasks::select(&["all".to_owned()], tier)?
+        .into_iter()
+        .map(|task| (task, (task.open)(task).ok()))
+        .collect();
     let rows: Vec<TaskRow> =
-        tasks::select(&["all".to_owned()], tier)?.into_iter().map(task_row).collect();
+        opened.iter().map(|(task, workload)| task_row(task, workload.as_deref())).collect();
     if json {
         return super::print_json(&rows);
     }
@@ -99,10 +105,8 @@ fn tasks(json: bool, tier: Option<Tier>) -> Result<()> {
     ))
 }
 
-fn task_row(task: &'static tasks::Task) -> TaskRow {
-    // Data that are not there yet leave the sizes unknown, and are no reason to list nothing.
-    let workload = (task.open)(task).ok();
-    let sizes = workload.as_ref().map(|w| w.parameters().iter().map(|p| p.len()).sum());
+fn task_row(task: &'static tasks::Task, workload: Option<&dyn tasks::Workload>) -> TaskRow {
+    let sizes = workload.map(|w| w.parameters().iter().map(|p| p.len()).sum());
     TaskRow {
         name: task.name,
         summary: task.summary,

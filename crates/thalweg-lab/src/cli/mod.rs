@@ -7,6 +7,7 @@ mod diff;
 mod experiment;
 mod export;
 mod list;
+mod manual;
 mod progress;
 mod rerun;
 mod stop;
@@ -66,6 +67,8 @@ fn run(command: Command) -> Result<()> {
         Command::Diff(args) => diff::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => crate::bench::run(&args),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man => manual::man(),
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::optimizers::{self, Entry};
-use crate::protocol::{Archive, Job, Phase, Plan, Run, RunSpec, first_difference, open, train};
+use crate::protocol::{Archive, Job, Phase, Run, RunSpec, first_difference, train};
 use crate::store::{Database, Kept};
 use crate::{Error, Result, tasks};
 
@@ -42,15 +42,8 @@ pub(super) fn run(args: &RerunArgs) -> Result<()> {
     let kept = database.cell(&args.cell)?;
     let job = job(&kept)?;
     let before = database.find(&job)?.ok_or_else(|| gone(&args.cell))?;
-    let workloads = open(&Plan {
-        tasks: vec![job.spec.task],
-        optimizers: None,
-        seeds: None,
-        trials: None,
-        budget: None,
-        workers: 1,
-    })?;
-    let again = train(&job.spec, &workloads[job.spec.task.name], job.phase)?;
+    let task = job.spec.task;
+    let again = train(&job.spec, &(task.open)(task)?, job.phase)?;
     let first_difference = first_difference(&before, &again);
     let program = crate::store::program_sha256();
     let same_program = database.fact("program_sha256")?.is_some_and(|held| held == program);

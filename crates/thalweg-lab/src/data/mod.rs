@@ -12,6 +12,7 @@ mod mnist;
 mod npm;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub use cache::{Cache, Store};
 pub use manifest::{Description, Origin, SOURCES};
@@ -86,6 +87,19 @@ pub fn load(name: &str) -> Result<DataSet> {
         "digits" => digits::load(),
         _ => mnist::load(&Cache::open()?),
     }
+}
+
+/// [`load`], but a data set that something still holds is not read and checked again.
+pub fn shared(name: &str) -> Result<Arc<DataSet>> {
+    static HELD: Mutex<Vec<Weak<DataSet>>> = Mutex::new(Vec::new());
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    held.retain(|set| set.strong_count() > 0);
+    if let Some(set) = held.iter().filter_map(Weak::upgrade).find(|set| set.name == name) {
+        return Ok(set);
+    }
+    let set = Arc::new(load(name)?);
+    held.push(Arc::downgrade(&set));
+    Ok(set)
 }
 
 /// Fetches a data set into the cache and returns where it is; does nothing if it is there and intact.

@@ -127,7 +127,12 @@ fn delta(r: &mut Record) -> Result<()> {
     for (eps, want) in [(1e-8, 1839), (1e-6, 374), (1e-4, 77), (1e-2, 10)] {
         let chain = tuned(adadelta(), &[("eps", eps)])?;
         let first = falls(chain.clone(), 1e6, 1)?[0];
-        r.relative(&format!("first step at a large g, ε = {eps:e}"), first, (eps / 0.1f64).sqrt(), 1e-9);
+        r.relative(
+            &format!("first step at a large g, ε = {eps:e}"),
+            first,
+            (eps / 0.1f64).sqrt(),
+            1e-9,
+        );
         let mut walk = Walk::new(chain, &[1.0; 3])?;
         let mut steps = None;
         for t in 1..3000 {
@@ -137,11 +142,19 @@ fn delta(r: &mut Record) -> Result<()> {
                 break;
             }
         }
-        r.count(&format!("steps to a loss of 0.001 on the bowl, ε = {eps:e}"), steps, Some(want), 0);
+        r.count(
+            &format!("steps to a loss of 0.001 on the bowl, ε = {eps:e}"),
+            steps,
+            Some(want),
+            0,
+        );
         points.push((eps, steps.unwrap_or(usize::MAX) as f64));
         all.push(steps.unwrap_or(usize::MAX));
     }
-    r.claim("the bowl: ε from 1e-8 to 1e-2 makes less than twice the difference", all[0] < 2 * all[3]);
+    r.claim(
+        "the bowl: ε from 1e-8 to 1e-2 makes less than twice the difference",
+        all[0] < 2 * all[3],
+    );
     r.figure(
         Figure::new(
             "adadelta-rate",

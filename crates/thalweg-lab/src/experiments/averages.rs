@@ -100,7 +100,10 @@ fn tracking(r: &mut Record) -> Result<()> {
         let spread = mean(&variances).sqrt();
         r.relative(&format!("standard deviation of v, β = {rho}"), spread, want, 0.03);
         // After a thousand steps the bound of the source is below 1e-4.
-        r.claim(&format!("Gaussian gradients in expectation, β = {rho}"), (mean(&means) - 1.0).abs() < 0.01);
+        r.claim(
+            &format!("Gaussian gradients in expectation, β = {rho}"),
+            (mean(&means) - 1.0).abs() < 0.01,
+        );
         r.claim(&format!("Gaussian gradients along a path, β = {rho}"), spread < 1e-2);
     }
     Ok(())
@@ -127,7 +130,8 @@ fn expansion(r: &mut Record) -> Result<()> {
     (0..5).try_for_each(|_| walk.step(&[2.0]))?;
     let v = walk.slot("v")?[0];
     r.printed("v after five gradients of 2, β = 0.9", v, "1.638");
-    let displayed = 0.1 / (1.0 - 0.9f64.powi(5)) * (0..5).map(|i| 4.0 * 0.9f64.powi(i)).sum::<f64>();
+    let displayed =
+        0.1 / (1.0 - 0.9f64.powi(5)) * (0..5).map(|i| 4.0 * 0.9f64.powi(i)).sum::<f64>();
     r.printed("the displayed sum", displayed, "4.0");
     r.claim("five gradients of 2", (v - displayed).abs() < 1e-9);
     Ok(())
@@ -154,7 +158,8 @@ fn bias_correction(r: &mut Record) -> Result<()> {
     let off = steady.iter().map(|f| (f - 1.0).abs()).fold(0.0, f64::max);
     r.near("corrected, largest difference of a step from the rate", off, 0.0, 1e-11);
     r.claim("constant gradient: the step is the rate", (plain[0] - 1.0).abs() < 0.01);
-    let number = |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
+    let number =
+        |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
     r.figure(
         Figure::new(
             "bias-correction",

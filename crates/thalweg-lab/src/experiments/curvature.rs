@@ -4,7 +4,7 @@ use thalweg::recipes::{adabelief, adagrad, adam, gd, rmsprop};
 use thalweg::{Chain, Optimizer, Param};
 
 use super::figure::{Axis, Figure};
-use super::walk::{Walk, distance, tuned};
+use super::walk::{Walk, advance, distance, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
 
@@ -103,7 +103,10 @@ fn parabola(r: &mut Record) -> Result<()> {
     let source = path(1.0 / 3.0, |x| vec![3.0 * x[0] - 12.0], 1)?[0];
     r.near("where the source's slope a·w + b leads", source, 4.0, 1e-12);
     r.claim("3w² − 12w + 5 from 10: a step of 1/a arrives", (mirror[0] - 2.0).abs() < 1e-9);
-    r.claim("3w² − 12w + 5 from 10: the source's slope leads to the minimum", (source - 2.0).abs() < 1e-9);
+    r.claim(
+        "3w² − 12w + 5 from 10: the source's slope leads to the minimum",
+        (source - 2.0).abs() < 1e-9,
+    );
     Ok(())
 }
 
@@ -115,7 +118,8 @@ fn parabola_rate(r: &mut Record) -> Result<()> {
         Axis::log("distance from the minimum"),
     );
     for (share, want) in [(1.9, "0.04123"), (2.0, "8.000000000"), (2.1, "939.1")] {
-        let errors: Vec<f64> = path(share / 6.0, slope, 50)?.iter().map(|w| (w - 2.0).abs()).collect();
+        let errors: Vec<f64> =
+            path(share / 6.0, slope, 50)?.iter().map(|w| (w - 2.0).abs()).collect();
         r.printed(&format!("error after 50 steps of {share}/L''"), errors[49], want);
         r.claim(&format!("η = {share}/L''"), errors[49] < 1.0);
         let points = errors.into_iter().enumerate().map(|(t, e)| (t as f64 + 1.0, e));
@@ -173,7 +177,9 @@ fn condition(preconditioner: [f64; 2]) -> Result<f64> {
     let mut opt = builder.rest("steep", chain(1)?).build::<f64>()?;
     let (mut flat, mut steep) = ([1.0], [1.0]);
     let (g, h) = ([PAIR[0]], [PAIR[1]]);
-    opt.step(&mut [Param::new("flat", &[1], &mut flat, &g), Param::new("steep", &[1], &mut steep, &h)])?;
+    let params =
+        &mut [Param::new("flat", &[1], &mut flat, &g), Param::new("steep", &[1], &mut steep, &h)];
+    advance(&mut opt, params)?;
     let eigenvalues = [(1.0 - flat[0]) / lr, (1.0 - steep[0]) / lr];
     Ok(eigenvalues[0].max(eigenvalues[1]) / eigenvalues[0].min(eigenvalues[1]))
 }
@@ -241,7 +247,8 @@ fn rotation(r: &mut Record) -> Result<()> {
         ("Adam", tuned(adam(), &[("lr", 0.05)])?, 129, 901),
         ("AdaBelief", tuned(adabelief(), &[("lr", 0.05)])?, 106, 752),
     ];
-    let angles = [("along the axes", (0.0, 1.0)), ("turned by 45°", std::f64::consts::FRAC_PI_4.sin_cos())];
+    let angles =
+        [("along the axes", (0.0, 1.0)), ("turned by 45°", std::f64::consts::FRAC_PI_4.sin_cos())];
     for (k, (place, angle)) in angles.into_iter().enumerate() {
         let (sin, cos) = angle;
         let height = |x: f64, y: f64| {

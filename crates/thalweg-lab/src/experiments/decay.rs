@@ -85,7 +85,11 @@ fn coupled(r: &mut Record) -> Result<()> {
     let mut ends = vec![];
     for (decay, want) in want {
         ends.push(alone(adam_l2(), decay)?);
-        r.printed(&format!("weight after 1000 steps without data gradient, λ = {decay}"), ends[ends.len() - 1], want);
+        r.printed(
+            &format!("weight after 1000 steps without data gradient, λ = {decay}"),
+            ends[ends.len() - 1],
+            want,
+        );
     }
     r.claim("no data gradient: a thousandth of λ decays less", (ends[0] - ends[2]).abs() > 0.01);
     let mut figure = Figure::new(
@@ -109,7 +113,11 @@ fn decoupled(r: &mut Record) -> Result<()> {
     let want = [(0.1, "0.904832893559"), (0.01, "0.990049784246"), (1e-4, "0.999900004995")];
     for (decay, want) in want {
         let end = alone(adamw(), decay)?;
-        r.printed(&format!("weight after 1000 steps without data gradient, λ = {decay}"), end, want);
+        r.printed(
+            &format!("weight after 1000 steps without data gradient, λ = {decay}"),
+            end,
+            want,
+        );
         let exact = (1.0 - 1e-3 * decay).powi(1000);
         r.near(&format!("less (1 − η·λ)^1000, λ = {decay}"), end - exact, 0.0, 1e-12);
         r.claim(&format!("no data gradient, λ = {decay}"), (end - exact).abs() <= 1e-12);
@@ -130,7 +138,9 @@ fn order(r: &mut Record) -> Result<()> {
     let chain = tuned(adam(), &[("eps", 0.0), ("lr", 0.1)])?.then(DecayAfter::default());
     let mut after = Walk::new(chain, &start)?;
     after.step(&g)?;
-    for (i, (first, last)) in [(0.89, 0.891), (-1.88, -1.881), (0.395, 0.396)].into_iter().enumerate() {
+    for (i, (first, last)) in
+        [(0.89, 0.891), (-1.88, -1.881), (0.395, 0.396)].into_iter().enumerate()
+    {
         r.near(&format!("x[{}], decay before the step", i + 1), before.x[i], first, 1e-12);
         r.near(&format!("x[{}], decay after the step", i + 1), after.x[i], last, 1e-12);
     }

@@ -45,8 +45,11 @@ fn cycle(lr: f64, gamma: f64) -> (f64, f64) {
 
 fn convex_rate(r: &mut Record) -> Result<()> {
     let mut curve = vec![];
-    let settings =
-        [(0.5, 10_000, Some("2.564345"), 0.74355), (1.0, 10_000, Some("1.326985"), 0.74228), (0.5, 90_000, None, 0.67257)];
+    let settings = [
+        (0.5, 10_000, Some("2.564345"), 0.74355),
+        (1.0, 10_000, Some("1.326985"), 0.74228),
+        (0.5, 90_000, None, 0.67257),
+    ];
     for (gamma, rounds, start, want) in settings {
         let (lr, case) = (1.0 / f64::from(rounds).sqrt(), format!("γ = {gamma}, T = {rounds}"));
         let (x0, _) = cycle(lr, gamma);
@@ -76,7 +79,10 @@ fn convex_rate(r: &mut Record) -> Result<()> {
             Axis::log("mean |x| so far"),
         )
         .line("measured", curve)
-        .bound("ln t/√t", (2..=90_000).map(|t| (f64::from(t), f64::from(t).ln() / f64::from(t).sqrt()))),
+        .bound(
+            "ln t/√t",
+            (2..=90_000).map(|t| (f64::from(t), f64::from(t).ln() / f64::from(t).sqrt())),
+        ),
     );
     Ok(())
 }

@@ -6,7 +6,7 @@ use thalweg::{Chain, Optimizer, Param};
 
 use super::figure::{Axis, Figure};
 use super::stream::Rng;
-use super::walk::{Walk, distance, tuned};
+use super::walk::{Walk, advance, distance, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
 
@@ -180,7 +180,7 @@ fn underflow(r: &mut Record) -> Result<()> {
     let mut opt = Optimizer::<f32>::new(exponentiated(1.0)?)?;
     let mut x = [1.0_f32];
     for g in [[1.0_f32; 104], [-1.0; 104]].concat() {
-        opt.step(&mut [Param::new("x", &[1], &mut x, &[g])])?;
+        advance(&mut opt, &mut [Param::new("x", &[1], &mut x, &[g])])?;
     }
     r.near("f32 logarithm after 104 steps down and 104 up", f64::from(x[0]), 1.0, 0.0);
     Ok(())
@@ -276,9 +276,17 @@ fn log_parameter(r: &mut Record) -> Result<()> {
     let kept = flow(descent(1e-5)?, third.ln(), f64::exp, f64::exp)?;
     let flows = [
         ("factor dropped (EGD)", dropped.clone(), entropic),
-        ("u with θ = u²/4", flow(square, 2.0 * third.sqrt(), |u| u * u / 4.0, |u| u / 2.0)?, entropic),
+        (
+            "u with θ = u²/4",
+            flow(square, 2.0 * third.sqrt(), |u| u * u / 4.0, |u| u / 2.0)?,
+            entropic,
+        ),
         ("factor kept", kept.clone(), barrier),
-        ("Burg entropy", flow(descent(1e-5)?.over(Burg::default()), third, |x| x, |_| 1.0)?, barrier),
+        (
+            "Burg entropy",
+            flow(descent(1e-5)?.over(Burg::default()), third, |x| x, |_| 1.0)?,
+            barrier,
+        ),
     ];
     for (name, got, want) in flows {
         for i in 0..3 {

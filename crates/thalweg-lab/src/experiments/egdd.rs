@@ -64,9 +64,13 @@ fn signs(r: &mut Record) -> Result<()> {
         r.near(&format!("change of the gains, loss × {scale}"), gains, 0.0, 1e-6);
         let change = scaled.scalar("scale")? - walk.scalar("scale")?;
         r.near(&format!("change of the scale, loss × {scale}"), change, 0.0, 1e-6);
-        r.claim(&format!("loss × {scale}: gains and scale stay"), gains <= 1e-6 && change.abs() <= 1e-6);
+        r.claim(
+            &format!("loss × {scale}: gains and scale stay"),
+            gains <= 1e-6 && change.abs() <= 1e-6,
+        );
     }
-    let figure = Figure::new("egdd", "Gains of EGDD on the bowl", Axis::linear("step"), Axis::log("gain"));
+    let figure =
+        Figure::new("egdd", "Gains of EGDD on the bowl", Axis::linear("step"), Axis::log("gain"));
     let named = CURVATURE.iter().zip(paths);
     r.figure(named.fold(figure, |figure, (h, path)| figure.line(&format!("curvature {h}"), path)));
     Ok(())
@@ -85,7 +89,10 @@ fn hypergradient(r: &mut Record) -> Result<()> {
     r.all_printed("SGD-HD, x after 5 steps", &sgd.x, &["0.99426921", "0.94386299", "0.54311132"]);
     let mut still = Walk::new(tuned(thalweg::recipes::gd(), &[("lr", 1e-3)])?, &[1.0; 3])?;
     still.descend(5, bowl_gradient)?;
-    r.claim("SGD-HD: the rate grows and the loss is lower", rate > 1e-3 && bowl(&sgd.x) < bowl(&still.x));
+    r.claim(
+        "SGD-HD: the rate grows and the loss is lower",
+        rate > 1e-3 && bowl(&sgd.x) < bowl(&still.x),
+    );
     let adam = run(adam_hd(), 1e-4, 50)?;
     let rate = adam.scalar("rate")?;
     r.printed("Adam-HD, rate after 50 steps", rate, "1.039836372345e-01");

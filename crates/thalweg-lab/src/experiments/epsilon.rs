@@ -99,7 +99,11 @@ fn cap(r: &mut Record) -> Result<()> {
             (highest, lowest) =
                 rates.fold((highest, lowest), |(high, low), rate| (high.max(rate), low.min(rate)));
         }
-        r.at_most(&format!("highest effective rate times ε/η, ε = {eps:e}"), highest * eps, 1.0 + 1e-12);
+        r.at_most(
+            &format!("highest effective rate times ε/η, ε = {eps:e}"),
+            highest * eps,
+            1.0 + 1e-12,
+        );
         r.claim(&format!("gradients from 1e-12 to 1, ε = {eps:e}"), lowest * eps >= 1.0);
     }
     Ok(())
@@ -121,8 +125,10 @@ fn large(r: &mut Record) -> Result<()> {
     let at_million = distance_to_momentum(1e6, 0.5, 2.0)?;
     r.printed("distance to momentum after 50 steps, ε = 1e6", at_million, "1.9e-7");
     let sizes = [1.0, 10.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
-    let distances =
-        sizes.map(|eps| distance_to_momentum(eps, 0.5, 2.0)).into_iter().collect::<Result<Vec<_>>>()?;
+    let distances = sizes
+        .map(|eps| distance_to_momentum(eps, 0.5, 2.0))
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
     for (pair, eps) in distances.windows(2).zip(sizes).skip(4) {
         let shrinks = pair[0] / pair[1];
         r.relative(&format!("distance at ε = {eps:e} by that at ten times ε"), shrinks, 10.0, 1e-3);

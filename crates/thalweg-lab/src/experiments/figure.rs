@@ -109,7 +109,12 @@ impl Figure {
         self
     }
 
-    fn add(mut self, name: &str, kind: Kind, points: impl IntoIterator<Item = (f64, f64)>) -> Figure {
+    fn add(
+        mut self,
+        name: &str,
+        kind: Kind,
+        points: impl IntoIterator<Item = (f64, f64)>,
+    ) -> Figure {
         let points: Vec<_> = points.into_iter().collect();
         let points = thin(points, self.x.spread);
         self.lines.push(Line { name: name.to_owned(), kind, points });
@@ -139,12 +144,7 @@ fn thin(points: Vec<(f64, f64)>, spread: Spread) -> Vec<(f64, f64)> {
 const CELLS: usize = 96;
 
 /// The pieces of a contour, one per cell that it crosses (marching squares).
-fn contour(
-    level: f64,
-    x: (f64, f64),
-    y: (f64, f64),
-    f: &impl Fn(f64, f64) -> f64,
-) -> Vec<Line> {
+fn contour(level: f64, x: (f64, f64), y: (f64, f64), f: &impl Fn(f64, f64) -> f64) -> Vec<Line> {
     let place = |(low, high): (f64, f64), i: usize| low + (high - low) * i as f64 / CELLS as f64;
     let height: Vec<Vec<f64>> = (0..=CELLS)
         .map(|i| (0..=CELLS).map(|j| f(place(x, i), place(y, j)) - level).collect())

@@ -4,9 +4,9 @@ use thalweg::recipes::{adam, egdd, meta_egd, meta_egd_momentum};
 use thalweg::{Chain, Optimizer, Param, Probe, Schedule};
 
 use super::figure::{Axis, Figure};
-use super::walk::{CURVATURE, Walk, bowl, bowl_gradient, tuned};
+use super::walk::{CURVATURE, Walk, advance, bowl, bowl_gradient, defect, tuned};
 use super::{Experiment, Record, Verdict};
-use crate::{Error, Result};
+use crate::Result;
 
 pub(super) const ALL: &[Experiment] = &[
     Experiment {
@@ -79,7 +79,8 @@ fn bowl_gains(r: &mut Record) -> Result<()> {
         let g = bowl_gradient(&x);
         let report = opt.step(&mut [Param::new("x", &[3], &mut x, &g)])?;
         if t > 1 {
-            aligned += report.readings.iter().map(|reading| 3.0 * reading.gains.aligned).sum::<f64>();
+            aligned +=
+                report.readings.iter().map(|reading| 3.0 * reading.gains.aligned).sum::<f64>();
         }
         let ell = opt.slot("x", "ell").unwrap_or_default();
         let gains: Vec<f64> = ell.iter().map(|ell| ell.exp()).collect();
@@ -165,12 +166,11 @@ fn groups(r: &mut Record) -> Result<()> {
         let parts = x.chunks_mut(1).zip(g.chunks(1)).zip(names);
         let mut params: Vec<Param<'_, f64>> =
             parts.map(|((x, g), name)| Param::new(name, &[1], x, g)).collect();
-        opt.step(&mut params)?;
+        advance(&mut opt, &mut params)?;
     }
     let gain = |name: &&str| {
-        opt.slot(name, "ell").map(|ell| ell[0].exp()).ok_or_else(|| {
-            Error::failed("a group has no gains", "this is a defect of the experiment; please report it")
-        })
+        let ell = opt.slot(name, "ell").map(|ell| ell[0].exp());
+        ell.ok_or_else(|| defect("a group has no gains"))
     };
     let gains = names.iter().map(gain).collect::<Result<Vec<f64>>>()?;
     r.all_printed("ν after 200 steps", &gains, &["4.11678548", "6.03716091", "6.23941704"]);

@@ -83,11 +83,15 @@ fn adagrad_jump(r: &mut Record) -> Result<()> {
     for (c, want) in [(10.0, 43), (100.0, 1)] {
         let steps = caught_up(1.0, c)?;
         r.count(&format!("steps to 90 % of a fresh start, up × {c}"), steps, Some(want), 0);
-        r.claim(&format!("up × {c}: no 90 % of a fresh start within 100 steps"), steps.is_none_or(|s| s > 100));
+        r.claim(
+            &format!("up × {c}: no 90 % of a fresh start within 100 steps"),
+            steps.is_none_or(|s| s > 100),
+        );
         let steps = caught_up(c, 1.0)?;
         r.count(&format!("steps to 90 % of a fresh start, down from {c}"), steps, None, 0);
     }
-    let relative = |rates: Vec<f64>, after: f64| number(rates.into_iter().map(|r| r * after).collect());
+    let relative =
+        |rates: Vec<f64>, after: f64| number(rates.into_iter().map(|r| r * after).collect());
     let figure = Figure::new(
         "scale-jump",
         "Step sizes after a jump of the gradient at step 1000, in units of the rate",

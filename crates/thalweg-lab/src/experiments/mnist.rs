@@ -38,11 +38,13 @@ const METHODS: &[(&str, f64)] = &[
 
 fn run(r: &mut Record) -> Result<()> {
     if data::state(data::find("mnist")?)? == State::Absent {
-        r.not_run("MNIST is not on this machine; fetch it with `thalweg data get mnist`".to_owned());
+        r.not_run(
+            "MNIST is not on this machine; fetch it with `thalweg data get mnist`".to_owned(),
+        );
         return Ok(());
     }
-    let task = tasks::select(&[TASK.to_owned()])?[0];
-    let set = data::load("mnist")?;
+    let task = tasks::select(&[TASK.to_owned()], None)?[0];
+    let workload = (task.open)(task)?;
     let mut figure = Figure::new(
         "mnist",
         "A multi-layer perceptron on MNIST: validation loss by step",
@@ -53,7 +55,7 @@ fn run(r: &mut Record) -> Result<()> {
     for (name, lr) in METHODS {
         let entry = &optimizers::select(&[(*name).to_owned()])?[0];
         let spec = RunSpec::new(task, entry, vec![("lr", *lr)], FIRST_SEED, BUDGET);
-        let run = train(&spec, &set, Phase::Final)?;
+        let run = train(&spec, &workload, Phase::Final)?;
         let steps = arrival(&run);
         note(r, name, &run, steps);
         arrivals.push((*name, steps.unwrap_or(usize::MAX)));
@@ -61,7 +63,8 @@ fn run(r: &mut Record) -> Result<()> {
         figure = figure.line(name, curve.collect::<Vec<_>>());
     }
     r.figure(figure.bound("target", [(0.0, TARGET), (BUDGET as f64, TARGET)]));
-    let steps = |name: &str| arrivals.iter().find(|(n, _)| *n == name).map_or(usize::MAX, |(_, s)| *s);
+    let steps =
+        |name: &str| arrivals.iter().find(|(n, _)| *n == name).map_or(usize::MAX, |(_, s)| *s);
     for other in ["gd", "nesterov"] {
         r.claim(&format!("Adam against {other}"), steps("adam") < steps(other));
     }

@@ -173,7 +173,8 @@ pub fn select(names: &[String]) -> Result<Vec<&'static Experiment>> {
                 "choose from `thalweg list experiments`, or a row like X18, or all",
             ));
         }
-        chosen.extend(found.into_iter().filter(|e| !chosen_already(&chosen, e)).collect::<Vec<_>>());
+        chosen
+            .extend(found.into_iter().filter(|e| !chosen_already(&chosen, e)).collect::<Vec<_>>());
     }
     Ok(chosen)
 }
@@ -184,7 +185,10 @@ fn chosen_already(chosen: &[&'static Experiment], experiment: &Experiment) -> bo
 
 /// Runs experiments on all cores and calls `done` after each; those that measure time have the machine
 /// to themselves. The findings come in the order of the experiments.
-pub fn run(experiments: &[&'static Experiment], done: &(dyn Fn(&Finding) + Sync)) -> Result<Vec<Finding>> {
+pub fn run(
+    experiments: &[&'static Experiment],
+    done: &(dyn Fn(&Finding) + Sync),
+) -> Result<Vec<Finding>> {
     let timed = |e: &Experiment| e.row == "X48";
     let one = |e: &'static Experiment| {
         let finding = e.find()?;

@@ -127,9 +127,7 @@ fn noisy_products(r: &mut Record) -> Result<()> {
     r.claim("η = 0.1: the mean is the squared mean gradient, 0", slow.abs() <= 0.004);
     r.claim("η = 0.5: the mean is the squared mean gradient, 0", fast.abs() <= 0.006);
     let rates = || (1..=20).map(|k| 0.05 * f64::from(k));
-    let measured = rates()
-        .map(|lr| Ok((lr, products(lr, 100)?.0)))
-        .collect::<Result<Vec<_>>>()?;
+    let measured = rates().map(|lr| Ok((lr, products(lr, 100)?.0))).collect::<Result<Vec<_>>>()?;
     r.figure(
         Figure::new(
             "noisy-products",
@@ -192,7 +190,8 @@ fn scenarios(r: &mut Record) -> Result<()> {
         Axis::linear("step"),
         Axis::linear("ln ν"),
     );
-    let number = |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
+    let number =
+        |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
     r.figure(
         figure
             .line("g = 0.1", number(small))
@@ -206,7 +205,8 @@ fn momentum_gain(r: &mut Record) -> Result<()> {
     let mut rng = Rng::new(13);
     let mut walk = Walk::new(raw(meta_egd_momentum(), 0.0, COUNTER)?, &[0.0; WIDTH])?;
     (0..100).try_for_each(|_| walk.step(&rng.normal(WIDTH)))?;
-    let total = |walk: &Walk| Ok::<f64, crate::Error>(walk.slot("ell")?.iter().sum::<f64>() / COUNTER);
+    let total =
+        |walk: &Walk| Ok::<f64, crate::Error>(walk.slot("ell")?.iter().sum::<f64>() / COUNTER);
     let (before, mut source) = (total(&walk)?, 0.0);
     for _ in 0..STEPS {
         let last = walk.slot("buf")?.to_vec();

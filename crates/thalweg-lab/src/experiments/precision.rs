@@ -3,9 +3,9 @@
 use thalweg::recipes::adam;
 use thalweg::{Optimizer, Param};
 
-use super::walk::tuned;
+use super::walk::{advance, defect, tuned};
 use super::{Experiment, Record, Verdict};
-use crate::{Error, Result};
+use crate::Result;
 
 pub(super) const ALL: &[Experiment] = &[
     Experiment {
@@ -103,7 +103,7 @@ fn mixed(format: Format, g: f64, eps: f64) -> Result<f64> {
     let mut opt = Optimizer::<f32>::new(tuned(adam(), &[("eps", eps)])?)?;
     let mut x = [1.0f32];
     let g = [format.round(g) as f32];
-    opt.step(&mut [Param::new("x", &[1], &mut x, &g)])?;
+    advance(&mut opt, &mut [Param::new("x", &[1], &mut x, &g)])?;
     Ok(f64::from(x[0]))
 }
 
@@ -158,7 +158,8 @@ fn bfloat16(r: &mut Record) -> Result<()> {
     let round = |x: f64| BFLOAT16.round(x);
     let beta2 = round(0.999);
     r.near("0.999 in bfloat16", beta2, 1.0, 0.0);
-    let frozen = (0..5000).fold(1.0, |v, _| round(round(beta2 * v) + round(round(1.0 - beta2) * 0.0)));
+    let frozen =
+        (0..5000).fold(1.0, |v, _| round(round(beta2 * v) + round(round(1.0 - beta2) * 0.0)));
     r.near("v after 5000 gradients of 0 from 1", frozen, 1.0, 0.0);
     r.printed("the same, exactly", 0.999f64.powi(5000), "0.006721");
     // The first gradient puts 1 into the library's moment, which then fades as it should.
@@ -166,15 +167,19 @@ fn bfloat16(r: &mut Record) -> Result<()> {
     let mut x = [0.0f32];
     for t in 0..=5000 {
         let g = [if t == 0 { 1000f32.sqrt() } else { 0.0 }];
-        opt.step(&mut [Param::new("x", &[1], &mut x, &g)])?;
+        advance(&mut opt, &mut [Param::new("x", &[1], &mut x, &g)])?;
     }
-    let v = opt.slot("x", "v").map(|v| f64::from(v[0])).ok_or_else(|| {
-        Error::failed("Adam has no second moment", "this is a defect of the experiment; please report it")
-    })?;
+    let v = opt.slot("x", "v").map(|v| f64::from(v[0]));
+    let v = v.ok_or_else(|| defect("Adam has no second moment"))?;
     // To single precision: β₂ itself is rounded, five thousand times over.
     r.relative("v of the library in float32", v, 0.006721, 1e-4);
     let smallest = [1e-3, 1e-8, 1e-15].map(|g| round(g * g));
-    r.count("squares of 1e-3, 1e-8 and 1e-15 that vanish", Some(smallest.iter().filter(|s| **s == 0.0).count()), Some(0), 0);
+    r.count(
+        "squares of 1e-3, 1e-8 and 1e-15 that vanish",
+        Some(smallest.iter().filter(|s| **s == 0.0).count()),
+        Some(0),
+        0,
+    );
     r.claim("squares of 1e-3 to 1e-15: they underflow", smallest.contains(&0.0));
     // If ε were the remedy, a larger one would unfreeze v; it does not enter v at all.
     r.claim("5000 gradients of 0: v fades, whatever ε is", frozen < 0.5);

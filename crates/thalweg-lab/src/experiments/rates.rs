@@ -93,8 +93,12 @@ fn constant(r: &mut Record) -> Result<()> {
     for (t, want) in [1, 10, 100, 1000, 2000].into_iter().zip(want) {
         r.printed(&format!("step {t} at g = 1, η = 0.001"), steps[t - 1], want);
     }
-    r.claim("constant gradient: no step is twice the first", steps.iter().all(|s| *s < 2.0 * steps[0]));
-    let number = |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
+    r.claim(
+        "constant gradient: no step is twice the first",
+        steps.iter().all(|s| *s < 2.0 * steps[0]),
+    );
+    let number =
+        |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
     r.figure(
         Figure::new(
             "adabelief-constant",
@@ -146,7 +150,8 @@ fn regret(r: &mut Record) -> Result<()> {
         Axis::log("round"),
         Axis::log("average regret"),
     );
-    let number = |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
+    let number =
+        |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
     for (name, chain, want) in methods {
         let (regrets, end) = average_regret(chain)?;
         for (t, want) in [300, 3000, 30_000].into_iter().zip(want) {

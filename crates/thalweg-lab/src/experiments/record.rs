@@ -74,7 +74,13 @@ pub struct Record {
 impl Record {
     fn check(&mut self, what: &str, value: f64, reference: String, within: String, agrees: bool) {
         let agrees = Some(agrees);
-        self.checks.push(Check { what: what.to_owned(), value, reference: Some(reference), within, agrees });
+        self.checks.push(Check {
+            what: what.to_owned(),
+            value,
+            reference: Some(reference),
+            within,
+            agrees,
+        });
     }
 
     /// `got` beside a printed number: the same if it rounds to it, that is to half a unit of the last
@@ -120,7 +126,13 @@ impl Record {
     }
 
     /// A count of steps, give or take `within`; `None` is never.
-    pub(super) fn count(&mut self, what: &str, got: Option<usize>, want: Option<usize>, within: usize) {
+    pub(super) fn count(
+        &mut self,
+        what: &str,
+        got: Option<usize>,
+        want: Option<usize>,
+        within: usize,
+    ) {
         let agrees = match (got, want) {
             (Some(got), Some(want)) => got.abs_diff(want) <= within,
             (got, want) => got == want,
@@ -134,7 +146,13 @@ impl Record {
     /// A number for which the reference has none.
     pub(super) fn note(&mut self, what: &str, value: f64) {
         let what = what.to_owned();
-        self.checks.push(Check { what, value, reference: None, within: String::new(), agrees: None });
+        self.checks.push(Check {
+            what,
+            value,
+            reference: None,
+            within: String::new(),
+            agrees: None,
+        });
     }
 
     /// The claim was tried in this case, and came true or not.
@@ -237,6 +255,9 @@ mod tests {
         for (value, text) in [(0.5, "0.5"), (1e-20, "1e-20"), (313418.4, "313418.4"), (0.0, "0")] {
             assert_eq!(short(value), text);
         }
-        assert_eq!((short(f64::INFINITY), short(-188.366838749532)), ("inf".into(), "-188.3668387".into()));
+        assert_eq!(
+            (short(f64::INFINITY), short(-188.366838749532)),
+            ("inf".into(), "-188.3668387".into())
+        );
     }
 }

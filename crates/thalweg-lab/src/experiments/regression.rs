@@ -4,7 +4,7 @@ use thalweg::recipes::{adagrad, gd};
 use thalweg::{Chain, Optimizer, Param};
 
 use super::figure::{Axis, Figure};
-use super::walk::{Walk, tuned};
+use super::walk::{Walk, advance, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
 
@@ -121,11 +121,18 @@ fn demo(r: &mut Record) -> Result<()> {
     r.all_printed("accumulator", sums, &["6.340738968e+09", "6.605186425e+14"]);
     let best = solution();
     let at_best = [best.b, best.w, mean_square(best.b, best.w)];
-    r.all_printed("optimum b, w, mean square", &at_best, &["-188.4331966573", "2.6694549668", "10193.672990"]);
+    r.all_printed(
+        "optimum b, w, mean square",
+        &at_best,
+        &["-188.4331966573", "2.6694549668", "10193.672990"],
+    );
     let (left_b, left_w) = (walk.x[0] - best.b, walk.x[1] - best.w);
     r.printed("b left to go", left_b, "6.636e-02");
     r.printed("w left to go", left_w, "-1.909e-04");
-    r.claim("b and w within 0.001 of the optimum after 100 000 steps", left_b.abs().max(left_w.abs()) < 1e-3);
+    r.claim(
+        "b and w within 0.001 of the optimum after 100 000 steps",
+        left_b.abs().max(left_w.abs()) < 1e-3,
+    );
     grid(r);
     zero_gradient(r)?;
     figures(r, path, seen, &best)
@@ -143,19 +150,28 @@ fn grid(r: &mut Record) {
     let low = list(heights.iter().min_by(by_height));
     r.all_printed("lowest of the contour grid: value, b, w", &low, &["10216.392", "-196", "2.7"]);
     let high = list(heights.iter().max_by(by_height));
-    r.all_printed("highest of the contour grid: value, b, w", &high, &["5192293.4", "-200", "-5.0"]);
+    r.all_printed(
+        "highest of the contour grid: value, b, w",
+        &high,
+        &["5192293.4", "-200", "-5.0"],
+    );
 }
 
 /// Where the source's code divides zero by zero, the library must not.
 fn zero_gradient(r: &mut Record) -> Result<()> {
     let mut opt = Optimizer::<f64>::new(tuned(adagrad(), &[("lr", 1.0), ("eps", 0.0)])?)?;
     let mut x = [1.0];
-    opt.step(&mut [Param::new("x", &[1], &mut x, &[0.0])])?;
+    advance(&mut opt, &mut [Param::new("x", &[1], &mut x, &[0.0])])?;
     r.near("x after a first gradient of 0 without ε", x[0], 1.0, 0.0);
     Ok(())
 }
 
-fn figures(r: &mut Record, path: Vec<(f64, f64)>, seen: Vec<(f64, f64)>, best: &Solution) -> Result<()> {
+fn figures(
+    r: &mut Record,
+    path: Vec<(f64, f64)>,
+    seen: Vec<(f64, f64)>,
+    best: &Solution,
+) -> Result<()> {
     let mut plain = Walk::new(descent(1e-7)?, &START)?;
     let mut slow = vec![(START[0], START[1])];
     for _ in 0..100_000 {
@@ -209,7 +225,11 @@ fn descent(lr: f64) -> Result<Chain> {
 fn global_rate(r: &mut Record) -> Result<()> {
     let best = solution();
     let eigenvalues = [best.low, best.high, best.high / best.low];
-    r.all_printed("eigenvalues, condition number", &eigenvalues, &["5.57347746", "1.74683043e+06", "313418.4"]);
+    r.all_printed(
+        "eigenvalues, condition number",
+        &eigenvalues,
+        &["5.57347746", "1.74683043e+06", "313418.4"],
+    );
     r.printed("largest stable rate", 2.0 / best.high, "1.1449e-06");
     let mut walk = Walk::new(descent(1e-7)?, &START)?;
     walk.descend(100_000, gradient)?;

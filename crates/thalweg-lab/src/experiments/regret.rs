@@ -98,7 +98,8 @@ fn bound(r: &mut Record) -> Result<()> {
     let (curve, so_far) = (game.expert_regret_curve(), |t: usize| Experts::new(EXPERTS, t, 1.0));
     let limits = (1..=2000).map(|t| Ok(so_far(t)?.bound(lr))).collect::<Result<Vec<f64>>>()?;
     r.claim("after every round", curve.iter().zip(&limits).all(|(regret, limit)| regret <= limit));
-    let number = |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
+    let number =
+        |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
     r.figure(
         Figure::new(
             "regret-bound",
@@ -114,7 +115,11 @@ fn bound(r: &mut Record) -> Result<()> {
 
 fn source_rate(r: &mut Record) -> Result<()> {
     let log = (EXPERTS as f64).ln();
-    let cases = [(1.0, "78.122179", "95.9705"), (4.0, "331.757", "191.94"), (100.0, "9881.180986", "959.7052")];
+    let cases = [
+        (1.0, "78.122179", "95.9705"),
+        (4.0, "331.757", "191.94"),
+        (100.0, "9881.180986", "959.7052"),
+    ];
     for (limit, suffered, promised) in cases {
         let got = regret(7, 2000, limit, (2.0 * log / (limit * 2000.0)).sqrt())?;
         r.printed(&format!("regret with the source's rate, G = {limit}"), got, suffered);

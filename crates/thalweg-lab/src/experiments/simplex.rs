@@ -117,7 +117,10 @@ fn simplex_step(r: &mut Record) -> Result<()> {
     source.step(&g)?;
     let sum: f64 = source.x.iter().sum();
     r.printed("sum after the source's step", sum, "1.085084");
-    r.claim("one step from the uniform distribution stays on the simplex", (sum - 1.0).abs() < 1e-9);
+    r.claim(
+        "one step from the uniform distribution stays on the simplex",
+        (sum - 1.0).abs() < 1e-9,
+    );
     Ok(())
 }
 

@@ -143,7 +143,13 @@ struct Trained {
     curve: Vec<(f64, f64)>,
 }
 
-fn train(r: &mut Record, problem: &Problem, name: &str, chain: &Chain, want: Numbers) -> Result<Trained> {
+fn train(
+    r: &mut Record,
+    problem: &Problem,
+    name: &str,
+    chain: &Chain,
+    want: Numbers,
+) -> Result<Trained> {
     let [first, second] = &problem.first;
     // One optimizer per matrix, as in the reference: EGDD has a scale per tensor.
     let mut layers = [Walk::new(chain.clone(), first)?, Walk::new(chain.clone(), second)?];
@@ -171,7 +177,7 @@ fn train(r: &mut Record, problem: &Problem, name: &str, chain: &Chain, want: Num
             break;
         }
     }
-    let seconds = start.elapsed().as_secs_f64() / f64::from(taken.max(1));
+    let seconds = start.elapsed().as_secs_f64() / taken.max(1) as f64;
     r.count(&format!("{name}, steps to a loss of 0.1"), reached, Some(steps), 0);
     Ok(Trained { reached, seconds, curve })
 }
@@ -213,7 +219,10 @@ fn run(r: &mut Record) -> Result<()> {
         let trained = train(r, &problem, name, &chain, want)?;
         let reached = trained.reached.unwrap_or(usize::MAX);
         r.note(&format!("{name}, microseconds per step"), 1e6 * trained.seconds);
-        r.note(&format!("{name}, milliseconds to a loss of 0.1"), 1e3 * trained.seconds * reached as f64);
+        r.note(
+            &format!("{name}, milliseconds to a loss of 0.1"),
+            1e3 * trained.seconds * reached as f64,
+        );
         steps.insert(name, reached);
         figure = figure.line(name, trained.curve.into_iter().filter(|p| p.0 > 0.0));
     }

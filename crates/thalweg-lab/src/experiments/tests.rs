@@ -16,17 +16,58 @@ fn names_and_figures_are_unique_and_speak() {
     }
 }
 
-/// Rows that no measurement can decide: readings and definitions.
-const NOT_TESTABLE: &[&str] = &["F022"];
+/// Rows of the feature table that no running experiment covers, and why.
+const NOT_COVERED: &[(&str, &str)] = &[
+    ("F022", "a reading: no outer problem is ever solved, so there is nothing to measure (E09)"),
+    ("F043", "pending with X49; the speed of a step is what `thalweg bench` measures"),
+    ("F066", "pending with X34 and X35: it needs Fisher matrices"),
+    ("F070", "pending with X36: it needs Hessians"),
+    ("F144", "pending with X49: it needs the method that chooses β₂"),
+    ("F146", "pending with X33 and X36: it needs Fisher matrices and Hessians"),
+];
+
+/// Errata that no running experiment shows, and why.
+const NOT_SHOWN: &[(&str, &str)] = &[
+    ("E09", "by inspection: the update is one step on the training loss"),
+    ("E20", "a defect of source code in another language"),
+    ("E30", "pending with X34 and X35"),
+    ("E42", "pending with X36"),
+    ("E50", "pending with X36"),
+    ("E51", "pending with X33"),
+    ("E52", "pending with X36"),
+    ("E54", "pending with X31"),
+    ("E57", "algebra: a learning rate that is counted twice"),
+    ("E61", "pending with X33"),
+    ("E62", "pending with X33"),
+    ("E63", "pending with X34"),
+    ("E64", "pending with X38"),
+    ("E65", "pending with X40"),
+    ("E66", "pending with X32"),
+    ("E67", "pending with X43"),
+    ("E68", "pending with X42"),
+    ("E72", "pending with X31"),
+    ("E75", "it repeats E42 and E61"),
+    ("E76", "pending with X31"),
+];
+
+/// What of `wanted` the running experiments have none of: neither more nor less than `excused`, so that
+/// no row is lost and no excuse outlives its reason.
+fn covered_or_excused(
+    wanted: impl Iterator<Item = String>,
+    of: fn(&Experiment) -> &'static [&'static str],
+    excused: &[(&str, &str)],
+) {
+    let running = all().into_iter().filter(|e| e.expected != Verdict::Pending);
+    let covered: BTreeSet<&str> = running.flat_map(|e| of(e).iter().copied()).collect();
+    let missing: Vec<String> = wanted.filter(|row| !covered.contains(row.as_str())).collect();
+    let excused: Vec<&str> = excused.iter().map(|(row, _)| *row).collect();
+    assert_eq!(missing, excused);
+}
 
 #[test]
 fn every_testable_row_is_covered() {
-    let covered: BTreeSet<&str> = all().iter().flat_map(|e| e.features.iter().copied()).collect();
     let rows = (1..=97).chain(141..=147).map(|n| format!("F{n:03}"));
-    let missing: Vec<String> = rows
-        .filter(|f| !covered.contains(f.as_str()) && !NOT_TESTABLE.contains(&f.as_str()))
-        .collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    covered_or_excused(rows, |e| e.features, NOT_COVERED);
     let rows: BTreeSet<&str> = all().iter().map(|e| e.row).collect();
     let missing: Vec<String> =
         (1..=50).map(|n| format!("X{n:02}")).filter(|x| !rows.contains(x.as_str())).collect();
@@ -34,12 +75,17 @@ fn every_testable_row_is_covered() {
 }
 
 #[test]
+fn every_erratum_is_shown() {
+    covered_or_excused((1..=76).map(|n| format!("E{n:02}")), |e| e.errata, NOT_SHOWN);
+}
+
+#[test]
 fn matrix_and_second_order_rows_are_pending_and_nothing_else_is() {
     let pending: BTreeSet<_> =
         all().into_iter().filter(|e| e.expected == Verdict::Pending).map(|e| e.row).collect();
     let wanted = [
-        "X31", "X32", "X33", "X34", "X35", "X36", "X38", "X39", "X40", "X41", "X42", "X43", "X46", "X48",
-        "X49",
+        "X31", "X32", "X33", "X34", "X35", "X36", "X38", "X39", "X40", "X41", "X42", "X43", "X46",
+        "X48", "X49",
     ];
     assert_eq!(pending, BTreeSet::from(wanted));
     for experiment in all().into_iter().filter(|e| e.expected == Verdict::Pending) {
@@ -68,7 +114,11 @@ fn agree(rows: &[&str]) {
             })
             .collect();
         assert!(wrong.is_empty(), "{}: {wrong:#?}", experiment.name);
-        assert_eq!(finding.verdict, experiment.expected, "{}: {:#?}", experiment.name, finding.cases);
+        assert_eq!(
+            finding.verdict, experiment.expected,
+            "{}: {:#?}",
+            experiment.name, finding.cases
+        );
         assert_eq!(finding.agrees, Some(true));
         assert!(finding.figures.iter().all(|f| !f.lines.is_empty()));
     }
@@ -190,9 +240,7 @@ const TEMPLATE: Experiment = Experiment {
 fn findings_come_in_the_order_asked_for() {
     let chosen = select(&["X26".to_owned(), "X09".to_owned()]).unwrap();
     let findings = run(&chosen, &|_| {}).unwrap();
-    let order = |names: Vec<&str>| names;
-    assert_eq!(
-        order(findings.iter().map(|f| f.name).collect()),
-        order(chosen.iter().map(|e| e.name).collect())
-    );
+    let found: Vec<&str> = findings.iter().map(|f| f.name).collect();
+    let asked: Vec<&str> = chosen.iter().map(|e| e.name).collect();
+    assert_eq!(found, asked);
 }

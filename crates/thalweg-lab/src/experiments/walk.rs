@@ -1,15 +1,12 @@
 //! One optimizer of the library on one vector, in double precision.
 
-use thalweg::{Chain, Optimizer, Param};
+use thalweg::{Chain, Element, Optimizer, Param};
 
 use crate::{Error, Result};
 
 impl From<thalweg::Error> for Error {
     fn from(error: thalweg::Error) -> Self {
-        Error::failed(
-            format!("the optimizer refused: {error}"),
-            "this is a defect of the experiment; please report it with the experiment's name",
-        )
+        defect(format!("the optimizer refused: {error}"))
     }
 }
 
@@ -29,14 +26,8 @@ impl Walk {
 
     /// One step with this gradient.
     pub(super) fn step(&mut self, g: &[f64]) -> Result<()> {
-        let report = self.opt.step(&mut [Param::new("x", &self.shape, &mut self.x, g)])?;
-        match report.applied() {
-            true => Ok(()),
-            false => Err(Error::failed(
-                format!("a step was refused: the gradient {g:?} is not finite"),
-                "this is a defect of the experiment; please report it with the experiment's name",
-            )),
-        }
+        let params = &mut [Param::new("x", &self.shape, &mut self.x, g)];
+        advance(&mut self.opt, params)
     }
 
     /// `count` steps with the gradient taken where the vector is.
@@ -74,11 +65,27 @@ impl Walk {
     }
 }
 
-fn missing(name: &str) -> Error {
+/// One step, which must be taken.
+pub(super) fn advance<E: Element>(
+    opt: &mut Optimizer<E>,
+    params: &mut [Param<'_, E>],
+) -> Result<()> {
+    match opt.step(params)?.applied() {
+        true => Ok(()),
+        false => Err(defect("a step was refused: a gradient is not finite")),
+    }
+}
+
+/// An error that no user can cause.
+pub(super) fn defect(problem: impl Into<String>) -> Error {
     Error::failed(
-        format!("the optimizer has no memory called `{name}`"),
+        problem,
         "this is a defect of the experiment; please report it with the experiment's name",
     )
+}
+
+fn missing(name: &str) -> Error {
+    defect(format!("the optimizer has no memory called `{name}`"))
 }
 
 /// The chain with these hyper-parameters.
@@ -133,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_power_law_has_its_power_as_slope() {
-        let points: Vec<_> = (1..10).map(|x| (f64::from(x), 3.0 * f64::from(x).powf(1.5))).collect();
+        let points: Vec<_> =
+            (1..10).map(|x| (f64::from(x), 3.0 * f64::from(x).powf(1.5))).collect();
         assert!((log_slope(&points) - 1.5).abs() < 1e-12);
     }
 

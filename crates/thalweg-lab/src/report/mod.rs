@@ -1,15 +1,24 @@
-//! The report: one HTML file that needs no network and no JavaScript.
+//! The report: one HTML file that needs no network, is complete without JavaScript, and comes alive
+//! with it.
 //!
-//! It draws what [`crate::protocol`] computed. The only arithmetic in here maps values to positions.
+//! It draws what [`crate::protocol`] computed. The only arithmetic in here maps values to positions
+//! and leaves out points too close to be seen. The page's own script computes one thing again: means,
+//! bands and profiles of the runs that the reader has not hidden.
 
-mod axis;
-mod chart;
-mod figures;
+mod data;
+mod draw;
+mod export;
+mod figure;
+mod live;
 mod markup;
 mod page;
+mod palette;
 mod plane;
+mod sections;
 mod tables;
+mod view;
 
+pub use export::{Picture, pictures, prepare, save};
 pub use page::render;
 pub use plane::figure;
 

@@ -61,7 +61,11 @@ impl Scale {
             Spread::Log => raw.ceil(),
             Spread::Linear => {
                 let unit = 10f64.powf(raw.log10().floor());
-                [1.0, 2.0, 5.0, 10.0].map(|m| m * unit).into_iter().find(|s| *s >= raw).unwrap_or(raw)
+                [1.0, 2.0, 5.0, 10.0]
+                    .map(|m| m * unit)
+                    .into_iter()
+                    .find(|s| *s >= raw)
+                    .unwrap_or(raw)
             }
         };
         let first = (self.low / step).ceil() as i64;
@@ -153,7 +157,12 @@ fn draw(svg: &mut String, line: &Line, x: &Scale, y: &Scale, id: &str, index: us
     let _ = write!(svg, "<g data-series=\"{}\" clip-path=\"url(#{id}-c)\">", escape(&line.name));
     if line.kind == Kind::Points {
         for (cx, cy) in places.into_iter().flatten() {
-            let _ = write!(svg, "<circle class=\"{class} place\" cx=\"{}\" cy=\"{}\" r=\"4\"/>", px(cx), px(cy));
+            let _ = write!(
+                svg,
+                "<circle class=\"{class} place\" cx=\"{}\" cy=\"{}\" r=\"4\"/>",
+                px(cx),
+                px(cy)
+            );
         }
     } else {
         let (mut path, mut pen) = (String::new(), 'M');

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{sample, whiskers};
-use super::markup::{escape, interval, number};
+use super::draw::{Axis, Scale};
+use super::markup::{escape, interval, number, px, style};
 use crate::protocol::{Side, Standing, TaskOutcome};
 
 /// The ranking.
@@ -12,8 +12,8 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
         task.metric.map_or_else(|| "metric".to_owned(), |m| format!("test {}", escape(m.name)));
     let mut html = format!(
         "<p class=\"caption\">Ranked by mean test loss, ± 95 % interval \
-         over the seeds. “=” marks what the seeds cannot tell apart from the first. The vertical line is \
-         the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value that was the highest or lowest tried.</p><div class=\"wide\"><table class=\"ranking\"><thead><tr><th scope=\"col\">rank</th>\
+         over the seeds. Optimizers that share a letter are not told apart (paired t tests, corrected for all pairs). The vertical line is \
+         the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value that was the highest or lowest tried.</p><div class=\"wide\"><table class=\"ranking\"><thead><tr><th scope=\"col\">rank</th><th scope=\"col\">alike</th>\
          <th scope=\"col\">optimizer</th><th scope=\"col\">test loss</th><th scope=\"col\"></th>\
          <th scope=\"col\">{metric}</th><th scope=\"col\">behind the first</th>\
          <th scope=\"col\">chosen by tuning</th><th scope=\"col\">diverged</th>\
@@ -22,7 +22,6 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
     // As many decimals as one test example is worth.
     let decimals = if task.examples[2] < 1_000 { 1 } else { 2 };
     for (s, whisker) in task.standings.iter().zip(whiskers(task)) {
-        let equal = if s.may_equal_first && s.rank > 1 { "=" } else { "" };
         let behind = match s.rank {
             1 => "–".to_owned(),
             _ => interval(s.behind_first.mean, s.behind_first.half_width, 4),
@@ -37,10 +36,11 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
         };
         let _ = write!(
             html,
-            "<tr><td>{}{equal}</td><th scope=\"row\">{}{}</th><td class=\"n\">{}</td><td>{whisker}</td>\
+            "<tr><td>{}</td><td>{}</td><th scope=\"row\">{}{}</th><td class=\"n\">{}</td><td>{whisker}</td>\
              <td class=\"n\">{metric}</td><td class=\"n\">{behind}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{} µs</td></tr>",
             s.rank,
+            escape(&s.letters),
             sample(styles(s.optimizer)),
             escape(s.optimizer),
             interval(s.test_loss.mean, s.test_loss.half_width, 4),
@@ -78,7 +78,7 @@ fn diverged(s: &Standing) -> String {
 /// What each optimizer was given and what it cost.
 pub(super) fn fairness(task: &TaskOutcome) -> String {
     let mut html = String::from(
-        "<details><summary>What each optimizer was given</summary><div class=\"wide\"><table>\
+        "<div class=\"wide\"><table>\
          <thead><tr><th scope=\"col\">optimizer</th><th scope=\"col\">tuned, range</th>\
          <th scope=\"col\">trials</th><th scope=\"col\">gradients spent</th>\
          <th scope=\"col\">seconds spent</th><th scope=\"col\">share of time in the optimizer</th>\
@@ -104,31 +104,44 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
             number(s.step_microseconds + s.gradient_microseconds),
         );
     }
-    html + "</tbody></table></div></details>\n"
+    html + "</tbody></table></div>\n"
 }
 
-/// The training loss at a few moments, for those who cannot use the picture.
-pub(super) fn curve(task: &TaskOutcome) -> String {
-    let Some(longest) = task.standings.iter().map(|s| &s.curve).max_by_key(|c| c.len()) else {
-        return String::new();
+/// The sample of an optimizer's line, for tables.
+fn sample(index: usize) -> String {
+    format!(
+        "<svg class=\"sample\" viewBox=\"0 0 34 8\" aria-hidden=\"true\"><g class=\"{}\">\
+         <path class=\"line\" d=\"M1 4L33 4\"/></g></svg>",
+        style(index)
+    )
+}
+
+/// Mean and interval of every standing on a shared axis, one small picture per row of a table.
+fn whiskers(task: &TaskOutcome) -> Vec<String> {
+    let ends = |s: &Standing| {
+        let h = s.test_loss.half_width.unwrap_or(0.0);
+        [s.test_loss.mean - h, s.test_loss.mean, s.test_loss.mean + h]
     };
-    let last = longest.len().saturating_sub(1);
-    let mut columns: Vec<usize> = (1..=8).map(|i| i * last / 8).filter(|i| *i > 0).collect();
-    columns.dedup();
-    let head: String =
-        columns.iter().map(|i| format!("<th scope=\"col\">{}</th>", longest[*i].step)).collect();
-    let mut html = format!(
-        "<details><summary>Training loss as a table</summary><div class=\"wide\"><table><thead><tr>\
-         <th scope=\"col\">gradient evaluations</th>{head}</tr></thead><tbody>"
-    );
-    for s in &task.standings {
-        let _ = write!(html, "<tr><th scope=\"row\">{}</th>", escape(s.optimizer));
-        for i in &columns {
-            let loss = s.curve.get(*i).and_then(|p| p.train_loss);
-            let text = loss.map_or_else(|| "–".to_owned(), |b| number(b.mean));
-            let _ = write!(html, "<td class=\"n\">{text}</td>");
-        }
-        html += "</tr>";
-    }
-    html + "</tbody></table></div></details>\n"
+    // The picture serves the comparison at the top: losses beyond three times the best run off it.
+    let best = task.standings.first().map_or(1.0, |s| s.test_loss.mean);
+    let shown = |s: &&Standing| s.test_loss.mean <= 3.0 * best;
+    let values = task.standings.iter().filter(shown).flat_map(ends);
+    let values = values.filter(|v| *v >= 0.0 && *v <= 3.0 * best);
+    let axis = Axis::new(Scale::Linear, values, 4.0, 106.0);
+    let draw = |s: &Standing| {
+        let [low, mean, high] = ends(s).map(|v| px(axis.at(v)));
+        let first = px(axis.at(best));
+        let mark = match axis.shows(s.test_loss.mean) {
+            true => format!(
+                "<line class=\"bar\" x1=\"{low}\" x2=\"{high}\" y1=\"8\" y2=\"8\"/>\
+                 <circle class=\"dot\" cx=\"{mean}\" cy=\"8\" r=\"3\"/>"
+            ),
+            false => "<path class=\"cross\" d=\"M100 4L106 8L100 12\"/>".to_owned(),
+        };
+        format!(
+            "<svg class=\"whisker\" viewBox=\"0 0 110 16\" aria-hidden=\"true\">\
+             <line class=\"grid\" x1=\"{first}\" x2=\"{first}\" y1=\"0\" y2=\"16\"/>{mark}</svg>"
+        )
+    };
+    task.standings.iter().map(draw).collect()
 }

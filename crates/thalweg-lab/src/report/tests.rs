@@ -42,54 +42,119 @@ fn the_report_is_well_formed_and_needs_nothing_else() {
         let tree = parse(&html);
         for node in tree.descendants().filter(|n| n.is_element()) {
             let name = node.tag_name().name();
-            assert!(!["script", "link", "iframe", "img"].contains(&name), "<{name}>");
+            assert!(!["link", "iframe", "img", "object", "base"].contains(&name), "<{name}>");
             for attribute in node.attributes() {
-                if ["src", "href", "xlink:href", "data"].contains(&attribute.name()) {
+                if ["src", "href", "xlink:href", "data", "action"].contains(&attribute.name()) {
                     assert!(attribute.value().starts_with('#'), "{}", attribute.value());
                 }
             }
         }
-        assert!(!html.contains("url(") && !html.contains("@import"));
-        assert!(!html.contains("NaN") && !html.contains(">inf"));
+        assert!(!html.contains("url(") && !html.contains("@import") && !html.contains("src=\""));
+        assert!(html.contains("Permission is hereby granted"), "the licence of uPlot");
+        let seen: String = tree
+            .descendants()
+            .filter(|n| n.is_text() && !n.ancestors().any(|a| a.has_tag_name("script")))
+            .filter_map(|n| n.text())
+            .collect();
+        assert!(!seen.contains("NaN") && !seen.contains("inf "));
         assert!(html.len() < 5_000_000);
     }
 }
 
 #[test]
-fn every_picture_says_what_it_shows() {
+fn every_picture_says_what_it_shows_and_ids_are_unique() {
     let html = render(&document(false));
     let tree = parse(&html);
+    let mut ids = std::collections::HashSet::new();
+    for node in tree.descendants() {
+        if let Some(id) = node.attribute("id") {
+            assert!(ids.insert(id), "{id} is not unique");
+        }
+        if let Some(target) = node.attribute("href").or(node.attribute("for")) {
+            let target = target.trim_start_matches('#');
+            assert!(tree.descendants().any(|n| n.attribute("id") == Some(target)), "{target}");
+        }
+    }
     let svgs: Vec<_> = tree.descendants().filter(|n| n.has_tag_name("svg")).collect();
     assert!(svgs.len() > 20);
-    let mut ids = std::collections::HashSet::new();
-    for svg in svgs {
-        if svg.attribute("aria-hidden") == Some("true") {
-            continue;
-        }
+    for svg in svgs.iter().filter(|s| s.attribute("aria-hidden").is_none()) {
         assert_eq!(svg.attribute("role"), Some("img"));
         for id in svg.attribute("aria-labelledby").unwrap().split(' ') {
             let labelled = svg.children().find(|c| c.attribute("id") == Some(id)).unwrap();
             assert!(!labelled.text().unwrap().is_empty());
-            assert!(ids.insert(id.to_owned()), "{id} is not unique");
         }
     }
 }
 
 #[test]
-fn every_optimizer_has_its_line_and_its_row() {
+fn sections_come_in_order_and_none_is_empty() {
+    let html = render(&document(false));
+    let tree = parse(&html);
+    let sections: Vec<_> = tree.descendants().filter(|n| n.has_tag_name("section")).collect();
+    let ids: Vec<&str> = sections.iter().filter_map(|s| s.attribute("id")).collect();
+    let expected =
+        ["results", "tunability", "targets", "curves", "basin", "fairness", "runs", "manifest"];
+    assert_eq!(ids, expected);
+    assert!(sections.iter().all(|s| s.children().filter(|c| c.is_element()).count() > 1));
+}
+
+#[test]
+fn every_optimizer_has_its_line_its_row_and_its_runs() {
     let document = document(true);
     let html = render(&document);
     let tree = parse(&html);
     for task in &document.outcome.tasks {
-        let id = format!("{}-train-steps", task.task);
-        let chart = tree.descendants().find(|n| n.attribute("id") == Some(&id)).unwrap();
-        for standing in &task.standings {
-            let name = standing.optimizer;
-            assert!(chart.children().any(|g| g.attribute("data-series") == Some(name)), "{name}");
+        for figure in ["validation-steps", "train-seconds", "seeds", "targets"] {
+            let id = format!("{}-{figure}", task.task);
+            let chart = tree.descendants().find(|n| n.attribute("id") == Some(&id)).unwrap();
+            for standing in &task.standings {
+                let own = |g: roxmltree::Node<'_, '_>| {
+                    g.attribute("data-series") == Some(standing.optimizer)
+                };
+                assert!(chart.children().any(own), "{id}: {}", standing.optimizer);
+            }
         }
     }
     let rows = |n: &roxmltree::Node<'_, '_>| n.attribute("class") == Some("ranking");
     for table in tree.descendants().filter(rows) {
         assert_eq!(table.descendants().filter(|n| n.has_tag_name("tr")).count(), 1 + 5);
     }
+    let runs = tree.descendants().filter(|n| n.attribute("data-run").is_some()).count();
+    let expected: usize =
+        document.outcome.tasks.iter().flat_map(|t| &t.standings).map(|s| s.seeds.len()).sum();
+    assert_eq!(runs, expected);
+}
+
+#[test]
+fn ways_over_a_plane_are_drawn_where_there_are_any() {
+    let mut document = document(false);
+    for standing in &mut document.outcome.tasks[0].standings {
+        let at = |i: i32| [f64::from(i).cos(), f64::from(i).sin() * 2.0];
+        standing.seeds[0].trajectory = (0..50).map(at).collect();
+    }
+    let html = render(&document);
+    let tree = parse(&html);
+    let each = format!("fig-{}-each-path", document.outcome.tasks[0].task);
+    let figure = tree.descendants().find(|n| n.attribute("id") == Some(&each)).unwrap();
+    assert_eq!(figure.descendants().filter(|n| n.has_tag_name("svg")).count(), 5);
+}
+
+#[test]
+fn every_figure_is_a_picture_of_its_own() {
+    let document = document(false);
+    let pictures = super::pictures(&document).unwrap();
+    assert!(pictures.len() > 20);
+    let mut names = std::collections::HashSet::new();
+    for picture in &pictures {
+        assert!(names.insert(&picture.name), "{}", picture.name);
+        assert!(!picture.svg.contains("var("));
+        roxmltree::Document::parse(&picture.svg).unwrap();
+    }
+    let directory = tempfile::tempdir().unwrap();
+    super::save(&document, directory.path()).unwrap();
+    let written = std::fs::read_dir(directory.path()).unwrap().count();
+    let kinds = if cfg!(feature = "png") { 2 } else { 1 };
+    assert_eq!(written, kinds * pictures.len());
+    let file = directory.path().join(format!("{}.svg", pictures[0].name));
+    assert!(super::prepare(&file).unwrap_err().fix().contains("--svg-dir"));
 }

@@ -5,7 +5,7 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
@@ -157,16 +157,13 @@ impl Database {
         })
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Does something with the connection, and names the file if that fails.
     pub(super) fn sql<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        work(&self.connection()).map_err(|e| broken(&self.path, &e))
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&connection).map_err(|e| broken(&self.path, &e))
     }
 }
 
@@ -196,14 +193,11 @@ impl Archive for Database {
     }
 
     fn keep(&self, record: &Record) -> Result<()> {
-        let mut connection = self.connection();
-        let write = || -> rusqlite::Result<()> {
-            let transaction = connection.transaction()?;
+        self.sql(|db| {
+            let transaction = db.unchecked_transaction()?;
             keep(&transaction, record)?;
             transaction.commit()
-        };
-        let mut write = write;
-        write().map_err(|e| broken(&self.path, &e))
+        })
     }
 }
 

@@ -17,12 +17,12 @@ const CHUNK: usize = 250;
 struct Images {
     task: &'static Task,
     network: Network,
-    data: DataSet,
+    data: Arc<DataSet>,
 }
 
 /// Loads the task's data set for this network.
 pub(super) fn open(task: &'static Task, network: Network) -> Result<Arc<dyn Workload>> {
-    Ok(Arc::new(Images { task, network, data: data::load(task.data)? }))
+    Ok(Arc::new(Images { task, network, data: data::shared(task.data)? }))
 }
 
 impl Workload for Images {

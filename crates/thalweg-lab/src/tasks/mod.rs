@@ -125,7 +125,12 @@ static ADDED: Mutex<Vec<&'static Task>> = Mutex::new(Vec::new());
 /// # Errors
 /// If the name is taken, is empty or has a blank, or if a number that must not be zero is.
 pub fn register(task: Task) -> Result<&'static Task> {
-    let taken = all().iter().any(|t| t.name == task.name || t.groups.contains(&task.name));
+    // Held to the end, so that no other thread takes the name after it was found free.
+    let mut added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = TASKS
+        .iter()
+        .chain(added.iter().copied())
+        .any(|t| t.name == task.name || t.groups.contains(&task.name));
     let problem = match task {
         _ if taken => "a task or group of that name exists",
         Task { name, .. } if name.is_empty() || name.contains(char::is_whitespace) => {
@@ -137,7 +142,7 @@ pub fn register(task: Task) -> Result<&'static Task> {
         Task { evaluations: 0, .. } => "its number of evaluations is 0",
         _ => {
             let task: &'static Task = Box::leak(Box::new(task));
-            ADDED.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+            added.push(task);
             return Ok(task);
         }
     };

@@ -16,6 +16,13 @@ use crate::engine::tensor::{Rows, Stream, Tensor};
 use crate::error::Error;
 use crate::probe;
 
+/// What is done with the gradients of a call.
+#[derive(Clone, Copy, PartialEq)]
+enum Act {
+    Step,
+    Accumulate,
+}
+
 /// The parameters that take part in a step or an accumulation.
 struct Cast<'c, E> {
     /// The state of each parameter of the list.
@@ -60,10 +67,7 @@ impl<E: Element> Optimizer<E> {
         params: &mut [Param<'_, E>],
         weight: f64,
     ) -> Result<StepReport, Error> {
-        let summed = self.accumulated > 0.0;
-        self.whole_or_nothing(params, weight, summed, |opt, params, cast, plan, report| {
-            opt.sweep(params, cast, plan, report)
-        })
+        self.whole_or_nothing(params, weight, Act::Step)
     }
 
     /// Adds gradients, times `weight`, to those that the next step will use, and zeroes those given
@@ -87,32 +91,23 @@ impl<E: Element> Optimizer<E> {
         params: &mut [Param<'_, E>],
         weight: f64,
     ) -> Result<StepReport, Error> {
-        self.whole_or_nothing(params, weight, false, |opt, params, cast, plan, report| {
-            opt.add(params, cast, plan, report)
-        })
+        self.whole_or_nothing(params, weight, Act::Accumulate)
     }
 
-    /// Finds or makes the states and does `work`; parameters met for the first time are forgotten
+    /// Finds or makes the states and acts; parameters met for the first time are forgotten
     /// again if that fails.
     fn whole_or_nothing(
         &mut self,
         params: &mut [Param<'_, E>],
         weight: f64,
-        summed: bool,
-        work: impl FnOnce(
-            &mut Self,
-            &[Param<'_, E>],
-            &Cast<'_, E>,
-            &Plan,
-            &mut StepReport,
-        ) -> Result<(), Error>,
+        act: Act,
     ) -> Result<StepReport, Error> {
         if !(weight > 0.0 && weight.is_finite()) {
             let range = crate::Range::POSITIVE.to_string();
             return Err(Error::Hyper { name: "weight", value: weight, range });
         }
         let known = self.states.len();
-        let result = self.attempt(params, weight, summed, work);
+        let result = self.attempt(params, weight, act);
         if !result.as_ref().is_ok_and(StepReport::applied) {
             self.forget_from(known);
         }
@@ -147,15 +142,9 @@ impl<E: Element> Optimizer<E> {
         &mut self,
         params: &mut [Param<'_, E>],
         weight: f64,
-        summed: bool,
-        work: impl FnOnce(
-            &mut Self,
-            &[Param<'_, E>],
-            &Cast<'_, E>,
-            &Plan,
-            &mut StepReport,
-        ) -> Result<(), Error>,
+        act: Act,
     ) -> Result<StepReport, Error> {
+        let summed = act == Act::Step && self.accumulated > 0.0;
         let order = self.resolve(params)?;
         let mut report = self.empty_report(params, &order);
         let active: Vec<usize> = (0..params.len())
@@ -172,7 +161,10 @@ impl<E: Element> Optimizer<E> {
             Some(merged) => merged.index.len() * width(params[*k].shape),
             None => params[*k].value.len(),
         }));
-        let result = work(self, params, &cast, &plan, &mut report);
+        let result = match act {
+            Act::Step => self.sweep(params, &cast, &plan, &mut report),
+            Act::Accumulate => self.add(params, &cast, &plan, &mut report),
+        };
         self.plan = plan;
         self.order = order;
         result?;

@@ -1,17 +1,17 @@
 //! Scales: from values to positions, and where the ticks go.
 
-use super::markup::number;
+use crate::report::markup::number;
 
 /// Whether equal distances mean equal differences or equal ratios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scale {
+pub(in crate::report) enum Scale {
     Linear,
     Log,
 }
 
 /// A range of values drawn over a range of pixels.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Axis {
+pub(in crate::report) struct Axis {
     scale: Scale,
     low: f64,
     high: f64,
@@ -21,7 +21,12 @@ pub(super) struct Axis {
 
 impl Axis {
     /// The axis that shows all of `values` that can be shown, between the pixels `from` and `to`.
-    pub(super) fn new(scale: Scale, values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
+    pub(in crate::report) fn new(
+        scale: Scale,
+        values: impl Iterator<Item = f64>,
+        from: f64,
+        to: f64,
+    ) -> Self {
         let usable = values.filter(|v| v.is_finite() && (scale == Scale::Linear || *v > 0.0));
         let (mut low, mut high) = usable
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
@@ -37,8 +42,35 @@ impl Axis {
         Axis { scale, low, high, from, to }
     }
 
+    /// The axis from `low` to `high`, between the pixels `from` and `to`.
+    pub(in crate::report) fn between(
+        scale: Scale,
+        [low, high]: [f64; 2],
+        from: f64,
+        to: f64,
+    ) -> Self {
+        Axis::new(scale, [low, high].into_iter(), from, to)
+    }
+
+    /// The smallest and the largest value it shows.
+    pub(in crate::report) fn range(&self) -> [f64; 2] {
+        [self.low, self.high]
+    }
+
+    /// The pixels it lies between, in the order in which it was given them.
+    pub(in crate::report) fn pixels(&self) -> [f64; 2] {
+        [self.from, self.to]
+    }
+
+    /// The pixel of a value, outside of the axis too; NaN for what has no place on it.
+    pub(in crate::report) fn beyond(&self, value: f64) -> f64 {
+        let place = |v: f64| if self.scale == Scale::Log { v.ln() } else { v };
+        let share = (place(value) - place(self.low)) / (place(self.high) - place(self.low));
+        self.from + share * (self.to - self.from)
+    }
+
     /// The pixel of a value; values outside, infinite ones and NaN land on an end.
-    pub(super) fn at(&self, value: f64) -> f64 {
+    pub(in crate::report) fn at(&self, value: f64) -> f64 {
         if value.is_nan() {
             return self.to;
         }
@@ -50,12 +82,12 @@ impl Axis {
     }
 
     /// Whether a value lies within the range.
-    pub(super) fn shows(&self, value: f64) -> bool {
+    pub(in crate::report) fn shows(&self, value: f64) -> bool {
         value >= self.low && value <= self.high
     }
 
     /// Positions and labels of about `wanted` ticks.
-    pub(super) fn ticks(&self, wanted: usize) -> Vec<(f64, String)> {
+    pub(in crate::report) fn ticks(&self, wanted: usize) -> Vec<(f64, String)> {
         let values = match self.scale {
             Scale::Linear => self.linear_ticks(wanted),
             Scale::Log => self.log_ticks(wanted),

@@ -1,0 +1,400 @@
+"use strict";
+// Brings the page alive: charts that zoom and read out, runs that can be hidden, figures as files.
+// Without it the page is complete; every chart it replaces stays in the page for print.
+
+const live = (() => {
+  const one = (selector, root = document) => root.querySelector(selector);
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const report = JSON.parse(one("#report-data").textContent);
+  const looks = new Map(report.optimizers.map((o) => [o.name, o]));
+  const packs = new Map();
+  const charts = new Map();
+  const hidden = { optimizers: new Set(), seeds: new Set(), runs: new Set() };
+
+  function make(tag, attributes = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else element.setAttribute(name, value);
+    }
+    element.append(...children);
+    return element;
+  }
+
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+
+  function numbers(task) {
+    if (!packs.has(task)) packs.set(task, recompute.decode(one("#runs-" + task).textContent));
+    return packs.get(task);
+  }
+
+  function shows(optimizer, seed, task) {
+    return !hidden.optimizers.has(optimizer) && !hidden.seeds.has(String(seed)) &&
+      !hidden.runs.has(`${task}/${optimizer}/${seed}`);
+  }
+
+  // Numbers as the page writes them: three digits, powers of ten where they help.
+  function format(value) {
+    if (value === null || value === undefined || Number.isNaN(value)) return "–";
+    if (value === 0) return "0";
+    const size = Math.abs(value);
+    if (size >= 1e-3 && size < 1e5) return String(Number(value.toPrecision(3)));
+    const [mantissa, power] = value.toExponential(2).split("e");
+    const raised = [...String(Number(power))].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("");
+    return (Number(mantissa) === 1 ? "" : Number(mantissa) + "·") + "10" + raised;
+  }
+
+  // ---- what a chart shows ----
+
+  function lines(spec) {
+    if (spec.kind === "runs") {
+      const task = report.tasks[spec.task];
+      return recompute.curves(report, task, numbers(spec.task), spec.measure, spec.clock, shows);
+    }
+    if (spec.kind === "profile") {
+      const kept = Object.entries(spec.costs).filter(([name]) => !hidden.optimizers.has(name));
+      return recompute.profile(recompute.costs(Object.fromEntries(kept), shows), spec.limit);
+    }
+    return spec.lines.filter((line) => !hidden.optimizers.has(line.name));
+  }
+
+  function names(spec) {
+    if (spec.kind === "runs") return [...new Set(report.tasks[spec.task].runs.map((r) => r.optimizer))];
+    return spec.kind === "profile" ? spec.order : spec.lines.map((l) => l.name);
+  }
+
+  // ---- a chart ----
+
+  function options(chart, shown, width) {
+    const { spec } = chart;
+    const axis = { stroke: colour("soft"), grid: { stroke: colour("rule"), width: 1 },
+      ticks: { show: false }, font: "11px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
+      values: (_, values) => values.map((v) => (v === null ? "" : format(v))) };
+    const series = [{}];
+    const bands = [];
+    for (const line of shown) {
+      const look = looks.get(line.name) ?? { colour: "ink", dash: "none" };
+      const lead = spec.leads.includes(line.name);
+      const named = lead || spec.named.includes(line.name);
+      const paths = spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined;
+      const stroke = named ? colour(look.colour) : colour("rest");
+      const dash = named && look.dash !== "none" ? look.dash.split(" ").map(Number) : undefined;
+      series.push({ label: line.name, stroke, dash, paths, width: lead ? 2.2 : named ? 1.6 : 1,
+        spanGaps: true, points: { show: spec.kind !== "runs" && !spec.steps && named, size: 4 } });
+      if (lead && line.low) {
+        const edge = { stroke: null, width: 0, spanGaps: true, points: { show: false }, paths };
+        series.push({ ...edge, label: "" }, { ...edge, label: "" });
+        bands.push({ series: [series.length - 1, series.length - 2], fill: colour(look.colour) + "28" });
+      }
+    }
+    return {
+      width, height: 400, series, bands, legend: { show: false }, pxAlign: 0,
+      scales: { x: { time: false, distr: chart.logx ? 3 : 1, range: (_, min, max) => [min, max === min ? min + 1 : max] },
+        y: { distr: chart.logy ? 3 : 1, ...(spec.range && !chart.logy ? { range: (u, min, max) => (chart.zoomed ? [min, max] : spec.range) } : {}) } },
+      axes: [{ ...axis, label: spec.x, labelSize: 22, size: 34 },
+        { ...axis, label: spec.y, labelSize: 22, size: 58 }],
+      focus: { alpha: 0.25 },
+      cursor: { focus: { prox: 24 }, sync: { key: spec.group ?? spec.x, setSeries: false }, drag: { x: true, y: true, uni: 30 },
+        points: { show: (u, i) => u.series[i].label !== "" && u.series[i].width > 1 } },
+      hooks: { draw: [(u) => marks(u, shown, spec)], setSelect: [() => { chart.zoomed = true; }], setCursor: [() => readout(chart)], setSeries: [(_, i) => near(chart, i)] },
+    };
+  }
+
+  // Single values beside a line: open circles.
+  function marks(plot, shown, spec) {
+    for (const line of shown.filter((l) => l.mark && spec.named.includes(l.name))) {
+      const { ctx } = plot;
+      ctx.beginPath();
+      ctx.arc(plot.valToPos(line.mark[0], "x", true), plot.valToPos(line.mark[1], "y", true), 4 * devicePixelRatio, 0, 2 * Math.PI);
+      ctx.strokeStyle = colour(looks.get(line.name).colour);
+      ctx.lineWidth = 1.8 * devicePixelRatio;
+      ctx.stroke();
+    }
+  }
+
+  // A logarithmic axis has no place for what is not positive.
+  function positive(line) {
+    const kept = line.x.map((x, i) => i).filter((i) => line.x[i] > 0);
+    const of = (column) => line[column] && kept.map((i) => line[column][i]);
+    return { name: line.name, x: of("x"), y: of("y"), low: of("low"), high: of("high") };
+  }
+
+  function draw(chart) {
+    const shown = chart.logx ? lines(chart.spec).map(positive) : lines(chart.spec);
+    const wide = (line) => line.low && chart.spec.leads.includes(line.name);
+    // The best lie on top of the others.
+    const order = names(chart.spec);
+    shown.sort((a, b) => order.indexOf(b.name) - order.indexOf(a.name));
+    chart.rows = new Map();
+    const marked = shown.filter((l) => l.mark).map((l) => ({ x: [l.mark[0]], y: [null] }));
+    const table = [recompute.align([...shown, ...marked], ["y"], false)[0]];
+    for (const line of shown) {
+      chart.rows.set(line.name, table.length);
+      const columns = wide(line) ? ["y", "low", "high"] : ["y"];
+      const [xs, ...rows] = recompute.align([line], columns, false);
+      const place = new Map(xs.map((x, i) => [x, i]));
+      for (const row of rows) {
+        const full = table[0].map((x) => (place.has(x) ? row[place.get(x)] : null));
+        if (chart.spec.steps) for (let i = 1; i < full.length; i++) full[i] ??= full[i - 1];
+        table.push(full.map((v) => (chart.logy && v <= 0 ? null : v)));
+      }
+    }
+    chart.table = table;
+    chart.plot?.destroy();
+    chart.zoomed = false;
+    chart.plot = new uPlot(options(chart, shown, chart.canvas.clientWidth), table, chart.canvas);
+    readout(chart);
+  }
+
+  function readout(chart) {
+    if (!chart.plot) return;
+    const index = chart.plot.cursor.idx;
+    const at = index ?? chart.table[0].length - 1;
+    const x = chart.table[0][at];
+    chart.at.textContent = x === undefined ? "nothing shown" : `${index === null || index === undefined ? "end: " : ""}${format(x)} ${chart.spec.unit ?? ""}`;
+    for (const [name, output] of chart.outputs) {
+      const row = chart.rows.get(name);
+      output.textContent = row === undefined ? "" : format(recompute.before(chart.table[row], at));
+    }
+  }
+
+  function near(chart, index) {
+    const name = index === null ? null : chart.plot.series[index]?.label;
+    for (const [other, button] of chart.buttons) button.classList.toggle("near", other === name);
+  }
+
+  // A sample of a line, as in the legend of a printed figure.
+  function sample(name, named) {
+    const look = looks.get(name) ?? { colour: "ink", dash: "none" };
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("viewBox", "0 0 24 8");
+    svg.setAttribute("aria-hidden", "true");
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", "M1 4L23 4");
+    path.style.cssText = `stroke:var(--${named ? look.colour : "rest"});stroke-width:2;fill:none;stroke-dasharray:${named ? look.dash : "none"}`;
+    svg.append(path);
+    return svg;
+  }
+
+  function legend(chart) {
+    const list = make("div", { class: "legend" }, chart.at);
+    for (const name of names(chart.spec)) {
+      const lead = chart.spec.leads.includes(name);
+      const output = make("output");
+      const button = make("button", { type: "button", class: lead ? "lead" : "", title: "hide or show " + name,
+        "aria-pressed": "true", onclick: () => toggle("optimizers", name),
+        onmouseenter: () => focus(chart, name), onmouseleave: () => focus(chart, null) },
+      sample(name, lead || chart.spec.named.includes(name)), make("b", {}, name), output);
+      chart.outputs.set(name, output);
+      chart.buttons.set(name, button);
+      list.append(button);
+    }
+    return list;
+  }
+
+  function focus(chart, name) {
+    const row = chart.rows?.get(name);
+    chart.plot?.setSeries(row === undefined ? null : row, { focus: true });
+  }
+
+  function build(figure) {
+    const spec = JSON.parse(one("script.spec", figure).textContent);
+    const title = one("figcaption b", figure).textContent;
+    const canvas = make("div", { class: "canvas", tabindex: "0", role: "application",
+      "aria-label": title + " Left and right move the cursor, plus and minus zoom, 0 shows all." });
+    const chart = { spec, figure, canvas, logx: !!spec.logx, logy: !!spec.log, outputs: new Map(), buttons: new Map(),
+      at: make("div", { class: "at", "aria-live": "polite" }) };
+    canvas.addEventListener("keydown", (event) => keys(chart, event));
+    const box = make("div", { class: "live" }, canvas, legend(chart));
+    one(".plot", figure).before(box);
+    one(".plot", figure).classList.add("drawn");
+    charts.set(figure, chart);
+    tools(chart);
+    draw(chart);
+    mark();
+  }
+
+  function tools(chart) {
+    const bar = one(".tools", chart.figure);
+    const scale = (axis, label) => {
+      const button = make("button", { type: "button", "aria-pressed": String(chart[axis]), onclick: () => {
+        chart[axis] = !chart[axis];
+        button.setAttribute("aria-pressed", String(chart[axis]));
+        draw(chart);
+      } }, label);
+      return button;
+    };
+    bar.prepend(scale("logx", "log x"), scale("logy", "log y"),
+      make("button", { type: "button", onclick: () => draw(chart) }, "Show all"),
+      make("span", {}, "drag to zoom · "));
+  }
+
+  function keys(chart, event) {
+    const { plot, table } = chart;
+    const xs = table[0];
+    const { min, max } = plot.scales.x;
+    const index = plot.cursor.idx ?? xs.length - 1;
+    const move = (to) => plot.setCursor({ left: plot.valToPos(xs[Math.max(0, Math.min(xs.length - 1, to))], "x"), top: plot.bbox.height / devicePixelRatio / 2 });
+    const zoom = (factor) => {
+      const middle = xs[index];
+      plot.setScale("x", { min: middle - (middle - min) * factor, max: middle + (max - middle) * factor });
+    };
+    const actions = { ArrowLeft: () => move(index - 1), ArrowRight: () => move(index + 1), Home: () => move(0),
+      End: () => move(xs.length - 1), "+": () => zoom(0.5), "=": () => zoom(0.5), "-": () => zoom(2), 0: () => draw(chart), Escape: () => draw(chart) };
+    if (!actions[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    actions[event.key]();
+  }
+
+  // ---- hiding ----
+
+  function toggle(kind, name) {
+    if (!hidden[kind].delete(name)) hidden[kind].add(name);
+    refresh();
+  }
+
+  function refresh() {
+    mark();
+    for (const chart of charts.values()) draw(chart);
+  }
+
+  function mark() {
+    const gone = (name) => hidden.optimizers.has(name);
+    for (const chart of charts.values()) {
+      for (const [name, button] of chart.buttons) {
+        button.classList.toggle("gone", gone(name));
+        button.setAttribute("aria-pressed", String(!gone(name)));
+      }
+    }
+    for (const group of all("[data-series]")) group.style.display = gone(group.dataset.series) ? "none" : "";
+    for (const button of all("#shown button[data-kind]")) {
+      button.setAttribute("aria-pressed", String(!hidden[button.dataset.kind].has(button.dataset.name)));
+    }
+    for (const box of all("input[data-run]")) box.checked = !hidden.runs.has(box.dataset.run);
+    const count = hidden.optimizers.size + hidden.seeds.size + hidden.runs.size;
+    const total = report.optimizers.length - hidden.optimizers.size;
+    one("#shown .state").textContent = count ? `${total} of ${report.optimizers.length} optimizers shown` +
+      (hidden.seeds.size ? `, ${hidden.seeds.size} seeds hidden` : "") + (hidden.runs.size ? `, ${hidden.runs.size} runs hidden` : "")
+      : `all ${total} optimizers shown`;
+    one("#shown .reset").disabled = count === 0;
+  }
+
+  function bar() {
+    const seeds = [...new Set(report.tasks.flatMap((t) => t.runs.map((r) => String(r.seed))))];
+    const chip = (kind, name, label) => make("button", { type: "button", "data-kind": kind, "data-name": name,
+      onclick: () => toggle(kind, name) }, label);
+    const chips = make("div", { class: "chips", id: "chips", hidden: "" },
+      ...report.optimizers.map((o) => chip("optimizers", o.name, o.name)),
+      make("span", {}, " seeds: "), ...seeds.map((s) => chip("seeds", s, s)));
+    const opener = make("button", { type: "button", "aria-expanded": "false", "aria-controls": "chips", onclick: () => {
+      chips.hidden = !chips.hidden;
+      opener.setAttribute("aria-expanded", String(!chips.hidden));
+    } }, "Choose runs");
+    const reset = make("button", { type: "button", class: "reset", onclick: () => {
+      Object.values(hidden).forEach((set) => set.clear());
+      refresh();
+    } }, "Show every run");
+    const themes = ["auto", "light", "dark"];
+    const theme = make("button", { type: "button", onclick: () => {
+      const next = themes[(themes.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % 3];
+      if (next === "auto") delete document.documentElement.dataset.theme;
+      else document.documentElement.dataset.theme = next;
+      theme.textContent = "Theme: " + next;
+      for (const chart of charts.values()) draw(chart);
+    } }, "Theme: auto");
+    document.body.append(make("div", { id: "shown", role: "region", "aria-label": "Runs shown" },
+      make("div", {}, opener, make("span", { class: "state", role: "status" }), make("span", { class: "spring" }), reset, theme), 
+      make("div", { class: "holder" }, chips)));
+  }
+
+  function boxes() {
+    for (const row of all("tr[data-run]")) {
+      const run = row.dataset.run;
+      const box = make("input", { type: "checkbox", "data-run": run, "aria-label": "show run " + run, onchange: () => toggle("runs", run) });
+      box.checked = true;
+      one("th", row).prepend(box, " ");
+    }
+  }
+
+  // ---- files ----
+
+  function save(blob, name) {
+    const link = make("a", { download: name });
+    link.href = URL.createObjectURL(blob);
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  // The figure as an SVG document of its own, in the colours of the page, without what is hidden.
+  function picture(figure) {
+    const parts = all(".plot > svg", figure);
+    const sizes = parts.map((p) => p.viewBox.baseVal);
+    const gap = 12;
+    const columns = Math.max(1, Math.min(parts.length, Math.floor(1080 / (sizes[0].width + gap))));
+    const width = columns * (sizes[0].width + gap) + gap;
+    const height = Math.ceil(parts.length / columns) * (sizes[0].height + gap) + gap;
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const set = (element, values) => Object.entries(values).forEach(([k, v]) => element.setAttribute(k, v));
+    set(svg, { width, height, viewBox: `0 0 ${width} ${height}` });
+    const style = document.createElementNS("http://www.w3.org/2000/svg", "style");
+    style.textContent = one("#figure-style").textContent.replace(/var\(--([a-z0-9]+)\)/g, (_, name) => colour(name));
+    const paper = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    set(paper, { width: "100%", height: "100%", fill: colour("paper") });
+    svg.append(style, paper);
+    parts.forEach((part, i) => {
+      const copy = part.cloneNode(true);
+      set(copy, { x: gap + (i % columns) * (sizes[0].width + gap), y: gap + Math.floor(i / columns) * (sizes[0].height + gap),
+        width: sizes[i].width, height: sizes[i].height });
+      svg.append(copy);
+    });
+    return { text: new XMLSerializer().serializeToString(svg), width, height };
+  }
+
+  function image(figure, name) {
+    const { text, width, height } = picture(figure);
+    const source = new Image();
+    source.onload = () => {
+      const canvas = make("canvas", { width: 2 * width, height: 2 * height });
+      const context = canvas.getContext("2d");
+      context.drawImage(source, 0, 0, canvas.width, canvas.height);
+      canvas.toBlob((blob) => save(blob, name));
+    };
+    source.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(text);
+  }
+
+  function files(figure) {
+    const name = figure.id.replace(/^fig-/, "");
+    const tool = (label, action) => make("button", { type: "button", "aria-label": `${label} of ${one("figcaption b", figure).textContent}`, onclick: action }, label);
+    one("figcaption", figure).after(make("div", { class: "tools" },
+      tool("SVG", () => save(new Blob([picture(figure).text], { type: "image/svg+xml" }), name + ".svg")),
+      tool("PNG", () => image(figure, name + ".png"))));
+  }
+
+  function downloads() {
+    const place = one("#downloads");
+    report.tasks.forEach((task, i) => place?.append(" ", make("button", { type: "button", onclick: () =>
+      save(new Blob([recompute.table(report, task, numbers(i))], { type: "text/csv" }), task.name + ".csv") },
+    `Curves of ${task.name} as CSV`)));
+  }
+
+  function start() {
+    bar();
+    boxes();
+    downloads();
+    all("figure").forEach(files);
+    const seen = new IntersectionObserver((entries) => entries.filter((e) => e.isIntersecting).forEach((entry) => {
+      seen.unobserve(entry.target);
+      build(entry.target);
+    }), { rootMargin: "400px" });
+    all("figure").filter((f) => one("script.spec", f)).forEach((f) => seen.observe(f));
+    const resize = () => charts.forEach((c) => c.canvas.clientWidth && c.plot.setSize({ width: c.canvas.clientWidth, height: 400 }));
+    addEventListener("resize", resize);
+    all(".clocks > input, details").forEach((e) => e.addEventListener(e.tagName === "DETAILS" ? "toggle" : "change", resize));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach(draw));
+    addEventListener("beforeprint", () => all("details.task, details.run").forEach((d) => { d.open = true; }));
+    mark();
+  }
+
+  start();
+  return { hidden, toggle, charts, lines, picture };
+})();

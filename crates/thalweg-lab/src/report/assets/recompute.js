@@ -1,0 +1,133 @@
+"use strict";
+// Means, bands and profiles of the runs that are shown: what the page computes anew when a run is
+// hidden. Pure functions; nothing here touches the page.
+
+const recompute = {
+  // Little-endian f32 in base64.
+  decode(text) {
+    const bytes = Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0));
+    const view = new DataView(bytes.buffer);
+    return Float64Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+  },
+
+  // One column of a run: the columns of a run lie one after the other.
+  column(numbers, columns, run, name) {
+    const from = run.at + columns.indexOf(name) * run.count;
+    return numbers.subarray(from, from + run.count);
+  },
+
+  mean(values) {
+    return values.length ? values.reduce((sum, v) => sum + v, 0) / values.length : NaN;
+  },
+
+  // Mean, lowest and highest at every point over runs that may end early: a run that diverged counts
+  // as long as it lasted. Points where no run has a number are left out.
+  band(runs) {
+    const line = { x: [], y: [], low: [], high: [] };
+    const longest = Math.max(0, ...runs.map((r) => r.y.length));
+    for (let i = 0; i < longest; i++) {
+      const alive = runs.filter((r) => i < r.y.length && !Number.isNaN(r.y[i]));
+      if (!alive.length) continue;
+      const values = alive.map((r) => r.y[i]);
+      line.x.push(recompute.mean(alive.map((r) => r.x[i])));
+      line.y.push(recompute.mean(values));
+      line.low.push(Math.min(...values));
+      line.high.push(Math.max(...values));
+    }
+    return line;
+  },
+
+  // The line of each optimizer over the runs that `shows` keeps; optimizers without a run are left out.
+  curves(report, task, numbers, measure, clock, shows) {
+    const factor = task.factors?.[clock] ?? 1;
+    // A share that should be large is drawn as the share of errors.
+    const value = measure === "metric" && task.errors ? (v) => 1 - v : (v) => v;
+    const lines = new Map();
+    for (const run of task.runs) {
+      if (!shows(run.optimizer, run.seed, task.name)) continue;
+      const column = clock === "seconds" ? "seconds" : "steps";
+      const x = recompute.column(numbers, report.columns, run, column).map((v) => v * factor);
+      const y = recompute.column(numbers, report.columns, run, measure).map(value);
+      if (!lines.has(run.optimizer)) lines.set(run.optimizer, []);
+      lines.get(run.optimizer).push({ x, y });
+    }
+    return [...lines].map(([name, runs]) => ({ name, ...recompute.band(runs) }));
+  },
+
+  // The median cost over the runs that are kept, misses as infinite; null if that is what it is.
+  median(costs) {
+    const sorted = costs.map((c) => c ?? Infinity).sort((a, b) => a - b);
+    const half = sorted.length >> 1;
+    const middle = sorted.length % 2 || sorted[half] === Infinity ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+    return Number.isFinite(middle) ? middle : null;
+  },
+
+  // The cost of every optimizer on every problem over the runs that `shows` keeps.
+  costs(table, shows) {
+    const of = (name, problem) => problem && recompute.median(problem.gradients.filter((_, i) =>
+      shows(name, problem.seeds[i], problem.task)));
+    return Object.fromEntries(Object.entries(table).map(([name, problems]) =>
+      [name, problems.map((problem) => of(name, problem))]));
+  },
+
+  // The performance profile of Dolan and Moré: for each solver the share of problems that it solves at
+  // a cost of at most `ratio` times that of the best solver shown. costs[solver][problem] is null for
+  // a miss. Problems that no shown solver solves stay in the denominator.
+  profile(costs, limit) {
+    const solvers = Object.keys(costs);
+    const problems = solvers.length ? costs[solvers[0]].length : 0;
+    const best = Array.from({ length: problems }, (_, p) =>
+      Math.min(...solvers.map((s) => costs[s][p] ?? Infinity)));
+    return solvers.map((name) => {
+      const ratios = costs[name].map((cost, p) => (cost === null ? Infinity : cost / best[p]))
+        .filter((r) => r <= limit).sort((a, b) => a - b);
+      const line = { name, x: [1], y: [ratios.filter((r) => r <= 1).length / problems] };
+      ratios.forEach((ratio, i) => {
+        if (ratio > 1) { line.x.push(ratio); line.y.push((i + 1) / problems); }
+      });
+      line.x.push(limit);
+      line.y.push(ratios.length / problems);
+      return line;
+    });
+  },
+
+  // Lines with their own positions as one table with shared positions: [x, y of line 0, …], null
+  // where a line has no point. A line of steps holds its value up to its last point.
+  align(lines, columns, steps) {
+    const xs = [...new Set(lines.flatMap((l) => l.x))].sort((a, b) => a - b);
+    const place = new Map(xs.map((x, i) => [x, i]));
+    const table = [xs];
+    for (const line of lines) {
+      for (const column of columns) {
+        const values = line[column] ?? line.y;
+        const row = new Array(xs.length).fill(null);
+        line.x.forEach((x, i) => { row[place.get(x)] = Number.isFinite(values[i]) ? values[i] : null; });
+        if (steps) {
+          const last = place.get(line.x[line.x.length - 1]);
+          for (let i = 1; i <= last; i++) row[i] ??= row[i - 1];
+        }
+        table.push(row);
+      }
+    }
+    return table;
+  },
+
+  // The last value of a row at or before `index`.
+  before(row, index) {
+    for (let i = index; i >= 0; i--) if (row[i] !== null && row[i] !== undefined) return row[i];
+    return null;
+  },
+
+  // The runs of a task as comma-separated values, one line per point.
+  table(report, task, numbers) {
+    const lines = [["task", "optimizer", "seed", ...report.columns].join(",")];
+    for (const run of task.runs) {
+      const columns = report.columns.map((name) => recompute.column(numbers, report.columns, run, name));
+      for (let i = 0; i < run.count; i++) {
+        const values = columns.map((c) => (Number.isFinite(c[i]) ? Number(c[i].toPrecision(8)) : ""));
+        lines.push([task.name, run.optimizer, run.seed, ...values].join(","));
+      }
+    }
+    return lines.join("\n") + "\n";
+  },
+};

@@ -1,0 +1,261 @@
+//! A function of two coordinates as a map of heights, and the ways down it.
+
+use std::fmt::Write as _;
+
+use super::isolines::Grid;
+use super::path::arrow;
+use super::{Axis, LETTER, Name, Scale, grid, room};
+use crate::report::markup::{escape, px, style};
+
+/// A way over the map.
+#[derive(Debug, Clone)]
+pub(in crate::report) struct Trajectory<'a> {
+    pub(in crate::report) name: &'a str,
+    pub(in crate::report) look: usize,
+    pub(in crate::report) points: Vec<[f64; 2]>,
+}
+
+/// A map and the ways over it.
+#[derive(Debug, Clone)]
+pub(in crate::report) struct Contour<'a> {
+    pub(in crate::report) name: Name,
+    /// The names of the coordinates.
+    pub(in crate::report) labels: [&'a str; 2],
+    /// The range of the first coordinate.
+    pub(in crate::report) x: [f64; 2],
+    /// The range of the second coordinate.
+    pub(in crate::report) y: [f64; 2],
+    /// Nodes of the grid along the first coordinate.
+    pub(in crate::report) columns: usize,
+    /// Heights, row by row from the smallest second coordinate.
+    pub(in crate::report) values: &'a [f64],
+    /// The lowest points, marked by a star.
+    pub(in crate::report) minima: Vec<[f64; 2]>,
+    pub(in crate::report) ways: Vec<Trajectory<'a>>,
+    /// A small picture without axes, headed by the name of its way.
+    pub(in crate::report) small: bool,
+}
+
+/// The steps of height of a map that fills the page, and of a small one.
+const LEVELS: [usize; 2] = [14, 6];
+
+impl Contour<'_> {
+    /// Width and height of a small map.
+    pub(in crate::report) const SIZE: [f64; 2] = [204.0, 176.0];
+
+    /// The map as an SVG element.
+    pub(in crate::report) fn render(&self) -> String {
+        let names = room(self.ways.iter().map(|w| w.name)).max(8.0 * LETTER) + 46.0;
+        let (width, height, [left, right, top, bottom]) = if self.small {
+            (Self::SIZE[0], Self::SIZE[1], [4.0, 200.0, 16.0, 172.0])
+        } else {
+            (760.0 + names, 604.0, [66.0, 750.0, 10.0, 560.0])
+        };
+        let x = Axis::between(Scale::Linear, self.x, left, right);
+        let y = Axis::between(Scale::Linear, self.y, bottom, top);
+        let mut svg = self.name.open(width, height);
+        self.heights(&mut svg, &x, &y);
+        if self.small {
+            let heading = self.ways.first().map_or("", |w| w.name);
+            let _ = write!(svg, "<text class=\"name\" x=\"4\" y=\"10\">{}</text>", escape(heading));
+        } else {
+            grid(&mut svg, (&x, self.labels[0], 7), (&y, self.labels[1], 7));
+        }
+        for [a, b] in &self.minima {
+            star(&mut svg, x.at(*a), y.at(*b));
+        }
+        for way in self.ways.iter().rev() {
+            self.way(&mut svg, way, &x, &y);
+        }
+        if !self.small {
+            self.legend(&mut svg, right + 14.0);
+        }
+        svg + "</svg>"
+    }
+
+    /// Levels at equal shares of the map, so that neither a steep wall nor a flat floor takes them all.
+    fn levels(&self) -> Vec<f64> {
+        let mut sorted: Vec<f64> = self.values.iter().copied().filter(|v| v.is_finite()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let wanted = LEVELS[usize::from(self.small)];
+        let share = |i: usize| (i as f64 / wanted as f64).powf(1.5) * 0.98 + 0.01;
+        let at = |i: usize| sorted.get((share(i) * sorted.len() as f64) as usize).copied();
+        let mut levels: Vec<f64> = (0..wanted).filter_map(at).collect();
+        levels.dedup();
+        levels
+    }
+
+    fn heights(&self, svg: &mut String, x: &Axis, y: &Axis) {
+        let [left, right] = x.pixels();
+        let [bottom, top] = y.pixels();
+        let _ = write!(
+            svg,
+            "<rect class=\"ground\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+            px(left),
+            px(top),
+            px(right - left),
+            px(bottom - top)
+        );
+        let rows = self.values.len() / self.columns.max(1);
+        let map = Grid { columns: self.columns, values: self.values };
+        let place = |(i, j): (f64, f64)| {
+            let (u, v) = (i / (self.columns - 1) as f64, j / (rows - 1) as f64);
+            format!("{} {}", px(left + u * (right - left)), px(bottom + v * (top - bottom)))
+        };
+        if self.columns < 2 || rows < 2 {
+            return;
+        }
+        for level in self.levels() {
+            let mut path = String::new();
+            for outline in map.above(level) {
+                let mut corners: Vec<String> = outline.into_iter().map(place).collect();
+                corners.dedup();
+                let _ = write!(path, "M{}Z", corners.join("L"));
+            }
+            if !path.is_empty() {
+                let _ = write!(svg, "<path class=\"height\" d=\"{path}\"/>");
+            }
+        }
+    }
+
+    fn way(&self, svg: &mut String, way: &Trajectory<'_>, x: &Axis, y: &Axis) {
+        let name = escape(way.name);
+        let _ = write!(
+            svg,
+            "<g class=\"series {}\" data-series=\"{name}\"><title>{name}</title>",
+            style(way.look)
+        );
+        let inside = |p: &[f64; 2]| x.shows(p[0]) && y.shows(p[1]);
+        let mut pieces: Vec<Vec<(f64, f64)>> = vec![Vec::new()];
+        for point in &way.points {
+            let here = (x.beyond(point[0]), y.beyond(point[1]));
+            let Some(piece) = pieces.last_mut() else { break };
+            if !inside(point) {
+                if !piece.is_empty() {
+                    pieces.push(Vec::new());
+                }
+            } else if piece.last().is_none_or(|l| (l.0 - here.0).hypot(l.1 - here.1) > 0.7) {
+                // Steps that cannot be seen only make the file larger.
+                piece.push(here);
+            }
+        }
+        for piece in pieces.iter().filter(|p| p.len() > 1) {
+            let corners: Vec<String> =
+                piece.iter().map(|p| format!("{} {}", px(p.0), px(p.1))).collect();
+            let path = corners.join("L");
+            let _ = write!(
+                svg,
+                "<path class=\"halo\" d=\"M{path}\"/><path class=\"line\" d=\"M{path}\"/>"
+            );
+        }
+        if let Some([.., before, last]) = pieces.iter().rev().find(|p| p.len() > 1).map(|p| &p[..])
+        {
+            *svg += &arrow(*before, *last);
+        }
+        if let Some(start) = way.points.first().filter(|p| inside(p)) {
+            let (cx, cy) = (px(x.at(start[0])), px(y.at(start[1])));
+            let _ = write!(svg, "<circle class=\"start\" cx=\"{cx}\" cy=\"{cy}\" r=\"4\"/>");
+        }
+        *svg += "</g>";
+    }
+
+    fn legend(&self, svg: &mut String, left: f64) {
+        for (i, way) in self.ways.iter().enumerate() {
+            let y = 20.0 + i as f64 * 18.0;
+            let name = escape(way.name);
+            let _ = write!(
+                svg,
+                "<g class=\"series {0}\" data-series=\"{name}\"><path class=\"line\" d=\"M{1} {2}L{3} {2}\"/>\
+                 <text class=\"end\" x=\"{4}\" y=\"{5}\">{name}</text></g>",
+                style(way.look),
+                px(left),
+                px(y),
+                px(left + 22.0),
+                px(left + 28.0),
+                px(y + 4.0),
+            );
+        }
+        let y = 30.0 + self.ways.len() as f64 * 18.0;
+        let _ = write!(
+            svg,
+            "<circle class=\"start\" cx=\"{0}\" cy=\"{1}\" r=\"4\"/><text class=\"label\" x=\"{2}\" y=\"{3}\">start</text>",
+            px(left + 11.0),
+            px(y),
+            px(left + 28.0),
+            px(y + 4.0)
+        );
+        if !self.minima.is_empty() {
+            star(svg, left + 11.0, y + 20.0);
+            let _ = write!(
+                svg,
+                "<text class=\"label\" x=\"{}\" y=\"{}\">minimum</text>",
+                px(left + 28.0),
+                px(y + 24.0)
+            );
+        }
+    }
+}
+
+fn star(svg: &mut String, x: f64, y: f64) {
+    let corners: Vec<String> = (0..10)
+        .map(|i| {
+            let angle = f64::from(i) * std::f64::consts::PI / 5.0;
+            let radius = if i % 2 == 0 { 7.0 } else { 2.9 };
+            format!("{} {}", px(x + radius * angle.sin()), px(y - radius * angle.cos()))
+        })
+        .collect();
+    let _ = write!(svg, "<path class=\"star\" d=\"M{}Z\"/>", corners.join("L"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bowl() -> Vec<f64> {
+        let at = |k: usize| ((k % 41) as f64 - 20.0, (k / 41) as f64 - 20.0);
+        (0..41 * 41).map(at).map(|(x, y)| x * x + 4.0 * y * y).collect()
+    }
+
+    fn map(values: &[f64], small: bool) -> Contour<'_> {
+        let spiral = |i: i32| {
+            let t = f64::from(i) / 10.0;
+            [(2.0 - t / 20.0) * t.cos(), (2.0 - t / 20.0) * t.sin()]
+        };
+        let ways = vec![
+            Trajectory { name: "adam", look: 0, points: (0..300).map(spiral).collect() },
+            Trajectory { name: "out", look: 1, points: vec![[0.0, 1.0], [9.0, 9.0], [1.0, 0.0]] },
+        ];
+        Contour {
+            name: Name::new("m", "t", "d"),
+            labels: ["x", "y"],
+            x: [-2.5, 2.5],
+            y: [-2.5, 2.5],
+            columns: 41,
+            values,
+            minima: vec![[0.0, 0.0]],
+            ways,
+            small,
+        }
+    }
+
+    #[test]
+    fn a_map_has_heights_ways_and_a_legend() {
+        let values = bowl();
+        let svg = map(&values, false).render();
+        assert!(svg.matches("class=\"height\"").count() >= 10);
+        assert_eq!(svg.matches("data-series=\"adam\"").count(), 2);
+        assert!(svg.contains("class=\"star\"") && svg.contains(">minimum<"));
+        // A way that leaves the map is interrupted, not bent.
+        assert_eq!(svg.matches("class=\"halo\"").count(), 1);
+        assert!(svg.len() < 60_000, "{}", svg.len());
+        assert!(map(&values, true).render().len() < 20_000);
+    }
+
+    #[test]
+    fn levels_rise_and_a_flat_map_has_one() {
+        let values = bowl();
+        assert!(map(&values, false).levels().windows(2).all(|w| w[0] < w[1]));
+        assert_eq!(map(&[1.0; 1681], false).levels(), [1.0]);
+        assert!(map(&[], false).render().contains("ground"));
+    }
+}

@@ -1,0 +1,117 @@
+//! The kinds of figures, each from numbers to an accessible SVG element.
+//!
+//! Everything here maps values to positions; which values is the business of the sections.
+
+mod axis;
+mod bars;
+mod contour;
+mod heat;
+mod isolines;
+mod lines;
+mod panel;
+mod parallel;
+mod path;
+mod strip;
+
+use std::fmt::Write as _;
+
+pub(super) use axis::{Axis, Scale};
+pub(super) use bars::{Bar, BarChart};
+pub(super) use contour::{Contour, Trajectory};
+pub(super) use heat::{Cell, HeatMap};
+pub(super) use lines::{Line, LineChart, Point, Role, Shape};
+pub(super) use panel::{Mark, Panel};
+pub(super) use parallel::Parallel;
+pub(super) use path::decimate;
+pub(super) use strip::{Strip, StripChart};
+
+use super::markup::{escape, px};
+
+/// The width of a figure that fills the page, in units of its own coordinates.
+pub(super) const WIDTH: f64 = 940.0;
+
+/// The width of a letter of a label, rounded up.
+pub(super) const LETTER: f64 = 7.3;
+
+/// What a picture is called, for those who see it and those who do not.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Name {
+    /// Unique in the document.
+    pub(super) id: String,
+    /// What it shows.
+    pub(super) title: String,
+    /// How to read it, and what is in it.
+    pub(super) description: String,
+}
+
+impl Name {
+    pub(super) fn new(
+        id: impl Into<String>,
+        title: impl Into<String>,
+        description: impl Into<String>,
+    ) -> Self {
+        Name { id: id.into(), title: title.into(), description: description.into() }
+    }
+
+    /// The opening of an accessible picture of the given size.
+    pub(super) fn open(&self, width: f64, height: f64) -> String {
+        let id = &self.id;
+        format!(
+            "<svg class=\"chart\" id=\"{id}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\" \
+             viewBox=\"0 0 {} {}\"><title id=\"{id}-t\">{}</title><desc id=\"{id}-d\">{}</desc>",
+            px(width),
+            px(height),
+            escape(&self.title),
+            escape(&self.description),
+        )
+    }
+}
+
+/// Grid lines and tick labels of both axes, and the names of the axes.
+fn grid(svg: &mut String, x: (&Axis, &str, usize), y: (&Axis, &str, usize)) {
+    let ([left, right], [bottom, top]) = (x.0.pixels(), y.0.pixels());
+    for (at, label) in y.0.ticks(y.2) {
+        let _ = write!(
+            svg,
+            "<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{3}\" y2=\"{3}\"/>\
+             <text class=\"tick\" x=\"{2}\" y=\"{4}\" text-anchor=\"end\">{label}</text>",
+            px(left),
+            px(right),
+            px(left - 6.0),
+            px(at),
+            px(at + 4.0),
+        );
+    }
+    for (at, label) in x.0.ticks(x.2) {
+        let _ = write!(
+            svg,
+            "<line class=\"grid\" x1=\"{0}\" x2=\"{0}\" y1=\"{1}\" y2=\"{2}\"/>\
+             <text class=\"tick\" x=\"{0}\" y=\"{3}\" text-anchor=\"middle\">{label}</text>",
+            px(at),
+            px(top),
+            px(bottom),
+            px(bottom + 17.0),
+        );
+    }
+    let _ = write!(
+        svg,
+        "<path class=\"axis\" d=\"M{0} {1}L{0} {2}L{3} {2}\"/>\
+         <text class=\"label\" x=\"{4}\" y=\"{5}\" text-anchor=\"middle\">{6}</text>\
+         <text class=\"label\" transform=\"translate({7} {8}) rotate(-90)\" text-anchor=\"middle\">{9}</text>",
+        px(left),
+        px(top),
+        px(bottom),
+        px(right),
+        px((left + right) / 2.0),
+        px(bottom + 36.0),
+        escape(x.1),
+        px(left - 48.0),
+        px((top + bottom) / 2.0),
+        escape(y.1),
+    );
+}
+
+/// The room that the longest of some labels needs.
+fn room<'a>(labels: impl Iterator<Item = &'a str>) -> f64 {
+    labels.map(|l| l.chars().count()).max().unwrap_or(0) as f64 * LETTER
+}

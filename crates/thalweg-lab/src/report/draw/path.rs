@@ -1,0 +1,155 @@
+//! Lines as SVG path data: clipped to their axes, and no finer than can be seen.
+
+use std::fmt::Write as _;
+
+use super::Axis;
+use crate::report::markup::px;
+
+/// Indices of at most `limit` of the values, in order, that draw the same line: the first, the last,
+/// and the lowest and highest of every stretch between.
+pub(in crate::report) fn decimate(values: &[f64], limit: usize) -> Vec<usize> {
+    let count = values.len();
+    if count <= limit.max(2) {
+        return (0..count).collect();
+    }
+    let stretches = (limit.max(2) - 2) / 2;
+    let mut kept = vec![0];
+    for stretch in 0..stretches {
+        let from = 1 + stretch * (count - 2) / stretches;
+        let to = 1 + (stretch + 1) * (count - 2) / stretches;
+        let order = |a: &usize, b: &usize| values[*a].total_cmp(&values[*b]);
+        let (low, high) = ((from..to).min_by(order), (from..to).max_by(order));
+        let mut ends: Vec<usize> = low.into_iter().chain(high).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        kept.extend(ends);
+    }
+    kept.push(count - 1);
+    kept
+}
+
+/// The line through `points`, cut off where it leaves the axes from top to bottom. Points without a
+/// place (NaN, infinite, not positive on a logarithmic axis) interrupt it.
+pub(super) fn clipped(points: impl Iterator<Item = (f64, f64)>, x: &Axis, y: &Axis) -> String {
+    let [from, to] = y.pixels();
+    let (top, bottom) = (from.min(to), from.max(to));
+    let place = |(a, b): (f64, f64)| (x.at(a), y.beyond(b).clamp(-1e6, 1e6));
+    let mut path = String::new();
+    let mut pen: Option<(String, String)> = None;
+    let mut previous: Option<(f64, f64)> = None;
+    for point in points {
+        let here = place(point);
+        if !here.1.is_finite() {
+            (previous, pen) = (None, None);
+            continue;
+        }
+        let before = previous.replace(here).unwrap_or(here);
+        if let Some((a, b)) = cut(before, here, top, bottom) {
+            let (a, b) = ((px(a.0), px(a.1)), (px(b.0), px(b.1)));
+            if pen.as_ref() != Some(&a) {
+                let _ = write!(path, "M{} {}", a.0, a.1);
+            }
+            if a != b {
+                let _ = write!(path, "L{} {}", b.0, b.1);
+            }
+            pen = Some(b);
+        }
+    }
+    path
+}
+
+type Place = (f64, f64);
+
+/// The part of the segment from `a` to `b` that lies between two heights.
+fn cut(a: Place, b: Place, top: f64, bottom: f64) -> Option<(Place, Place)> {
+    let outside = |y: f64| y < top - 1e-9 || y > bottom + 1e-9;
+    if (a.1 < top && b.1 < top) || (a.1 > bottom && b.1 > bottom) {
+        return None;
+    }
+    let meet = |y: f64| {
+        let height = y.clamp(top, bottom);
+        (a.0 + (height - a.1) / (b.1 - a.1) * (b.0 - a.0), height)
+    };
+    let end = |p: Place| if outside(p.1) { meet(p.1) } else { p };
+    Some((end(a), end(b)))
+}
+
+/// A closed band between two lines; what lies outside of the axes is drawn on their ends.
+pub(super) fn band(points: &[(f64, f64, f64)], x: &Axis, y: &Axis) -> String {
+    let upper = points.iter().map(|p| (p.0, p.2));
+    let lower = points.iter().rev().map(|p| (p.0, p.1));
+    let mut path = String::new();
+    for (i, (a, b)) in upper.chain(lower).enumerate() {
+        let _ = write!(path, "{}{} {}", if i == 0 { 'M' } else { 'L' }, px(x.at(a)), px(y.at(b)));
+    }
+    if path.is_empty() { path } else { path + "Z" }
+}
+
+/// A cross at a place.
+pub(super) fn cross(x: f64, y: f64) -> String {
+    let (l, r, t, b) = (px(x - 3.0), px(x + 3.0), px(y - 3.0), px(y + 3.0));
+    format!("<path class=\"cross\" d=\"M{l} {t}L{r} {b}M{r} {t}L{l} {b}\"/>")
+}
+
+/// A filled arrow head at `at` that points away from `from`.
+pub(super) fn arrow(from: Place, at: Place) -> String {
+    let (dx, dy) = (at.0 - from.0, at.1 - from.1);
+    let length = dx.hypot(dy).max(1e-9);
+    let (ux, uy) = (dx / length * 7.0, dy / length * 7.0);
+    format!(
+        "<path class=\"dot\" d=\"M{} {}L{} {}L{} {}Z\"/>",
+        px(at.0 + ux * 0.6),
+        px(at.1 + uy * 0.6),
+        px(at.0 - ux * 0.6 - uy * 0.55),
+        px(at.1 - uy * 0.6 + ux * 0.55),
+        px(at.0 - ux * 0.6 + uy * 0.55),
+        px(at.1 - uy * 0.6 - ux * 0.55),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::draw::Scale;
+
+    #[test]
+    fn decimation_keeps_ends_and_extremes() {
+        let values: Vec<f64> = (0..10_000)
+            .map(|i| {
+                if i == 5_005 {
+                    99.0
+                } else if i == 7_777 {
+                    -99.0
+                } else {
+                    f64::from(i % 7)
+                }
+            })
+            .collect();
+        let kept = decimate(&values, 2_000);
+        assert!(kept.len() <= 2_000 && kept.windows(2).all(|w| w[0] < w[1]));
+        for index in [0, 5_005, 7_777, 9_999] {
+            assert!(kept.contains(&index), "{index}");
+        }
+        assert_eq!(decimate(&values[..100], 2_000), (0..100).collect::<Vec<_>>());
+        assert_eq!(decimate(&[], 10), Vec::<usize>::new());
+        assert_eq!(decimate(&values, 2), [0, 9_999]);
+    }
+
+    #[test]
+    fn lines_are_cut_where_they_leave_the_axis() {
+        let x = Axis::between(Scale::Linear, [0.0, 4.0], 0.0, 40.0);
+        let y = Axis::between(Scale::Linear, [0.0, 1.0], 100.0, 0.0);
+        let path = clipped([(0.0, 0.5), (2.0, 1.5), (4.0, 0.5)].into_iter(), &x, &y);
+        assert_eq!(path, "M0 50L10 0M30 0L40 50");
+        let path =
+            clipped([(0.0, 0.5), (1.0, f64::NAN), (2.0, 0.5), (3.0, 1.0)].into_iter(), &x, &y);
+        assert_eq!(path, "M0 50M20 50L30 0");
+    }
+
+    #[test]
+    fn nothing_to_draw_is_an_empty_path() {
+        let axis = Axis::between(Scale::Log, [0.1, 1.0], 0.0, 1.0);
+        assert_eq!(clipped([(0.2, 0.0), (0.3, -1.0)].into_iter(), &axis, &axis), "");
+        assert_eq!(band(&[], &axis, &axis), "");
+    }
+}

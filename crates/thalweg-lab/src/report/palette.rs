@@ -1,0 +1,127 @@
+//! Colours: one table for the page in light, dark and print, and for pictures on their own.
+//!
+//! The series colours are those of Okabe and Ito ("Color Universal Design", 2008), which people with
+//! any kind of colour vision tell apart; the dark ones are the same hues, lighter.
+
+use std::fmt::Write as _;
+
+/// The rules for what is inside a picture. Colours are variables.
+pub(super) const FIGURE: &str = include_str!("assets/figure.css");
+
+/// Name, light and dark value of every variable.
+const COLOURS: [(&str, &str, &str); 29] = [
+    ("paper", "#ffffff", "#15181c"),
+    ("ink", "#1b1f24", "#e8eaed"),
+    ("soft", "#57606a", "#a2abb5"),
+    ("rule", "#e1e5ea", "#2e343b"),
+    ("box", "#f6f8fa", "#1c2127"),
+    ("mark", "#fff1c2", "#4d3f00"),
+    ("accent", "#0072b2", "#4aa8e0"),
+    ("rest", "#b4bcc5", "#4f5963"),
+    ("good", "#00734f", "#2bc79b"),
+    ("bad", "#b34000", "#f0803c"),
+    ("c0", "#0072b2", "#4aa8e0"),
+    ("c1", "#d55e00", "#f0803c"),
+    ("c2", "#009e73", "#2bc79b"),
+    ("c3", "#cc79a7", "#e29bc4"),
+    ("c4", "#e69f00", "#f0b429"),
+    ("c5", "#56b4e9", "#9bd4f5"),
+    ("c6", "#1b1f24", "#e8eaed"),
+    ("height", "#30648c", "#6ea6cf"),
+    ("ground", "#fbfcfd", "#101317"),
+    ("shade", "#e3f1ea", "#1c3029"),
+    ("h0", "#08519c", "#9ecbf0"),
+    ("h1", "#2f7ab8", "#7cb0dc"),
+    ("h2", "#5b9bcb", "#5f95c2"),
+    ("h3", "#8bbbdd", "#4a7ba5"),
+    ("h4", "#b3d3ea", "#3a6387"),
+    ("h5", "#d0e2f2", "#2e4f6c"),
+    ("h6", "#e4eef8", "#263e54"),
+    ("h7", "#f3f7fb", "#1f2f3e"),
+    ("on", "#ffffff", "#10151a"),
+];
+
+/// Colours of series, after which a dash pattern tells them apart.
+pub(super) const SERIES: usize = 7;
+
+/// Dash patterns; the first is a solid line.
+pub(super) const DASHES: [&str; 4] = ["none", "7 3", "2 2.5", "9 3 2 3"];
+
+/// The variables of the page.
+pub(super) fn variables() -> String {
+    let block = |dark: bool| {
+        COLOURS.iter().fold(String::new(), |mut text, (name, light, dim)| {
+            let _ = write!(text, "--{name}:{};", if dark { dim } else { light });
+            text
+        })
+    };
+    let (light, dark) = (block(false), block(true));
+    format!(
+        ":root{{color-scheme:light;{light}}}\n\
+         @media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light])\
+         {{color-scheme:dark;{dark}}}}}\n\
+         @media screen{{:root[data-theme=dark]{{color-scheme:dark;{dark}}}}}\n"
+    )
+}
+
+/// The rules of single series, then those of figures.
+pub(super) fn figure_rules() -> String {
+    let mut text = String::new();
+    for i in 0..SERIES {
+        let _ = writeln!(
+            text,
+            ".c{i} .line,.c{i} .trial{{stroke:var(--c{i})}}\
+             .c{i} .dot,.c{i} .band,.c{i} .faint,.c{i} .start{{fill:var(--c{i})}}\
+             .c{i} .bar,.c{i} .mean,.c{i} .open{{stroke:var(--c{i})}}"
+        );
+    }
+    for (i, dash) in DASHES.iter().enumerate() {
+        let _ = writeln!(text, ".d{i} .line{{stroke-dasharray:{dash}}}");
+    }
+    FIGURE.to_owned() + &text
+}
+
+/// The rules of figures with light colours in place of variables, for a picture on its own.
+pub(super) fn standalone_rules() -> String {
+    COLOURS.iter().fold(figure_rules(), |text, (name, light, _)| {
+        text.replace(&format!("var(--{name})"), light)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_in_use_has_a_colour() {
+        let rules = standalone_rules();
+        let left: Vec<&str> = rules.split("var(").skip(1).map(|r| &r[..10.min(r.len())]).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    /// Relative luminance as WCAG 2 defines it.
+    fn luminance(colour: &str) -> f64 {
+        let channel = |i: usize| {
+            let value = f64::from(u8::from_str_radix(&colour[i..i + 2], 16).unwrap()) / 255.0;
+            if value <= 0.03928 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+    }
+
+    #[test]
+    fn text_stands_out_from_the_paper() {
+        let colour = |name: &str, dark: bool| {
+            let row = COLOURS.iter().find(|c| c.0 == name).unwrap();
+            luminance(if dark { row.2 } else { row.1 })
+        };
+        for dark in [false, true] {
+            for paper in ["paper", "box"] {
+                for text in ["ink", "soft", "accent", "good", "bad"] {
+                    let (a, b) = (colour(text, dark), colour(paper, dark));
+                    let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+                    assert!(contrast >= 4.5, "{text} on {paper}: {contrast}");
+                }
+            }
+        }
+    }
+}

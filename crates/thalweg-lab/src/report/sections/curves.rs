@@ -1,0 +1,247 @@
+//! What happened over the run, on four clocks.
+
+use serde_json::json;
+
+use super::{Part, Section};
+use crate::protocol::{Band, CurvePoint, Standing, TaskOutcome};
+use crate::report::draw::{
+    Axis, Line, LineChart, Name, Panel, Point, Role, Scale, Shape, decimate,
+};
+use crate::report::figure::{Figure, table};
+use crate::report::markup::number;
+use crate::report::view::{View, id};
+
+/// What is drawn.
+struct Measure {
+    key: &'static str,
+    title: &'static str,
+    label: &'static str,
+    value: fn(&CurvePoint) -> Option<Band>,
+}
+
+/// What it is drawn over.
+struct Clock {
+    key: &'static str,
+    title: &'static str,
+    label: &'static str,
+    value: fn(&CurvePoint) -> f64,
+}
+
+const LOSSES: [Measure; 2] = [
+    Measure {
+        key: "train",
+        title: "Training loss",
+        label: "training loss",
+        value: |p| p.train_loss,
+    },
+    Measure {
+        key: "validation",
+        title: "Validation loss",
+        label: "validation loss",
+        value: |p| Some(p.validation_loss),
+    },
+];
+
+/// What is drawn of a task: a formula has one loss, and not every task has a metric.
+fn measures(task: &TaskOutcome) -> Vec<Measure> {
+    let [train, validation] = LOSSES;
+    let points = || task.standings.iter().flat_map(|s| &s.curve);
+    if task.data.is_empty() {
+        return vec![Measure { title: "Loss", label: "loss", ..validation }];
+    }
+    let mut measures = vec![validation, train];
+    if points().any(|p| p.validation_error.is_some()) {
+        measures.push(Measure {
+            key: "metric",
+            title: "Validation error",
+            label: "share of validation errors",
+            value: |p| p.validation_error,
+        });
+    } else if let Some(metric) =
+        task.metric.filter(|_| points().any(|p| p.validation_metric.is_some()))
+    {
+        measures.push(Measure {
+            key: "metric",
+            title: "Validation metric",
+            label: metric.name,
+            value: |p| p.validation_metric,
+        });
+    }
+    measures
+}
+
+const CLOCKS: [Clock; 4] = [
+    Clock { key: "steps", title: "steps", label: "steps", value: |p| p.step as f64 },
+    Clock {
+        key: "samples",
+        title: "samples",
+        label: "training examples seen",
+        value: |p| p.samples as f64,
+    },
+    Clock {
+        key: "gradients",
+        title: "gradient evaluations",
+        label: "gradient evaluations",
+        value: |p| p.gradients as f64,
+    },
+    Clock {
+        key: "seconds",
+        title: "seconds",
+        label: "seconds of gradients and steps on one core",
+        value: |p| p.seconds,
+    },
+];
+
+/// The section.
+pub(in crate::report) fn section(view: &View<'_>) -> Section {
+    Section::per_task(view, "curves", "Over the run", |task| {
+        let measures = measures(task);
+        let mut parts: Vec<Part> = measures.iter().map(|m| clocks(view, task, m)).collect();
+        parts.extend(measures.first().map(|m| Part::from(multiples(view, task, m))));
+        parts
+    })
+    .saying(
+        "<p>Each line is the mean over the seeds; the band of the first three reaches from the lowest to \
+         the highest seed. Choose the clock above each figure.</p>",
+    )
+}
+
+fn clocks(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Part {
+    let samples = task.standings.iter().flat_map(|s| &s.curve).any(|p| p.samples > 0);
+    let clocks = CLOCKS.iter().filter(|c| samples || c.key != "samples");
+    let figures = clocks.map(|c| (c.title, figure(view, task, measure, c))).collect();
+    Part::Clocks(measure.title, figures)
+}
+
+fn points(view: &View<'_>, s: &Standing, measure: &Measure, clock: &Clock) -> Vec<Point> {
+    let all: Vec<Point> = s
+        .curve
+        .iter()
+        .filter_map(|p| {
+            let band = (measure.value)(p)?;
+            let x = (clock.value)(p);
+            Some(Point { x, y: band.mean, low: band.low, high: band.high })
+        })
+        .collect();
+    let heights: Vec<f64> = all.iter().map(|p| p.y).collect();
+    decimate(&heights, view.limit).into_iter().map(|i| all[i]).collect()
+}
+
+fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock) -> Figure {
+    let lines: Vec<Line<'_>> = task
+        .standings
+        .iter()
+        .map(|s| Line {
+            name: s.optimizer,
+            look: view.look(s.optimizer),
+            role: view.role(task, s),
+            points: points(view, s, measure, clock),
+            mark: None,
+        })
+        .collect();
+    let title = format!("{} of {} over {}", measure.title, task.task, clock.title);
+    let id = id(&[task.task, measure.key, clock.key]);
+    let best = lines.first().and_then(|l| Some((l.name, l.points.last()?.y)));
+    let ending = best.map_or_else(String::new, |(name, value)| {
+        format!(" The first-ranked, {name}, ends at {}.", number(value))
+    });
+    let description = format!(
+        "One line per optimizer, {} in all, the mean over {} seeds.{ending} The table below the picture \
+         holds the numbers.",
+        lines.len(),
+        task.seeds.len(),
+    );
+    let leads: Vec<&str> = names(&lines, &[Role::Lead]);
+    let named: Vec<&str> = names(&lines, &[Role::Lead, Role::Label]);
+    let live = json!({
+        "kind": "runs", "task": view.tasks().iter().position(|t| t.task == task.task),
+        "measure": measure.key, "clock": clock.key, "x": clock.label, "y": measure.label,
+        "log": true, "leads": leads, "named": named,
+    });
+    let numbers = if clock.key == "steps" { numbers(&lines) } else { String::new() };
+    let chart = LineChart {
+        name: Name::new(&id, &title, description),
+        x_label: clock.label.to_owned(),
+        y_label: format!("{} (log scale)", measure.label),
+        x_scale: Scale::Linear,
+        y_scale: Scale::Log,
+        y_range: None,
+        shape: Shape::Straight,
+        lines,
+    };
+    Figure {
+        caption: String::new(),
+        pictures: vec![chart.render()],
+        table: numbers,
+        live: Some(live),
+        id,
+        title,
+    }
+}
+
+fn names<'a>(lines: &[Line<'a>], roles: &[Role]) -> Vec<&'a str> {
+    lines.iter().filter(|l| roles.contains(&l.role)).map(|l| l.name).collect()
+}
+
+/// The values at nine moments.
+fn numbers(lines: &[Line<'_>]) -> String {
+    let Some(longest) = lines.iter().map(|l| &l.points).max_by_key(|p| p.len()) else {
+        return String::new();
+    };
+    let last = longest.len().saturating_sub(1);
+    let mut at: Vec<usize> = (0..=8).map(|i| i * last / 8).collect();
+    at.dedup();
+    let moments: Vec<String> =
+        at.iter().filter_map(|i| longest.get(*i)).map(|p| number(p.x)).collect();
+    let header: Vec<&str> = ["after"].into_iter().chain(moments.iter().map(|m| &**m)).collect();
+    let rows = lines.iter().map(|line| {
+        let value = |i: &usize| line.points.get(*i).map_or_else(|| "–".to_owned(), |p| number(p.y));
+        [line.name.to_owned()].into_iter().chain(at.iter().map(value)).collect()
+    });
+    table(&header, rows)
+}
+
+/// Every optimizer in a panel of its own, beside the first.
+fn multiples(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Figure {
+    let clock = &CLOCKS[0];
+    let of = |s: &Standing| points(view, s, measure, clock);
+    let first = task.standings.first().map(of).unwrap_or_default();
+    let start = first.first().map_or(1.0, |p| p.y);
+    let all: Vec<Point> = task.standings.iter().flat_map(of).collect();
+    let shown = all.iter().map(|p| p.y).filter(|v| *v <= 2.0 * start);
+    let y = Axis::new(Scale::Log, shown.chain([start]), Panel::BOTTOM, Panel::TOP);
+    let x =
+        Axis::new(Scale::Linear, all.iter().map(|p| p.x).chain([0.0]), Panel::LEFT, Panel::RIGHT);
+    let panel = |s: &Standing| {
+        let line = of(s);
+        let ends = line.last().map_or_else(|| "no value".to_owned(), |p| number(p.y));
+        let panel = Panel {
+            name: Name::new(
+                id(&[task.task, "panel", s.optimizer]),
+                format!("{} of {} on {}", measure.title, s.optimizer, task.task),
+                format!("Rank {}; ends at {ends}.", s.rank),
+            ),
+            heading: s.optimizer,
+            x_label: clock.label,
+            look: view.look(s.optimizer),
+            x,
+            y,
+            line,
+            shape: Shape::Straight,
+            reference: if s.rank == 1 { Vec::new() } else { first.clone() },
+            marks: Vec::new(),
+            shaded: None,
+        };
+        panel.render()
+    };
+    Figure {
+        id: id(&[task.task, "multiples"]),
+        title: format!("{} of {}, one by one", measure.title, task.task),
+        caption:
+            "Every optimizer beside the first-ranked one (grey, dotted), all on the same axes."
+                .to_owned(),
+        pictures: task.standings.iter().map(panel).collect(),
+        table: String::new(),
+        live: None,
+    }
+}

@@ -1,0 +1,44 @@
+//! How to repeat it.
+
+use super::{Part, Section};
+use crate::data::SOURCES;
+use crate::report::markup::{escape, number};
+use crate::report::view::View;
+
+/// The section.
+pub(in crate::report) fn section(view: &View<'_>) -> Section {
+    let m = &view.document.manifest;
+    let mut rows: Vec<(&str, String)> = vec![
+        ("program", format!("thalweg {}", m.version)),
+        ("engine", m.engine.to_owned()),
+        ("command", m.command.join(" ")),
+        ("machine", format!("{}, {}, {} threads", m.cpu, m.platform, m.cpu_threads)),
+        ("instruction sets", m.cpu_features.join(" ")),
+        ("duration", format!("{} s", number(m.seconds))),
+    ];
+    let mut seen: Vec<&str> = Vec::new();
+    for task in view.tasks() {
+        if !task.data.is_empty() && !seen.contains(&task.data) {
+            seen.push(task.data);
+            rows.push(("data", format!("{}, SHA-256 {}", task.data, task.data_sha256)));
+            if let Some(source) = SOURCES.iter().find(|s| s.name == task.data) {
+                rows.push(("", format!("{} ({})", source.citation, source.licence)));
+            }
+        }
+    }
+    let rows: String = rows
+        .iter()
+        .map(|(key, value)| {
+            format!("<tr><th scope=\"row\">{key}</th><td>{}</td></tr>", escape(value))
+        })
+        .collect();
+    let licence = escape(super::super::page::PLOT_LICENCE);
+    let html = format!(
+        "<table class=\"manifest\"><tbody>{rows}</tbody></table>\
+         <p id=\"downloads\">All numbers, every seed and every tuning trial are in \
+         <code>results.json</code> beside this file.</p>\
+         <details><summary>Licence of uPlot, which draws the interactive charts</summary>\
+         <pre>{licence}</pre></details>\n"
+    );
+    Section { id: "manifest", heading: "How to repeat it", parts: vec![Part::Html(html)] }
+}

@@ -1,0 +1,131 @@
+//! Tasks of two coordinates: where every optimizer went.
+
+use super::Section;
+use crate::protocol::{Standing, TaskOutcome};
+use crate::report::draw::{Axis, Contour, Name, Role, Scale, Trajectory};
+use crate::report::figure::Figure;
+use crate::report::view::{View, id};
+use crate::tasks;
+
+/// The section.
+pub(in crate::report) fn section(view: &View<'_>) -> Section {
+    Section::per_task(view, "paths", "The way each optimizer took", |task| {
+        match task.standings.iter().any(|s| way(s).is_some()) {
+            true => vec![leaders(view, task).into(), each(view, task).into()],
+            false => Vec::new(),
+        }
+    })
+}
+
+/// The way of the first final run.
+fn way(s: &Standing) -> Option<&[[f64; 2]]> {
+    s.seeds.first().map(|r| &r.trajectory[..]).filter(|t| t.len() > 1)
+}
+
+/// The map of a task: what the ways are drawn on.
+struct Map {
+    x: [f64; 2],
+    y: [f64; 2],
+    labels: [&'static str; 2],
+    heights: Vec<f64>,
+    minima: Vec<[f64; 2]>,
+}
+
+/// Nodes of the map along each coordinate, for a map that fills the page and for a small one.
+const NODES: [usize; 2] = [141, 57];
+
+impl Map {
+    /// The map of `task`. A task that tells no heights gets an empty one, around the ways of the better
+    /// half; the others may leave it.
+    fn new(task: &TaskOutcome, small: bool) -> Self {
+        let plane = tasks::all().into_iter().find(|t| t.name == task.task).and_then(|t| t.plane);
+        let Some(plane) = plane else {
+            let labels = ["first coordinate", "second coordinate"];
+            let (x, y) = (range(task, 0), range(task, 1));
+            return Map { x, y, labels, heights: Vec::new(), minima: Vec::new() };
+        };
+        let nodes = NODES[usize::from(small)];
+        let at =
+            |[low, high]: [f64; 2], i: usize| low + (high - low) * i as f64 / (nodes - 1) as f64;
+        let row = |j: usize| (0..nodes).map(move |i| (plane.value)(at(plane.x, i), at(plane.y, j)));
+        Map {
+            x: plane.x,
+            y: plane.y,
+            labels: plane.labels,
+            heights: (0..nodes).flat_map(row).collect(),
+            minima: plane.minima.to_vec(),
+        }
+    }
+
+    fn picture(&self, name: Name, ways: Vec<Trajectory<'_>>, small: bool) -> String {
+        let map = Contour {
+            name,
+            labels: self.labels,
+            x: self.x,
+            y: self.y,
+            columns: if self.heights.is_empty() { 0 } else { NODES[usize::from(small)] },
+            values: &self.heights,
+            minima: self.minima.clone(),
+            ways,
+            small,
+        };
+        map.render()
+    }
+}
+
+fn range(task: &TaskOutcome, axis: usize) -> [f64; 2] {
+    let better = task.standings.len().div_ceil(2);
+    let ways = task.standings.iter().take(better).filter_map(way);
+    let shown = ways.flatten().map(|p| p[axis]).filter(|v| v.is_finite());
+    let [low, high] = Axis::new(Scale::Linear, shown, 0.0, 1.0).range();
+    let margin = 0.08 * (high - low);
+    [low - margin, high + margin]
+}
+
+fn trajectory<'a>(view: &View<'_>, s: &'a Standing) -> Option<Trajectory<'a>> {
+    let points = way(s)?.to_vec();
+    Some(Trajectory { name: s.optimizer, look: view.look(s.optimizer), points })
+}
+
+fn leaders(view: &View<'_>, task: &TaskOutcome) -> Figure {
+    let shown = task.standings.iter().filter(|s| view.role(task, s) != Role::Rest);
+    let ways: Vec<Trajectory<'_>> = shown.filter_map(|s| trajectory(view, s)).collect();
+    let title = format!("Trajectories on {}", task.task);
+    let name = Name::new(
+        id(&[task.task, "paths"]),
+        &title,
+        format!(
+            "The ways of the first final run of {} optimizers from a common start.",
+            ways.len()
+        ),
+    );
+    Figure {
+        id: id(&[task.task, "paths"]),
+        title,
+        caption: "The first final seed of the best optimizers; the arrow is where a run ended."
+            .to_owned(),
+        pictures: vec![Map::new(task, false).picture(name, ways, false)],
+        table: String::new(),
+        live: None,
+    }
+}
+
+fn each(view: &View<'_>, task: &TaskOutcome) -> Figure {
+    let map = Map::new(task, true);
+    let small = |s: &Standing| {
+        let name = Name::new(
+            id(&[task.task, "path", s.optimizer]),
+            format!("Trajectory of {} on {}", s.optimizer, task.task),
+            format!("Rank {}.", s.rank),
+        );
+        Some(map.picture(name, vec![trajectory(view, s)?], true))
+    };
+    Figure {
+        id: id(&[task.task, "each-path"]),
+        title: format!("Trajectories on {}, one by one", task.task),
+        caption: "Every optimizer on the same map, the best first.".to_owned(),
+        pictures: task.standings.iter().filter_map(small).collect(),
+        table: String::new(),
+        live: None,
+    }
+}

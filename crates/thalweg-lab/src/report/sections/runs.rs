@@ -1,0 +1,59 @@
+//! Every final run by itself.
+
+use std::fmt::Write as _;
+
+use super::{Part, Section};
+use crate::protocol::{Standing, TaskOutcome};
+use crate::report::markup::{escape, number};
+use crate::report::view::View;
+
+/// The section.
+pub(in crate::report) fn section(view: &View<'_>) -> Section {
+    Section::per_task(view, "runs", "Run by run", |task| vec![Part::Html(list(task))]).saying(
+        "<p>One entry per optimizer: what was chosen, and how each seed ended. With scripts, the boxes \
+         leave single runs out of every curve, band and profile of this page.</p>",
+    )
+}
+
+fn list(task: &TaskOutcome) -> String {
+    task.standings.iter().map(|s| entry(task, s)).collect()
+}
+
+fn entry(task: &TaskOutcome, s: &Standing) -> String {
+    let chosen: Vec<String> =
+        s.chosen.iter().map(|(hyper, v)| format!("{hyper} {}", number(*v))).collect();
+    let chosen = if chosen.is_empty() { "defaults".to_owned() } else { chosen.join(", ") };
+    let mut html = format!(
+        "<details class=\"run\"><summary><b>{0}</b> <span>rank {1}, {2}</span></summary><p>{3}</p>\
+         <div class=\"wide\"><table><thead><tr><th scope=\"col\">seed</th>\
+         <th scope=\"col\">test loss</th><th scope=\"col\">{4}</th>\
+         <th scope=\"col\">validation loss</th><th scope=\"col\">best after</th>\
+         <th scope=\"col\">remark</th></tr></thead><tbody>",
+        escape(s.optimizer),
+        s.rank,
+        escape(&chosen),
+        escape(s.summary),
+        task.metric.map_or_else(|| "metric".to_owned(), |m| format!("test {}", escape(m.name))),
+    );
+    for run in &s.seeds {
+        let remark = run.divergence.as_ref().map_or_else(String::new, |d| {
+            format!("<mark>diverged at {}: {}</mark>", d.step, escape(&d.reason))
+        });
+        let _ = write!(
+            html,
+            "<tr data-run=\"{0}/{1}/{2}\"><th scope=\"row\">{2}</th><td class=\"n\">{3}</td>\
+             <td class=\"n\">{4}</td><td class=\"n\">{5}</td><td class=\"n\">{6}</td><td>{remark}</td></tr>",
+            escape(task.task),
+            escape(s.optimizer),
+            run.seed,
+            number(run.test_loss),
+            match (task.metric, run.test_metric) {
+                (Some(metric), Some(value)) => metric.show(value),
+                _ => "–".to_owned(),
+            },
+            number(run.validation_loss),
+            run.best_step,
+        );
+    }
+    html + "</tbody></table></div></details>\n"
+}

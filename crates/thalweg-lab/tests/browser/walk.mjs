@@ -1,0 +1,194 @@
+// Opens a report in headless Chromium: light, dark, print, on a phone and without scripts; walks it
+// with the keyboard; and checks that what the page computes again is what the report was drawn from.
+//
+// node walk.mjs REPORT CHROMIUM PICTURES
+
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+import { chromium } from "playwright-core";
+
+const [report, executablePath, pictures] = process.argv.slice(2);
+mkdirSync(pictures, { recursive: true });
+const url = pathToFileURL(report).href;
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+const DESK = { viewport: { width: 1280, height: 900 } };
+
+async function visit(name, options, steps) {
+  const context = await browser.newContext({ acceptDownloads: true, ...options });
+  const page = await context.newPage();
+  const wrong = [];
+  page.on("pageerror", (error) => wrong.push(error.message));
+  page.on("console", (message) => { if (message.type() === "error") wrong.push(message.text()); });
+  page.on("request", (request) => {
+    if (!/^(file|data|blob):/.test(request.url())) wrong.push("asked for " + request.url());
+  });
+  await page.goto(url);
+  await steps(page);
+  await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true });
+  await context.close();
+  assert.deepEqual(wrong, [], name);
+  console.log("ok", name);
+}
+
+const background = (page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+const wide = (page) => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+
+// Brings every chart alive: they are drawn when they come near.
+async function wake(page) {
+  await page.evaluate(() => document.querySelectorAll("details.task").forEach((d) => { d.open = true; }));
+  for (const figure of await page.locator("figure:has(script.spec):visible").all()) {
+    await figure.scrollIntoViewIfNeeded();
+    await figure.locator("canvas").first().waitFor();
+  }
+}
+
+await visit("light", DESK, async (page) => {
+  assert.equal(await background(page), "rgb(255, 255, 255)");
+  assert.ok((await wide(page)) <= 0, "the page scrolls sideways");
+  await wake(page);
+  assert.ok((await page.locator("canvas").count()) >= 4);
+});
+
+await visit("dark", { ...DESK, colorScheme: "dark" }, async (page) => {
+  assert.equal(await background(page), "rgb(21, 24, 28)");
+  await wake(page);
+});
+
+await visit("without-scripts", { ...DESK, javaScriptEnabled: false }, async (page) => {
+  for (const id of ["results", "tunability", "targets", "curves", "basin", "fairness", "runs", "manifest"]) {
+    assert.ok(await page.locator("#" + id).isVisible(), id);
+  }
+  assert.equal(await page.locator("canvas").count(), 0);
+  const clock = page.locator(".clocks").first();
+  assert.ok(await clock.locator(".v0 svg.chart").isVisible());
+  await clock.locator("label").last().click();
+  assert.ok(!(await clock.locator(".v0 svg.chart").isVisible()), "clocks are chosen without scripts");
+  assert.ok(!(await page.locator("body").innerText()).includes('"kind"'), "data shows on the page");
+});
+
+await visit("phone", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }, async (page) => {
+  await wake(page);
+  assert.ok((await wide(page)) <= 0, "the page is wider than a phone");
+});
+
+await visit("print", DESK, async (page) => {
+  await wake(page);
+  await page.emulateMedia({ media: "print", colorScheme: "dark" });
+  assert.equal(await background(page), "rgb(255, 255, 255)", "paper is white");
+  assert.ok(!(await page.locator("canvas").first().isVisible()));
+  assert.ok(await page.locator("#fig-profile svg.chart, figure svg.chart").first().isVisible());
+  const pdf = await page.pdf({ path: `${pictures}/print.pdf`, format: "A4" });
+  assert.ok(pdf.length > 20_000);
+});
+
+await visit("keyboard", DESK, async (page) => {
+  await wake(page);
+  await page.locator("#shown button").first().click();
+  const controls = await page.evaluate(() => {
+    const shown = (e) => e.checkVisibility() && !e.disabled;
+    const all = [...document.querySelectorAll("a[href], button, input, summary, [tabindex='0']")].filter(shown);
+    // Of a group of radio buttons Tab reaches the chosen one, the arrows the others.
+    const kept = all.filter((e) => e.type !== "radio" || e.checked);
+    kept.forEach((e, i) => { e.dataset.stop = i; });
+    return kept.length;
+  });
+  await page.evaluate(() => { document.activeElement?.blur(); scrollTo(0, 0); });
+  await page.locator("body").focus();
+  const reached = new Set();
+  for (let i = 0; i < controls + 20; i++) {
+    await page.keyboard.press("Tab");
+    const stop = await page.evaluate(() => document.activeElement?.dataset?.stop);
+    if (stop !== undefined) reached.add(stop);
+  }
+  assert.equal(reached.size, controls, "every control can be reached with Tab");
+
+  const chart = page.locator("#curves .canvas").first();
+  await chart.focus();
+  const at = page.locator("#curves .legend .at").first();
+  await page.keyboard.press("Home");
+  const first = await at.textContent();
+  await page.keyboard.press("ArrowRight");
+  assert.notEqual(await at.textContent(), first, "arrows move the read-out");
+  const span = () => page.evaluate(() => {
+    const { min, max } = [...live.charts.values()].find((c) => c.figure.closest("#curves")).plot.scales.x;
+    return max - min;
+  });
+  const whole = await span();
+  await page.keyboard.press("+");
+  assert.ok((await span()) < whole, "plus zooms in");
+  await page.keyboard.press("0");
+  assert.equal(await span(), whole, "0 shows all");
+});
+
+await visit("hidden-runs", DESK, async (page) => {
+  await wake(page);
+  // With nothing hidden the page computes what the report was drawn from.
+  const outcome = JSON.parse(readFileSync(report.replace(/report\.html$/, "results.json"), "utf8")).outcome;
+  const near = (a, b, what) => assert.ok(Math.abs(a - b) <= 2e-6 * Math.max(1e-6, Math.abs(b)), `${what}: ${a} and ${b}`);
+  const lines = (figure) => page.evaluate((id) => {
+    const chart = [...live.charts.values()].find((c) => c.figure.id === id);
+    return live.lines(chart.spec);
+  }, figure);
+  for (const task of outcome.tasks) {
+    const drawn = new Map((await lines(`fig-${task.task}-validation-steps`)).map((l) => [l.name, l]));
+    for (const standing of task.standings) {
+      const line = drawn.get(standing.optimizer);
+      standing.curve.forEach((point, i) => {
+        const { mean, low, high } = point.validation_loss;
+        assert.equal(line.x[i], point.step);
+        near(line.y[i], mean, "mean");
+        near(line.low[i], low, "low");
+        near(line.high[i], high, "high");
+      });
+    }
+  }
+  const profile = async () => new Map((await lines("fig-profile")).map((l) => [l.name, l]));
+  const height = (line, ratio) => line.y[line.x.filter((x) => x <= ratio * (1 + 1e-9)).length - 1];
+  const whole = await profile();
+  for (const { solver, steps } of outcome.profiles) {
+    for (const [ratio, share] of steps.filter(([r]) => r <= 16)) near(height(whole.get(solver), ratio), share, solver);
+  }
+  // Hiding the best makes the others look better, or at least not worse; showing it again undoes that.
+  const best = outcome.profiles[0].solver;
+  await page.locator("#shown button").first().click();
+  await page.locator(`#chips button[data-name="${best}"]`).click();
+  const without = await profile();
+  assert.ok(!without.has(best));
+  let gained = 0;
+  for (const [name, line] of without) {
+    assert.ok(height(line, 1) >= height(whole.get(name), 1), name);
+    gained += height(line, 1) - height(whole.get(name), 1);
+  }
+  assert.ok(gained > 0, "somebody else is the fastest now");
+  assert.ok(!(await page.locator(`#fig-ranks [data-series="${best}"]`).isVisible()));
+  await page.locator("#shown .reset").click();
+  assert.deepEqual(await profile(), whole);
+
+  // A hidden seed leaves the bands.
+  const task = outcome.tasks[0];
+  const id = `fig-${task.task}-validation-steps`;
+  const before = await lines(id);
+  await page.locator(`#chips button[data-kind="seeds"]`).first().click();
+  const after = await lines(id);
+  const last = (l) => l.high[l.high.length - 1] - l.low[l.low.length - 1];
+  assert.ok(after.every((l, i) => last(l) <= last(before[i]) + 1e-12));
+  assert.ok(after.some((l, i) => last(l) < last(before[i])));
+  await page.locator("#shown .reset").click();
+});
+
+await visit("files", DESK, async (page) => {
+  const figure = page.locator("figure").first();
+  const download = async (button) => {
+    const [file] = await Promise.all([page.waitForEvent("download"), button.click()]);
+    return readFileSync(await file.path());
+  };
+  const svg = (await download(figure.getByRole("button", { name: /^SVG/ }))).toString();
+  assert.ok(svg.startsWith("<svg") && svg.includes("http://www.w3.org/2000/svg") && !svg.includes("var("));
+  const png = await download(figure.getByRole("button", { name: /^PNG/ }));
+  assert.equal(png.subarray(1, 4).toString(), "PNG");
+  const csv = (await download(page.locator("#downloads button").first())).toString();
+  assert.ok(csv.startsWith("task,optimizer,seed,steps,seconds,"));
+});
+
+await browser.close();

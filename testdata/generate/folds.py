@@ -1,0 +1,165 @@
+"""Methods that need sums over a tensor first: trust ratios, norms, update clipping, masks."""
+
+import numpy as np
+import optax
+from pytorch_optimizer import StableAdamW
+
+from harness import (
+    ALL,
+    OPTIMIZERS,
+    VERSIONS,
+    case,
+    ema,
+    from_formula,
+    from_keras,
+    from_optax,
+    from_torch,
+    keras,
+    keras_label,
+    optax_label,
+)
+
+# ------------------------------------------------------------------------------------------------------------------ formulas
+
+
+def norm(a):
+    return np.sqrt(np.sum(a * a))
+
+
+def trust_ratio(x, u, trust):
+    return trust * norm(x) / norm(u) if norm(x) > 0 and norm(u) > 0 else trust * 0 + 1
+
+
+def adam_direction(h, t, g, s, eps_root=0):
+    s.m = ema(h.beta1, s.m, g)
+    s.v = ema(h.beta2, s.v, g * g)
+    return s.m / (1 - h.beta1**t) / (np.sqrt(s.v / (1 - h.beta2**t) + eps_root) + h.eps)
+
+
+def lamb(h, t, g, x, s):
+    u = adam_direction(h, t, g, s, getattr(h, "eps_root", 0)) + getattr(h, "decay", 0) * x
+    return x - h.lr * trust_ratio(x, u, h.trust) * u
+
+
+def lars(h, t, g, x, s):
+    u = g + h.decay * x
+    s.buf = h.momentum * s.buf + h.lr * trust_ratio(x, u, h.trust) * u
+    return x - s.buf
+
+
+def novograd(h, t, g, x, s):
+    square = np.sum(g * g)
+    s.v = np.atleast_1d(square if t == 1 else ema(h.beta2, s.v, square))
+    s.m = h.beta1 * s.m + g / (np.sqrt(s.v) + h.eps) + h.decay * x
+    return x - h.lr * s.m
+
+
+def stable_adamw(h, t, g, x, s):
+    # A running average corrected in its rate: beta * (1 - beta^(t-1)) / (1 - beta^t).
+    rate = lambda beta: beta * (1 - beta ** (t - 1)) / (1 - beta**t)
+    s.m = ema(rate(h.beta1), s.m, g)
+    s.v = ema(rate(h.beta2), s.v, g * g)
+    rms = np.sqrt(np.mean(g * g / np.maximum(s.v, h.eps**2)))
+    lr = h.lr / np.maximum(rms, 1)
+    return x - lr * h.decay * x - lr * s.m / (np.sqrt(s.v) + h.eps)
+
+
+def cautious_adamw(h, t, g, x, s):
+    u = adam_direction(h, t, g, s)
+    mask = np.sign(u) * np.sign(g) > 0
+    share = np.sum(mask) / x.dtype.type(len(x))
+    u = np.where(mask, u / np.maximum(share, x.dtype.type("0.001")), 0)
+    return x - h.lr * (u + h.decay * x)
+
+
+# ---------------------------------------------------------------------------------------------------------------- libraries
+
+ADAM = ["lr", "beta1", "beta2", "eps"]
+
+
+def optax_lamb(lr, h):
+    return optax.lamb(lr, h.beta1, h.beta2, eps=h.eps, eps_root=getattr(h, "eps_root", 0.0), weight_decay=h.decay)
+
+
+OPTIMIZERS.update(
+    {
+        "lamb": (
+            ADAM + ["decay", "trust"],
+            lamb,
+            from_optax(optax_lamb, lambda s: {"m": s[0].mu, "v": s[0].nu}, optax_label("lamb(weight_decay)")),
+        ),
+        "lamb@optax": (
+            ADAM + ["eps_root", "decay", "trust"],
+            lamb,
+            from_optax(optax_lamb, lambda s: {"m": s[0].mu, "v": s[0].nu}, optax_label("lamb")),
+        ),
+        "lamb@keras": (
+            ADAM + ["trust"],
+            lamb,
+            from_keras(
+                lambda h: keras.optimizers.Lamb(h.lr, h.beta1, h.beta2, h.eps),
+                lambda o: {"m": o._momentums[0].value, "v": o._velocities[0].value},
+                keras_label("Lamb"),
+            ),
+        ),
+        "lars": (
+            ["lr", "decay", "trust", "momentum", "dampening"],
+            lars,
+            from_optax(
+                lambda lr, h: optax.lars(lr, h.decay, trust_coefficient=h.trust, momentum=h.momentum),
+                lambda s: {"buf": -s[-1].trace},
+                optax_label("lars"),
+            ),
+        ),
+        "novograd": (
+            ADAM + ["decay"],
+            novograd,
+            from_optax(
+                lambda lr, h: optax.novograd(lr, h.beta1, h.beta2, h.eps, weight_decay=h.decay),
+                lambda s: {"m": s[0].mu, "v": s[0].nu},
+                optax_label("novograd"),
+            ),
+        ),
+        "stable_adamw": (
+            ADAM + ["decay"],
+            stable_adamw,
+            from_torch(
+                lambda p, h: StableAdamW(p, h.lr, (h.beta1, h.beta2), weight_decay=h.decay, eps=h.eps, foreach=False),
+                {"m": "exp_avg", "v": "exp_avg_sq"},
+                f"pytorch_optimizer.StableAdamW {VERSIONS['pytorch_optimizer']}",
+            ),
+        ),
+        "cautious_adamw": (
+            ADAM + ["decay"],
+            cautious_adamw,
+            from_formula(cautious_adamw, "the formula of Liang et al. 2024 around AdamW"),
+        ),
+    }
+)
+
+HALF = [(31, 0.005)]
+FEW = ["wide", "unit"]
+
+CASES = sum(
+    [
+        case("lamb", "paper, decay 0.01", [1e-3, 0.9, 0.999, 1e-6, 0.01, 1], ALL),
+        case("lamb", "strong decay", [0.01, 0.8, 0.95, 1e-6, 0.3, 1], FEW),
+        case("lamb", "rate drops at step 31", [0.01, 0.9, 0.999, 1e-6, 0.1, 1], FEW, HALF),
+        case("lamb@optax", "defaults", [1e-3, 0.9, 0.999, 1e-6, 0, 0, 1], ALL),
+        case("lamb@optax", "eps_root", [0.01, 0.8, 0.95, 1e-6, 1e-6, 0.1, 1], ["wide", "jump"]),
+        case("lamb@keras", "defaults", [1e-3, 0.9, 0.999, 1e-7, 1], ALL),
+        case("lamb@keras", "rate drops at step 31", [0.01, 0.9, 0.999, 1e-7, 1], FEW, HALF),
+        case("lars", "defaults", [1, 0, 1e-3, 0.9, 0], ALL),
+        case("lars", "decay", [0.1, 0.1, 0.01, 0.5, 0], FEW),
+        case("lars", "rate drops at step 31", [1, 1e-3, 1e-3, 0.9, 0], FEW, HALF),
+        case("novograd", "defaults", [1e-3, 0.9, 0.25, 1e-6, 0], ALL),
+        case("novograd", "paper's long memory, decay", [0.01, 0.95, 0.98, 1e-8, 1e-3], FEW),
+        case("novograd", "rate drops at step 31", [0.01, 0.9, 0.25, 1e-6, 0.01], FEW, HALF),
+        case("stable_adamw", "defaults", [1e-3, 0.9, 0.99, 1e-8, 0.01], ALL),
+        case("stable_adamw", "strong decay", [0.01, 0.8, 0.95, 1e-8, 0.3], ["unit", "jump"]),
+        case("stable_adamw", "rate drops at step 31", [0.01, 0.9, 0.99, 1e-6, 0.1], FEW, HALF),
+        case("cautious_adamw", "defaults", [1e-3, 0.9, 0.999, 1e-8, 0.01], ALL),
+        case("cautious_adamw", "rate drops at step 31", [0.01, 0.8, 0.95, 1e-8, 0.1], FEW, HALF),
+    ],
+    [],
+)
