@@ -7,6 +7,7 @@
 //! - [`data`]: data sets, fetched by package name and checked before use.
 //! - [`protocol`]: who runs how often with which hyper-parameters, and every statistic.
 //! - [`experiments`]: the claims of the source documents, put to the test.
+//! - [`diagnosis`]: what a run's gradients, steps and state say about how it is going.
 //! - [`store`]: what was measured, as data.
 //! - [`report`]: draws what [`protocol`] computed, and computes nothing itself.
 //! - [`bench`]: the speed of the optimizers.
@@ -15,6 +16,7 @@
 pub mod bench;
 pub mod cli;
 pub mod data;
+pub mod diagnosis;
 pub mod error;
 pub mod experiments;
 pub mod optimizers;

@@ -1,8 +1,12 @@
 //! The only place that touches the library: optimizers by name, and their steps.
 
+use std::num::NonZeroU64;
+
 use serde::Serialize;
 use thalweg::geometry::{NegativeEntropy, Simplex};
-use thalweg::{Optimizer, Param, Schedule as LibrarySchedule, Storage, registry};
+use thalweg::{
+    Optimizer, Param, Probe, Schedule as LibrarySchedule, StepReport, Storage, registry,
+};
 
 use crate::tasks::{Domain, Gradient, ParameterSpec, Schedule, Task};
 use crate::{Error, Result};
@@ -118,7 +122,11 @@ pub fn describe(name: &str, json: bool) -> Result<String> {
 }
 
 /// An optimizer in use.
-pub struct Stepper(Optimizer<f32>);
+pub struct Stepper {
+    optimizer: Optimizer<f32>,
+    /// Of the last step that was taken.
+    report: Option<StepReport>,
+}
 
 /// What a step did.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,14 +162,30 @@ impl Stepper {
                 Domain::Simplex => chain.over(Simplex::default()),
             };
             // Many runs share the machine, one core each.
-            Optimizer::<f32>::builder().rest("all", chain).threads(1).build()
+            let mut builder = Optimizer::<f32>::builder().threads(1).probe_every(NonZeroU64::MAX);
+            for probe in [Probe::Gains, Probe::Moments] {
+                if chain.is_seen_by(probe) {
+                    builder = builder.probe(probe);
+                }
+            }
+            builder.rest("all", chain).build()
         };
-        make().map(Stepper).map_err(|e: thalweg::Error| {
+        make().map(|optimizer| Stepper { optimizer, report: None }).map_err(|e: thalweg::Error| {
             Error::failed(
                 format!("cannot make the optimizer `{name}` with {hypers:?}: {e}"),
                 "choose other optimizers with --optimizers, and report this defect",
             )
         })
+    }
+
+    /// Whether the optimizer's probes read the next steps; they do not until they are told to.
+    pub fn probe(&mut self, on: bool) {
+        self.optimizer.probe_every(if on { NonZeroU64::MIN } else { NonZeroU64::MAX });
+    }
+
+    /// The optimizer and what it said of its last step, if it took one.
+    pub fn seen(&self) -> Option<(&Optimizer<f32>, &StepReport)> {
+        Some((&self.optimizer, self.report.as_ref()?))
     }
 
     /// One step on all parameters.
@@ -182,8 +206,11 @@ impl Stepper {
                 }
             })
             .collect();
-        match self.0.step(&mut borrowed) {
-            Ok(report) if report.applied() => Stepped::Applied,
+        match self.optimizer.step(&mut borrowed) {
+            Ok(report) if report.applied() => {
+                self.report = Some(report);
+                Stepped::Applied
+            }
             Ok(_) => Stepped::Refused("a gradient is not finite".to_owned()),
             Err(error) => Stepped::Refused(error.to_string()),
         }

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{DiffArgs, ExportArgs, RerunArgs};
 use crate::bench::BenchArgs;
+use crate::diagnosis::Severity;
 use crate::tasks::Tier;
 
 /// Trains real tasks with many optimizers, fairly tuned, and reports which one wins.
@@ -40,6 +41,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Put the claims of the source documents to the test.
     Experiment(ExperimentArgs),
+    /// Say what is wrong with the final runs of a comparison: where, since when, how sure, what to change.
+    Doctor(DoctorArgs),
     /// List what there is.
     List(ListArgs),
     /// Print the recipe file of an optimizer: its building blocks with every value.
@@ -147,6 +150,25 @@ pub struct ExperimentArgs {
     /// Show no progress.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Arguments of `thalweg doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    thalweg doctor thalweg-out                         every optimizer on every task\n  \
+    thalweg doctor thalweg-out/digits-mlp/adam         one of them\n  \
+    thalweg doctor thalweg-out --json --fail-on warning   for continuous integration")]
+pub struct DoctorArgs {
+    /// A result directory of `compare`, or in it a task (DIR/TASK) or one optimizer on it
+    /// (DIR/TASK/OPTIMIZER).
+    #[arg(value_name = "RUN", default_value = "thalweg-out")]
+    pub run: PathBuf,
+    /// Print one JSON array with an object per task and optimizer.
+    #[arg(long)]
+    pub json: bool,
+    /// End with exit code 1 if there is a finding at least this severe.
+    #[arg(long, value_name = "SEVERITY")]
+    pub fail_on: Option<Severity>,
 }
 
 /// Arguments of `thalweg list`.

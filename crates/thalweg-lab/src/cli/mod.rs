@@ -4,6 +4,7 @@ mod args;
 mod compare;
 mod data;
 mod diff;
+mod doctor;
 mod experiment;
 mod export;
 mod list;
@@ -20,7 +21,8 @@ use clap::Parser;
 
 pub use args::Color;
 pub use args::{
-    Cli, Command, CompareArgs, DataCommand, DescribeArgs, ExperimentArgs, ListArgs, Listing,
+    Cli, Command, CompareArgs, DataCommand, DescribeArgs, DoctorArgs, ExperimentArgs, ListArgs,
+    Listing,
 };
 pub use diff::DiffArgs;
 pub use export::{ExportArgs, Format};
@@ -60,6 +62,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Compare(args) => compare::run(&args),
         Command::Experiment(args) => experiment::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::List(args) => list::run(&args),
         Command::Describe(args) => print(&crate::optimizers::describe(&args.name, args.json)?),
         Command::Data { command } => data::run(&command),

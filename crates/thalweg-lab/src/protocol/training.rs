@@ -1,13 +1,15 @@
 //! One training run: single-threaded, and a pure function of its specification but for the clock.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::Result;
+use crate::diagnosis::{self, Case, Finding, Probe, Recorder};
 use crate::optimizers::{Entry, Stepped, Stepper};
-use crate::tasks::{Gradient, Measurement, Part, Problem, Task, Workload};
+use crate::tasks::{Gradient, Measurement, ParameterSpec, Part, Problem, Task, Workload};
 
 use super::{Phase, interrupt};
 
@@ -85,6 +87,8 @@ pub struct Run {
     pub trajectory: Vec<[f64; 2]>,
     /// Steps between points of the trajectory.
     pub stride: usize,
+    /// What the diagnosis looked at (final runs only).
+    pub probes: Vec<Probe>,
 }
 
 impl Run {
@@ -95,17 +99,26 @@ impl Run {
             _ => f64::INFINITY,
         }
     }
+
+    /// What the diagnosis finds in the run; nothing in one that was not probed, unless it diverged.
+    pub fn findings(&self) -> Vec<Finding> {
+        let divergence = self.divergence.as_ref().map(|d| (d.step, d.reason.as_str()));
+        diagnosis::diagnose(&Case { divergence, batch: self.spec.task.batch }, &self.probes)
+    }
 }
 
 /// A loss this many times the initial one is a divergence even while it is finite.
 const DIVERGED: f64 = 1e3;
+
+/// How often the diagnosis looks at a final run, apart from its first steps.
+const PROBES: usize = 24;
 
 /// The longest trajectory that is kept: more points than a picture can show apart.
 const TRAJECTORY: usize = 2_000;
 
 /// Trains once.
 pub fn train(spec: &RunSpec, workload: &Arc<dyn Workload>, phase: Phase) -> Result<Run> {
-    let mut trainer = Trainer::new(spec, workload)?;
+    let mut trainer = Trainer::new(spec, workload, phase)?;
     trainer.record(0)?;
     let every = (spec.budget / spec.task.evaluations).max(1);
     for step in 1..=spec.budget {
@@ -133,16 +146,19 @@ struct Trainer {
     gradients: Vec<Gradient>,
     initial_loss: f64,
     losses: Vec<f64>,
+    recorder: Recorder,
     gradient_time: Duration,
     optimizer_time: Duration,
     run: Run,
 }
 
 impl Trainer {
-    fn new(spec: &RunSpec, workload: &Arc<dyn Workload>) -> Result<Self> {
+    fn new(spec: &RunSpec, workload: &Arc<dyn Workload>, phase: Phase) -> Result<Self> {
         let problem = Arc::clone(workload).problem(spec.seed)?;
         let values = problem.initial_values();
         let (task, budget) = (spec.task, spec.budget);
+        let every = if phase == Phase::Final { (budget / PROBES).max(1) } else { 0 };
+        let recorder = Recorder::new(every, problem.parameters());
         let mut trainer = Trainer {
             problem,
             stepper: Stepper::new(
@@ -157,6 +173,7 @@ impl Trainer {
             values,
             initial_loss: f64::NAN,
             losses: Vec::new(),
+            recorder,
             gradient_time: Duration::ZERO,
             optimizer_time: Duration::ZERO,
             run: Run {
@@ -170,6 +187,7 @@ impl Trainer {
                 gradients: 0,
                 trajectory: Vec::new(),
                 stride: budget.div_ceil(TRAJECTORY).max(1),
+                probes: Vec::new(),
             },
         };
         trainer.trace(0);
@@ -202,15 +220,32 @@ impl Trainer {
             )));
         }
         self.losses.push(loss);
-        let start = Instant::now();
-        let parameters = self.problem.parameters();
-        let stepped = self.stepper.step(parameters, &mut self.values, &self.gradients);
-        self.optimizer_time += start.elapsed();
+        let stepped = self.step(loss);
         self.trace(self.run.gradients);
         Ok(match stepped {
             Stepped::Applied => Ok(()),
             Stepped::Refused(reason) => Err(reason),
         })
+    }
+
+    /// One step of the optimizer, looked at if that is due.
+    fn step(&mut self, loss: f64) -> Stepped {
+        let (step, parameters) = (self.run.gradients, self.problem.parameters());
+        let watched = self.recorder.is_due(step);
+        if watched || self.recorder.is_due(step + 1) {
+            self.recorder.before(step, &self.values, &views(parameters, &self.gradients));
+        }
+        self.stepper.probe(watched);
+        let start = Instant::now();
+        let stepped = self.stepper.step(parameters, &mut self.values, &self.gradients);
+        self.optimizer_time += start.elapsed();
+        if let (true, Stepped::Applied, Some((optimizer, report))) =
+            (watched, &stepped, self.stepper.seen())
+        {
+            let gradients = views(parameters, &self.gradients);
+            self.recorder.after(step, loss, &self.values, &gradients, optimizer, report);
+        }
+        stepped
     }
 
     /// Measures where the run stands.
@@ -243,6 +278,24 @@ impl Trainer {
         }
         self.run.gradient_seconds = self.gradient_time.as_secs_f64();
         self.run.optimizer_seconds = self.optimizer_time.as_secs_f64();
+        self.run.probes = self.recorder.into_probes();
         Ok(self.run)
     }
+}
+
+/// The gradients as the diagnosis looks at them: with the zeros of rows that have none.
+fn views<'g>(parameters: &[ParameterSpec], gradients: &'g [Gradient]) -> Vec<Cow<'g, [f32]>> {
+    let view = |(parameter, gradient): (&ParameterSpec, &'g Gradient)| match gradient {
+        Gradient::Dense(values) => Cow::Borrowed(&values[..]),
+        Gradient::Rows { rows, values } => {
+            let mut dense = vec![0.0; parameter.len()];
+            let width = values.len().checked_div(rows.len()).unwrap_or(0);
+            for (row, values) in rows.iter().zip(values.chunks(width.max(1))) {
+                let to = &mut dense[*row as usize * width..][..width];
+                to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
+            }
+            Cow::Owned(dense)
+        }
+    };
+    parameters.iter().zip(gradients).map(view).collect()
 }

@@ -92,8 +92,17 @@ fn sections_come_in_order_and_none_is_empty() {
     let tree = parse(&html);
     let sections: Vec<_> = tree.descendants().filter(|n| n.has_tag_name("section")).collect();
     let ids: Vec<&str> = sections.iter().filter_map(|s| s.attribute("id")).collect();
-    let expected =
-        ["results", "tunability", "targets", "curves", "basin", "fairness", "runs", "manifest"];
+    let expected = [
+        "results",
+        "tunability",
+        "targets",
+        "curves",
+        "basin",
+        "fairness",
+        "diagnosis",
+        "runs",
+        "manifest",
+    ];
     assert_eq!(ids, expected);
     assert!(sections.iter().all(|s| s.children().filter(|c| c.is_element()).count() > 1));
 }
@@ -123,6 +132,23 @@ fn every_optimizer_has_its_line_its_row_and_its_runs() {
     let expected: usize =
         document.outcome.tasks.iter().flat_map(|t| &t.standings).map(|s| s.seeds.len()).sum();
     assert_eq!(runs, expected);
+}
+
+#[test]
+fn findings_are_told_once_for_all_who_share_them() {
+    let document = document(true);
+    let html = render(&document);
+    let tree = parse(&html);
+    let section = tree.descendants().find(|n| n.attribute("id") == Some("diagnosis")).unwrap();
+    let said: String = section.descendants().filter_map(|n| n.text()).collect();
+    for standing in &document.outcome.tasks[0].standings {
+        for finding in &standing.findings {
+            assert!(said.contains(&finding.what) && said.contains(standing.optimizer));
+        }
+    }
+    assert!(said.contains("critical") && said.contains("diverged"));
+    let lists = section.children().filter(|n| n.attribute("class") == Some("findings"));
+    assert!(lists.count() <= document.outcome.tasks.len());
 }
 
 #[test]

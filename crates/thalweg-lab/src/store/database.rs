@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
 use super::number::Number;
+use crate::diagnosis::Probe;
 use crate::protocol::{Archive, Divergence, Job, Point, Record, Run};
 use crate::tasks::Measurement;
 use crate::{Error, Result};
@@ -18,7 +19,7 @@ use crate::{Error, Result};
 pub const FILE: &str = "runs.sqlite";
 
 /// The version of the tables, kept in SQLite's `user_version`.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 
 /// Facts about a comparison, key and value: what decides its results, and what does not.
 pub type Facts = Vec<(String, String)>;
@@ -267,12 +268,14 @@ fn find(db: &Connection, job: &Job) -> rusqlite::Result<Option<Found>> {
             gradients: row.get(3)?,
             trajectory: pairs(&trajectory.unwrap_or_default()),
             stride: row.get(11)?,
+            probes: Vec::new(),
         };
         let best: Option<usize> = row.get(8)?;
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, usize>(2)?, best, run))
     });
     let Some((id, trial, budget, best, mut run)) = found.optional()? else { return Ok(None) };
     run.points = points(db, id)?;
+    run.probes = probes(db, id)?;
     run.best = best.and_then(|i| run.points.get(i).copied());
     Ok(Some((hypers(db, trial)?, budget, run)))
 }
@@ -290,6 +293,19 @@ pub(super) fn points(db: &Connection, run: i64) -> rusqlite::Result<Vec<Point>> 
             seconds: row.get(1)?,
             train_loss: number(2)?,
             validation: Measurement { loss: row.get::<_, Number>(3)?.0, metric: number(4)? },
+        })
+    })?;
+    rows.collect()
+}
+
+/// What the diagnosis looked at along a run.
+pub(super) fn probes(db: &Connection, run: i64) -> rusqlite::Result<Vec<Probe>> {
+    let mut statement =
+        db.prepare_cached("SELECT probe FROM probes WHERE run = ?1 ORDER BY step")?;
+    let rows = statement.query_map([run], |row| {
+        let text: String = row.get(0)?;
+        serde_json::from_str(&text).map_err(|e| {
+            rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e))
         })
     })?;
     rows.collect()
@@ -340,6 +356,17 @@ fn keep(db: &Transaction<'_>, record: &Record) -> rusqlite::Result<()> {
         let (train, metric) = (p.train_loss.map(Number), p.validation.metric.map(Number));
         let loss = Number(p.validation.loss);
         statement.execute(params![id, i, p.step, p.seconds, train, loss, metric])?;
+    }
+    let json = |value: serde_json::Result<String>| {
+        value.map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
+    };
+    let mut statement = db.prepare_cached("INSERT INTO probes VALUES (?1, ?2, ?3)")?;
+    for probe in &run.probes {
+        statement.execute(params![id, probe.step, json(serde_json::to_string(probe))?])?;
+    }
+    let mut statement = db.prepare_cached("INSERT INTO findings VALUES (?1, ?2, ?3)")?;
+    for (i, finding) in run.findings().iter().enumerate() {
+        statement.execute(params![id, i, json(serde_json::to_string(finding))?])?;
     }
     Ok(())
 }

@@ -3,8 +3,9 @@
 use rusqlite::Row;
 
 use super::Database;
-use super::database::{hypers, points};
+use super::database::{hypers, points, probes};
 use super::number::Number;
+use crate::diagnosis::Probe;
 use crate::protocol::{Point, TUNING_SEED};
 use crate::{Error, Result};
 
@@ -58,19 +59,6 @@ impl Kept {
             _ => f64::INFINITY,
         }
     }
-}
-
-/// A value that a diagnosis measured.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Probe {
-    /// Gradient evaluations so far.
-    pub step: usize,
-    /// The parameter; empty for the whole model.
-    pub layer: String,
-    /// What was measured.
-    pub key: String,
-    /// The value.
-    pub value: f64,
 }
 
 /// Names one run: `TASK/OPTIMIZER/SEED` is a final run, `TASK/OPTIMIZER/tN` tuning trial `N` (0: the
@@ -169,45 +157,12 @@ impl Database {
         Ok(kept)
     }
 
-    /// What a diagnosis measured along a run, in the order of steps.
+    /// What the diagnosis looked at along a run, in the order of steps.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn probes(&self, run: i64) -> Result<Vec<Probe>> {
-        self.sql(|db| {
-            let mut statement = db.prepare_cached(
-                "SELECT step, layer, key, value FROM probes WHERE run = ?1 ORDER BY step, layer, key",
-            )?;
-            let rows = statement.query_map([run], |row| {
-                let value = row.get::<_, Number>(3)?.0;
-                Ok(Probe { step: row.get(0)?, layer: row.get(1)?, key: row.get(2)?, value })
-            })?;
-            rows.collect()
-        })
-    }
-
-    /// Keeps what a diagnosis measured along a run and concluded from it (as JSON), in place of what was
-    /// there.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn keep_diagnosis(&self, run: i64, probes: &[Probe], findings: &[String]) -> Result<()> {
-        self.sql(|db| {
-            let transaction = db.unchecked_transaction()?;
-            transaction.execute("DELETE FROM probes WHERE run = ?1", [run])?;
-            transaction.execute("DELETE FROM findings WHERE run = ?1", [run])?;
-            for p in probes {
-                transaction
-                    .prepare_cached("INSERT INTO probes VALUES (?1, ?2, ?3, ?4, ?5)")?
-                    .execute(rusqlite::params![run, p.step, p.layer, p.key, Number(p.value)])?;
-            }
-            for (i, finding) in findings.iter().enumerate() {
-                transaction
-                    .prepare_cached("INSERT INTO findings VALUES (?1, ?2, ?3)")?
-                    .execute(rusqlite::params![run, i, finding])?;
-            }
-            transaction.commit()
-        })
+        self.sql(|db| probes(db, run))
     }
 }
 

@@ -16,7 +16,7 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use database::{Database, FILE, Facts};
-pub use kept::{Cell, Kept, Probe};
+pub use kept::{Cell, Kept};
 pub use manifest::Manifest;
 pub(crate) use manifest::{facts, program_sha256, threads};
 

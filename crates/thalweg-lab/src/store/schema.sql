@@ -60,17 +60,15 @@ CREATE TABLE points (
     PRIMARY KEY (run, position)
 ) STRICT, WITHOUT ROWID;
 
--- Anything a diagnosis measures along a run; layer is '' for the whole model.
+-- What the diagnosis looked at along a final run, as JSON: a few numbers of the whole and of every layer.
 CREATE TABLE probes (
     run   INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     step  INTEGER NOT NULL,
-    layer TEXT NOT NULL,
-    key   TEXT NOT NULL,
-    value ANY NOT NULL,
-    PRIMARY KEY (run, key, layer, step)
+    probe TEXT NOT NULL,
+    PRIMARY KEY (run, step)
 ) STRICT, WITHOUT ROWID;
 
--- What a diagnosis concludes, as JSON.
+-- What the diagnosis concludes from it, as JSON, the most severe first.
 CREATE TABLE findings (
     run      INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     position INTEGER NOT NULL,

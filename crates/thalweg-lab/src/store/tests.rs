@@ -1,6 +1,7 @@
 //! What is kept comes back, and what does not belong is refused.
 
 use super::*;
+use crate::diagnosis::{Finding, Kind, Layer, Probe};
 use crate::protocol::{Archive, Divergence, Job, Phase, Point, Record, Run, RunSpec};
 use crate::tasks::Measurement;
 use crate::{optimizers, tasks};
@@ -16,6 +17,30 @@ fn a_place_that_cannot_be_written_names_the_flag() {
 
 fn facts(plan: &str) -> Facts {
     vec![("plan".to_owned(), plan.to_owned())]
+}
+
+fn probe() -> Probe {
+    let layer = Layer {
+        parameter: "fc.weight".to_owned(),
+        axes: 2,
+        coordinates: 12,
+        gradient_norm: f64::MAX,
+        weight_norm: 1.0 / 3.0,
+        update_norm: 5e-324,
+        untouched: 0.1 + 0.2,
+        looked: 2,
+        rates: Some([1e-9, 1e-3, 0.1, 2.0 / 3.0, 1e300]),
+        successive: Some(0.25),
+        momentum: None,
+        eps_dominates: None,
+        lost_in_f16: Some(1.0 / 7.0),
+        lost_in_bf16: None,
+        lost_in_8_bit: None,
+        gains: None,
+        clip_factor: Some(1.0),
+    };
+    let (loss, signal, noise) = (1.0 / 3.0, -1e-17, 0.3);
+    Probe { step: 8, loss, lr: None, clip_factor: 1.0, signal, noise, layers: vec![layer] }
 }
 
 fn record() -> Record {
@@ -40,6 +65,7 @@ fn record() -> Record {
         gradients: 9,
         trajectory: vec![[0.1, -2.0], [f64::INFINITY, 0.0]],
         stride: 3,
+        probes: vec![probe()],
     };
     Record { phase: Phase::Repeat, trial: 4, run }
 }
@@ -59,6 +85,22 @@ fn a_run_comes_back_bit_for_bit() {
     job.phase = Phase::Repeat;
     job.spec.hypers[0].1 = 0.3;
     assert!(again.find(&job).unwrap_err().problem().contains("trial 4 of adamw"));
+}
+
+#[test]
+fn what_the_diagnosis_saw_and_found_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(dir.path(), &facts("a")).unwrap();
+    database.keep(&record()).unwrap();
+    let id = database.kept(false).unwrap()[0].id;
+    assert_eq!(database.probes(id).unwrap(), [probe()]);
+    let rows = database.sql(|db| {
+        let mut statement = db.prepare("SELECT finding FROM findings WHERE run = ?1")?;
+        statement.query_map([id], |row| row.get::<_, String>(0))?.collect()
+    });
+    let rows: Vec<String> = rows.unwrap();
+    let found: Vec<Finding> = rows.iter().map(|f| serde_json::from_str(f).unwrap()).collect();
+    assert_eq!(found.iter().map(|f| f.kind).collect::<Vec<_>>(), [Kind::Diverged]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How one optimizer did on one task.
 
 use super::types::{Band, CurvePoint, Repeat, SeedResult, Standing, Trial};
+use crate::diagnosis::{self, Finding};
 use crate::protocol::Phase;
 use crate::protocol::search::{Contest, Record, edges};
 use crate::protocol::stats::basin::{Basin, basin};
@@ -45,6 +46,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
         behind_interval: None,
         may_equal_first: false,
         curve: curve(&finals, task),
+        findings: findings(&finals),
         diverged_trials: trials.iter().filter(diverged).count(),
         diverged_seeds: finals.iter().filter(|r| r.divergence.is_some()).count(),
         diverged_runs: all().filter(|r| r.divergence.is_some()).count(),
@@ -56,6 +58,11 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
         trials: trials.iter().map(|r| trial(r)).collect(),
         seeds,
     }
+}
+
+fn findings(finals: &[&Run]) -> Vec<Finding> {
+    let seeds: Vec<Vec<Finding>> = finals.iter().map(|run| run.findings()).collect();
+    diagnosis::shared(&seeds.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
 fn trial(record: &Record) -> Trial {

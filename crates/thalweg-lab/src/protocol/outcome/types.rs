@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::diagnosis::Finding;
 use crate::optimizers::Range;
 use crate::protocol::Phase;
 use crate::protocol::stats::basin::Basin;
@@ -228,6 +229,8 @@ pub struct Standing {
     pub may_equal_first: bool,
     /// Means over the final seeds.
     pub curve: Vec<CurvePoint>,
+    /// What the diagnosis found in most of the final runs, the most severe first.
+    pub findings: Vec<Finding>,
     /// Tuning trials that diverged, those with the defaults and repetitions left out.
     pub diverged_trials: usize,
     /// Final runs that diverged.

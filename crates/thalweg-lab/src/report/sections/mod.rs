@@ -2,6 +2,7 @@
 
 pub(super) mod basin;
 pub(super) mod curves;
+pub(super) mod diagnosis;
 pub(super) mod fairness;
 pub(super) mod manifest;
 pub(super) mod paths;

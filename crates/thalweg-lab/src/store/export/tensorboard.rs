@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::super::{Kept, Probe};
+use crate::diagnosis::Probe;
+use crate::store::Kept;
 
 /// The CRC-32C (Castagnoli) of `bytes`.
 pub fn crc32c(bytes: &[u8]) -> u32 {
@@ -216,8 +217,9 @@ pub fn run(kept: &Kept, probes: &[Probe]) -> Vec<u8> {
         }
     }
     for probe in probes {
-        let layer = if probe.layer.is_empty() { "model" } else { &probe.layer };
-        events.scalar(&format!("{}/{layer}", probe.key), probe.step, 0.0, probe.value);
+        for (place, key, value) in probe.numbers() {
+            events.scalar(&format!("{key}/{place}"), probe.step, 0.0, value);
+        }
     }
     events.into_bytes()
 }

@@ -1,0 +1,139 @@
+//! Findings: what is wrong, in words and as data.
+
+use serde::{Deserialize, Serialize};
+
+/// How much a finding matters.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Worth knowing; the run may be as good as it can be.
+    Note,
+    /// Something is probably set wrong.
+    Warning,
+    /// The run is lost.
+    Critical,
+}
+
+impl Severity {
+    /// The name, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// What can be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The loss left all bounds.
+    Diverged,
+    /// Learned gains multiplied the learning rate until the run diverged.
+    RateExplosion,
+    /// Learned gains stand at their upper bound.
+    GainsAtUpperBound,
+    /// Learned gains stand at their lower bound.
+    GainsAtLowerBound,
+    /// Successive gradients point against each other.
+    Oscillation,
+    /// The gradient points against the momentum.
+    MomentumOpposed,
+    /// Gradients keep their direction and the loss still falls.
+    SlowProgress,
+    /// ε outweighs the second moment.
+    EpsilonDominates,
+    /// Steps are large beside the parameter.
+    UpdatesLarge,
+    /// Steps are tiny beside the parameter.
+    UpdatesSmall,
+    /// Nearly every step is clipped.
+    ClipSaturated,
+    /// Coordinates whose gradient was always zero.
+    DeadCoordinates,
+    /// A parameter whose gradient was always zero.
+    NoGradient,
+    /// f16 would lose second moments.
+    UnderflowF16,
+    /// bf16 would lose second moments.
+    UnderflowBf16,
+    /// 8-bit codes would hold second moments too large.
+    Underflow8Bit,
+    /// The noise of a gradient hides its direction.
+    NoiseDominates,
+}
+
+impl Kind {
+    /// The name, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Diverged => "diverged",
+            Kind::RateExplosion => "rate-explosion",
+            Kind::GainsAtUpperBound => "gains-at-upper-bound",
+            Kind::GainsAtLowerBound => "gains-at-lower-bound",
+            Kind::Oscillation => "oscillation",
+            Kind::MomentumOpposed => "momentum-opposed",
+            Kind::SlowProgress => "slow-progress",
+            Kind::EpsilonDominates => "epsilon-dominates",
+            Kind::UpdatesLarge => "updates-large",
+            Kind::UpdatesSmall => "updates-small",
+            Kind::ClipSaturated => "clip-saturated",
+            Kind::DeadCoordinates => "dead-coordinates",
+            Kind::NoGradient => "no-gradient",
+            Kind::UnderflowF16 => "underflow-f16",
+            Kind::UnderflowBf16 => "underflow-bf16",
+            Kind::Underflow8Bit => "underflow8-bit",
+            Kind::NoiseDominates => "noise-dominates",
+        }
+    }
+}
+
+/// Something found in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What.
+    pub kind: Kind,
+    /// How much it matters.
+    pub severity: Severity,
+    /// In which parameter; `None` for the run as a whole.
+    pub parameter: Option<String>,
+    /// Since which step, from 1.
+    pub since: usize,
+    /// What was measured, the median over the later half of the probes; its meaning is the kind's.
+    pub measured: f64,
+    /// The bound it is beyond.
+    pub threshold: f64,
+    /// In how many of the probes that were judged.
+    pub beyond: usize,
+    /// The probes that were judged.
+    pub probes: usize,
+    /// The 95 % interval of the share of such probes.
+    pub interval: [f64; 2],
+    /// What was found, in words.
+    pub what: String,
+    /// What to change.
+    pub change: String,
+    /// The quantity whose course over the run shows it; the report's figure of that name.
+    pub figure: String,
+    /// In how many of the seeds it was found.
+    pub seeds: usize,
+    /// The seeds there are.
+    pub seeds_of: usize,
+}
+
+/// The 95 % score interval of a share of which `k` of `n` were seen (Wilson 1927); `[0, 1]` of none.
+pub fn wilson(k: usize, n: usize) -> [f64; 2] {
+    if n == 0 {
+        return [0.0, 1.0];
+    }
+    const Z: f64 = 1.959963984540054;
+    let (n, p) = (n as f64, k as f64 / n as f64);
+    let centre = p + Z * Z / (2.0 * n);
+    let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + Z * Z / n;
+    [((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)]
+}

@@ -1,0 +1,300 @@
+//! Findings about single parameters.
+
+use super::finding::{Finding, Kind, Severity};
+use super::record::{Gains, Layer, Probe};
+use super::rules::{Rule, percent};
+
+/// What the probes of one parameter show; `peak` is the largest learning rate of the run.
+pub(super) fn layer_findings(series: &[(&Probe, &Layer)], peak: f64, findings: &mut Vec<Finding>) {
+    let Some((_, last)) = series.last() else { return };
+    let name = last.parameter.as_str();
+    let judge = |rule: &Rule<'_>, f: &dyn Fn(&Probe, &Layer) -> Option<f64>| {
+        let values: Vec<_> = series.iter().map(|(p, l)| (p.step, f(p, l))).collect();
+        rule.judge(Some(name), &values)
+    };
+    findings.extend(dead(series));
+    let rules = direction_rules(last.gains).into_iter().chain(gain_rules()).chain(state_rules());
+    for (rule, of) in rules {
+        findings.extend(judge(&rule.as_rule(), &|_, l| of(l)));
+    }
+    // Matrices only: a bias that starts at zero has no size to compare with.
+    if last.axes >= 2 && last.untouched < 1.0 {
+        for (rule, to_peak) in size_rules() {
+            findings.extend(judge(&rule.as_rule(), &|p, l| {
+                let schedule = p.lr.filter(|lr| to_peak && *lr > 0.0).map_or(1.0, |lr| peak / lr);
+                (l.weight_norm > 0.0).then(|| schedule * l.update_norm / l.weight_norm)
+            }));
+        }
+    }
+}
+
+/// A rule about one parameter, as data.
+struct Row {
+    kind: Kind,
+    severity: Severity,
+    threshold: f64,
+    below: bool,
+    figure: &'static str,
+    change: &'static str,
+    /// What it means, in words that hold the measured number.
+    text: Box<dyn Fn(f64) -> String>,
+}
+
+impl Row {
+    /// In `what`, `{}` stands for the measured number, printed in per cent if it is a `share`.
+    fn new(
+        kind: Kind,
+        (severity, threshold, below): (Severity, f64, bool),
+        figure: &'static str,
+        share: bool,
+        what: &'static str,
+        change: &'static str,
+    ) -> Row {
+        let text = Box::new(move |v: f64| {
+            what.replace("{}", &if share { percent(v) } else { format!("{v:.1e}") })
+        });
+        Row { kind, severity, threshold, below, figure, change, text }
+    }
+
+    fn as_rule(&self) -> Rule<'_> {
+        Rule {
+            kind: self.kind,
+            severity: self.severity,
+            threshold: self.threshold,
+            below: self.below,
+            figure: self.figure,
+            what: &self.text,
+            change: self.change,
+        }
+    }
+}
+
+type Of = fn(&Layer) -> Option<f64>;
+
+/// Rules about the direction and the length of gradients.
+fn direction_rules(gains: Option<Gains>) -> Vec<(Row, Of)> {
+    let oscillation = match gains {
+        Some(g) if g.at_min > 0.5 => {
+            "Lower the learning rate itself: the gains of oscillating coordinates have shrunk to their \
+             lower bound and can do no more."
+        }
+        Some(_) => {
+            "Lower the upper bound of the gains, or `gamma`: an oscillating coordinate shrinks its own \
+             gain, so what overshoots are coordinates whose gradient was steady while their gain grew."
+        }
+        None => {
+            "Lower the learning rate, by a factor of 2 to 3; the curvature is too large for it."
+        }
+    };
+    use Severity::{Note, Warning};
+    vec![
+        (
+            Row::new(
+                Kind::Oscillation,
+                (Warning, 0.25, true),
+                "sign-agreement",
+                true,
+                "Successive gradients agree in sign at only {} of the coordinates (chance: 50 %): steps \
+                 overshoot.",
+                oscillation,
+            ),
+            |l| l.successive,
+        ),
+        (
+            Row::new(
+                Kind::MomentumOpposed,
+                (Warning, 0.25, true),
+                "momentum-agreement",
+                true,
+                "The gradient has the sign of the momentum at only {} of the coordinates (chance: \
+                 50 %): the momentum carries past the valley.",
+                "Lower the learning rate or the momentum's decay rate.",
+            ),
+            |l| l.momentum,
+        ),
+        (
+            Row::new(
+                Kind::ClipSaturated,
+                (Note, 1.0, true),
+                "clip-factor",
+                true,
+                "The norm of this gradient is clipped at most steps (to {} of it).",
+                "Raise the limit to a norm that only exceptional gradients reach.",
+            ),
+            |l| l.clip_factor,
+        ),
+    ]
+}
+
+/// Rules about learned gains.
+fn gain_rules() -> Vec<(Row, Of)> {
+    use Severity::Warning;
+    vec![
+        (
+            Row::new(
+                Kind::GainsAtUpperBound,
+                (Warning, 0.05, false),
+                "gains",
+                true,
+                "{} of the gains stand at their upper bound: these coordinates would go faster.",
+                "Raise the learning rate, so that gains need not do its work; raise the upper bound \
+                 only if the loss falls without oscillation.",
+            ),
+            |l| l.gains.map(|g| g.at_max),
+        ),
+        (
+            Row::new(
+                Kind::GainsAtLowerBound,
+                (Warning, 0.25, false),
+                "gains",
+                true,
+                "{} of the gains stand at their lower bound: these coordinates would go slower.",
+                "Lower the learning rate, which is too large for them; then `gamma` if they return.",
+            ),
+            |l| l.gains.map(|g| g.at_min),
+        ),
+    ]
+}
+
+/// Rules about what the optimizer remembers.
+fn state_rules() -> Vec<(Row, Of)> {
+    use Severity::{Note, Warning};
+    let change = "Keep this state in single precision or bf16, or scale the loss, whose factor enters \
+                  the second moment squared.";
+    vec![
+        (
+            Row::new(
+                Kind::EpsilonDominates,
+                (Warning, 0.25, false),
+                "epsilon",
+                true,
+                "ε outweighs the root of the second moment at {} of the coordinates that have had a \
+                 gradient: there this is gradient descent with rate lr/ε, adapted to nothing.",
+                "Lower `eps` below the gradients' size (their square, where ε stands under the root), \
+                 or scale the loss up.",
+            ),
+            |l| l.eps_dominates,
+        ),
+        (
+            Row::new(
+                Kind::UnderflowF16,
+                (Note, 0.05, false),
+                "underflow",
+                true,
+                "f16 would round {} of the second moments to zero; divided by ε alone, those steps \
+                 would be enormous. This run keeps them in single precision.",
+                change,
+            ),
+            |l| l.lost_in_f16,
+        ),
+        (
+            Row::new(
+                Kind::UnderflowBf16,
+                (Warning, 0.05, false),
+                "underflow",
+                true,
+                "bf16 would round {} of the second moments to zero: gradients are at the end of single \
+                 precision.",
+                "Scale the loss up.",
+            ),
+            |l| l.lost_in_bf16,
+        ),
+        (
+            Row::new(
+                Kind::Underflow8Bit,
+                (Note, 0.05, false),
+                "underflow",
+                true,
+                "{} of the second moments lie below the lowest 8-bit code of their block, which would \
+                 hold them too large and make their steps too short. This run keeps them in single \
+                 precision.",
+                "Keep this parameter's state in bf16 or single precision (a group of its own).",
+            ),
+            |l| l.lost_in_8_bit,
+        ),
+    ]
+}
+
+/// Rules about the size of steps beside the parameter; the flag says whether the schedule is
+/// divided out.
+fn size_rules() -> [(Row, bool); 2] {
+    use Severity::Warning;
+    [
+        (
+            Row::new(
+                Kind::UpdatesLarge,
+                (Warning, 0.1, false),
+                "update-ratio",
+                false,
+                "Each step changes the parameter by {} of its norm; around 1e-3 is usual.",
+                "Lower the learning rate, of this group at least.",
+            ),
+            false,
+        ),
+        (
+            Row::new(
+                Kind::UpdatesSmall,
+                (Warning, 1e-6, true),
+                "update-ratio",
+                false,
+                "Each step changes the parameter by {} of its norm, at the peak of the schedule; \
+                 around 1e-3 is usual.",
+                "Raise the learning rate, of this group at least.",
+            ),
+            true,
+        ),
+    ]
+}
+
+/// Gradients that must have been looked at before silence means anything.
+const LOOKED: usize = 20;
+
+/// Coordinates that have never had a gradient.
+fn dead(series: &[(&Probe, &Layer)]) -> Option<Finding> {
+    let (_, last) = series.last()?;
+    if last.looked < LOOKED || last.untouched < 0.01 {
+        return None;
+    }
+    let all = last.untouched == 1.0;
+    // Nothing in n looks: with 95 % confidence it happens in less than about 3/n of the steps.
+    let most = 1.0 - 0.05f64.powf(1.0 / last.looked as f64);
+    let sure = format!(
+        "in all {} gradients looked at (so, at 95 % confidence, each of them is nonzero in fewer than \
+         {} of the steps)",
+        last.looked,
+        percent(most)
+    );
+    let (kind, severity, what, change) = if all {
+        (
+            Kind::NoGradient,
+            Severity::Warning,
+            format!("The gradient of this parameter was zero {sure}: it is not trained."),
+            "Check that the loss depends on it; if it is not meant to be trained, freeze it.",
+        )
+    } else {
+        let severity = if last.untouched >= 0.5 { Severity::Warning } else { Severity::Note };
+        (
+            Kind::DeadCoordinates,
+            severity,
+            format!("{} of the coordinates had a zero gradient {sure}.", percent(last.untouched)),
+            "Constant inputs do this, and do no harm; drop them. Units that never fire need a lower \
+             learning rate or another start. For rare features pass sparse gradients.",
+        )
+    };
+    Some(Finding {
+        kind,
+        severity,
+        parameter: Some(last.parameter.clone()),
+        since: 1,
+        measured: last.untouched,
+        threshold: if all { 1.0 } else { 0.01 },
+        beyond: last.looked,
+        probes: last.looked,
+        interval: [1.0 - most, 1.0],
+        what,
+        change: change.to_owned(),
+        figure: "untouched".to_owned(),
+        seeds: 1,
+        seeds_of: 1,
+    })
+}

@@ -1,0 +1,276 @@
+//! From probes to findings. The advice for learned gains is the source's troubleshooting table (000
+//! §10.3) with its errata: an oscillating coordinate has negative products, so its gain shrinks; what
+//! overshoots are consistent coordinates whose gain has grown (E23).
+
+use super::finding::{Finding, Kind, Severity, wilson};
+use super::layers::layer_findings;
+use super::record::{Layer, Probe};
+
+/// What is known of a run besides its probes.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The step at which the run diverged and why, if it did.
+    pub divergence: Option<(usize, &'a str)>,
+    /// Examples per gradient; 1 where there are none.
+    pub batch: usize,
+}
+
+/// What the probes of one run show, the most severe first. Fewer than four probes in the later half
+/// show nothing persistent.
+pub fn diagnose(case: &Case<'_>, probes: &[Probe]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(diverged(case, probes));
+    whole_run(case, probes, &mut findings);
+    let layers = probes.first().map_or(0, |p| p.layers.len());
+    for k in 0..layers {
+        let peak = probes.iter().filter_map(|p| p.lr).fold(0.0, f64::max);
+        let series: Vec<(&Probe, &Layer)> =
+            probes.iter().filter_map(|p| Some((p, p.layers.get(k)?))).collect();
+        layer_findings(&series, peak, &mut findings);
+    }
+    findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
+    findings
+}
+
+/// A persistent state: what is measured, when that is beyond a bound, and what it means.
+pub(super) struct Rule<'a> {
+    pub(super) kind: Kind,
+    pub(super) severity: Severity,
+    pub(super) threshold: f64,
+    /// Beyond is below the threshold.
+    pub(super) below: bool,
+    pub(super) figure: &'a str,
+    pub(super) what: &'a dyn Fn(f64) -> String,
+    pub(super) change: &'a str,
+}
+
+impl Rule<'_> {
+    /// Judges a series of (step, measured); what could not be measured is left out.
+    pub(super) fn judge(
+        &self,
+        parameter: Option<&str>,
+        series: &[(usize, Option<f64>)],
+    ) -> Option<Finding> {
+        let all: Vec<(usize, f64)> = series.iter().filter_map(|(s, v)| Some((*s, (*v)?))).collect();
+        let beyond = |v: f64| if self.below { v < self.threshold } else { v > self.threshold };
+        let judged = &all[all.len() / 2..];
+        let count = judged.iter().filter(|(_, v)| beyond(*v)).count();
+        let interval = wilson(count, judged.len());
+        if interval[0] <= 0.5 {
+            return None;
+        }
+        let measured = median(judged.iter().map(|(_, v)| *v));
+        Some(Finding {
+            kind: self.kind,
+            severity: self.severity,
+            parameter: parameter.map(str::to_owned),
+            since: since(&all, beyond),
+            measured,
+            threshold: self.threshold,
+            beyond: count,
+            probes: judged.len(),
+            interval,
+            what: (self.what)(measured),
+            change: self.change.to_owned(),
+            figure: self.figure.to_owned(),
+            seeds: 1,
+            seeds_of: 1,
+        })
+    }
+}
+
+/// The first step beyond from which on four of five probes are beyond.
+fn since(all: &[(usize, f64)], beyond: impl Fn(f64) -> bool) -> usize {
+    let (mut count, mut first) = (0, 0);
+    for (i, (step, value)) in all.iter().enumerate().rev() {
+        if beyond(*value) {
+            count += 1;
+            if 5 * count >= 4 * (all.len() - i) {
+                first = *step;
+            }
+        }
+    }
+    first
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// `12.3 %`, with as many digits as a small share needs.
+pub(super) fn percent(share: f64) -> String {
+    let digits = if share > 0.0 && share < 0.001 { 4 } else { 1 };
+    format!("{:.digits$} %", 100.0 * share)
+}
+
+/// A gain above this has taken over from the learning rate that was set.
+const GROWN: f64 = 10.0;
+
+fn diverged(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
+    let (step, reason) = case.divergence?;
+    let largest = |p: &Probe| {
+        p.layers.iter().filter_map(|l| l.gains.map(|g| g.max)).fold(f64::NEG_INFINITY, f64::max)
+    };
+    let gain = probes.iter().map(largest).fold(f64::NEG_INFINITY, f64::max);
+    let (kind, what, change) = if gain > GROWN {
+        (
+            Kind::RateExplosion,
+            format!(
+                "The run diverged at step {step} ({reason}); gains had multiplied the learning rate \
+                 by up to {gain:.3e}."
+            ),
+            "Lower the gain's learning rate (`gamma`) or its upper bound, so that lr · upper bound is \
+             a rate that plain descent survives. With the product signal γ has the units of 1/g²: \
+             the sign signal (`meta_egd_sign`) has none.",
+        )
+    } else {
+        (
+            Kind::Diverged,
+            format!("The run diverged at step {step}: {reason}."),
+            "Lower the learning rate, by a factor of 3 to 10; add warm-up or clip the gradient norm if \
+             the first steps are to blame.",
+        )
+    };
+    Some(Finding {
+        kind,
+        severity: Severity::Critical,
+        parameter: None,
+        since: step,
+        measured: if gain > GROWN { gain } else { f64::MAX },
+        threshold: if gain > GROWN { GROWN } else { 0.0 },
+        beyond: 1,
+        probes: 1,
+        // It was seen to happen.
+        interval: [1.0, 1.0],
+        what,
+        change: change.to_owned(),
+        figure: if gain > GROWN { "gains" } else { "loss" }.to_owned(),
+        seeds: 1,
+        seeds_of: 1,
+    })
+}
+
+fn whole_run(case: &Case<'_>, probes: &[Probe], findings: &mut Vec<Finding>) {
+    let over = |f: &dyn Fn(&Probe) -> Option<f64>| -> Vec<(usize, Option<f64>)> {
+        probes.iter().map(|p| (p.step, f(p))).collect()
+    };
+    let clipped = Rule {
+        kind: Kind::ClipSaturated,
+        severity: Severity::Warning,
+        threshold: 1.0,
+        below: true,
+        figure: "clip-factor",
+        what: &|f| {
+            format!(
+                "The norm of the whole gradient is clipped at most steps (to {} of it): the limit sets \
+                 the length of the steps, not the gradient.",
+                percent(f)
+            )
+        },
+        change: "Raise the limit to a norm that only exceptional gradients reach, or lower the learning \
+                 rate and clip less.",
+    };
+    findings.extend(clipped.judge(None, &over(&|p| Some(p.clip_factor))));
+    findings.extend(slow(probes));
+    findings.extend(noisy(case, probes));
+}
+
+/// The agreement of successive gradients over all parameters, each coordinate counting once.
+fn agreement(probe: &Probe) -> Option<f64> {
+    let parts = probe.layers.iter().filter_map(|l| Some((l.successive?, l.coordinates as f64)));
+    let (sum, weight) = parts.fold((0.0, 0.0), |(s, w), (a, n)| (s + a * n, w + n));
+    (weight > 0.0).then(|| sum / weight)
+}
+
+/// Agreement above this is a direction that the steps could follow faster; chance gives 0.5.
+const STEADY: f64 = 0.9;
+
+fn slow(probes: &[Probe]) -> Option<Finding> {
+    let half = &probes[probes.len() / 2..];
+    let (first, last) = (half.first()?, half.last()?);
+    // A loss that has settled needs no faster steps.
+    let falls = last.loss < first.loss && first.loss - last.loss > 1e-9 * first.loss.abs();
+    // Steps whose rate is about to become zero are meant to be short.
+    let ended = last.lr.zip(first.lr).is_some_and(|(last, first)| last < 0.5 * first);
+    if !falls || ended {
+        return None;
+    }
+    let gains = half.iter().flat_map(|p| &p.layers).any(|l| l.gains.is_some());
+    let rule = Rule {
+        kind: Kind::SlowProgress,
+        severity: Severity::Warning,
+        threshold: STEADY,
+        below: false,
+        figure: "sign-agreement",
+        what: &|a| {
+            format!(
+                "Successive gradients agree in sign at {} of the coordinates (chance: 50 %) and the \
+                 loss is still falling at the end: the steps are shorter than they could be.",
+                percent(a)
+            )
+        },
+        change: if gains {
+            "Raise the learning rate, or `gamma` so that gains grow faster; check that the gains are \
+             not held by their upper bound."
+        } else {
+            "Raise the learning rate, by a factor of 3 to 10, or add momentum."
+        },
+    };
+    let series: Vec<_> = probes.iter().map(|p| (p.step, agreement(p))).collect();
+    rule.judge(None, &series)
+}
+
+/// A noise scale this many times the batch makes single steps mostly noise.
+const NOISY: f64 = 30.0;
+
+/// The noise scale over the later half, with an interval by the jackknife over its probes.
+fn noisy(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
+    let half = &probes[probes.len() / 2..];
+    let n = half.len();
+    if n < 8 {
+        return None;
+    }
+    let sum = |f: fn(&Probe) -> f64| half.iter().map(f).sum::<f64>();
+    let (noise, signal) = (sum(|p| p.noise), sum(|p| p.signal));
+    let inverse: Vec<f64> = half.iter().map(|p| (signal - p.signal) / (noise - p.noise)).collect();
+    let ratio = signal / noise;
+    let centre = inverse.iter().sum::<f64>() / n as f64;
+    let spread: f64 = inverse.iter().map(|r| (r - centre) * (r - centre)).sum();
+    let error = 1.96 * (spread * (n as f64 - 1.0) / n as f64).sqrt();
+    // In batches: noise over signal; signal over noise has no pole where the signal vanishes.
+    let most = ratio + error;
+    if noise <= 0.0 || !most.is_finite() || most > 1.0 / NOISY {
+        return None;
+    }
+    let batch = case.batch as f64;
+    let size = |r: f64| if r > 0.0 { format!("{:.0}", batch / r) } else { "∞".to_owned() };
+    let beyond = half.iter().filter(|p| p.signal < p.noise / NOISY).count();
+    Some(Finding {
+        kind: Kind::NoiseDominates,
+        severity: Severity::Note,
+        parameter: None,
+        since: half[0].step,
+        measured: if ratio > 0.0 { batch / ratio } else { f64::MAX },
+        threshold: NOISY * batch,
+        beyond,
+        probes: n,
+        interval: wilson(beyond, n),
+        what: format!(
+            "The gradient-noise scale is {} examples (95 % interval: {} to {}), far above the batch of \
+             {}: a single gradient is mostly noise.",
+            size(ratio),
+            size(most),
+            size(ratio - error),
+            case.batch
+        ),
+        change: "Let the learning rate fall towards the end, average the weights, or use larger \
+                 batches; up to the noise scale, twice the batch takes nearly half the steps. Keep \
+                 `gamma` of learned gains low: products of such gradients are noise too."
+            .to_owned(),
+        figure: "gradient-noise".to_owned(),
+        seeds: 1,
+        seeds_of: 1,
+    })
+}

@@ -1,0 +1,369 @@
+//! Every finding on a run that shows it, and none of it on a healthy one; probes against direct
+//! computation.
+
+use std::borrow::Cow;
+use std::num::NonZeroU64;
+
+use thalweg::{Builder, Chain, Optimizer, Param, Probe as Watch, rules::ClipNorm};
+use thalweg::{QUANTILES, recipes::*, registry};
+
+use super::*;
+use crate::rng::{Purpose, Stream};
+use crate::tasks::ParameterSpec;
+
+/// The loss and gradients of a small task, and its parameters with their start.
+struct Bench {
+    parameters: Vec<ParameterSpec>,
+    start: Vec<Vec<f32>>,
+    gradient: Box<dyn Fn(usize, &[Vec<f32>]) -> (f64, Vec<Vec<f32>>)>,
+}
+
+fn spec(name: &str, shape: &[usize]) -> ParameterSpec {
+    ParameterSpec { name: name.to_owned(), shape: shape.to_vec(), fan_in: 1 }
+}
+
+/// The bowl `(x₁² + 10·x₂² + 100·x₃²)/2` times `scale`, with noise of that deviation on the gradient.
+fn bowl(scale: f64, noise: f32) -> Bench {
+    let curvature = [1.0, 10.0, 100.0];
+    Bench {
+        parameters: vec![spec("x", &[1, 3])],
+        start: vec![vec![1.0; 3]],
+        gradient: Box::new(move |step, values| {
+            let mut stream = Stream::new("bowl", 1, Purpose::Order, step as u64);
+            let x = || values[0].iter().zip(curvature);
+            let loss = x().map(|(x, c)| scale * c * f64::from(*x).powi(2) / 2.0).sum();
+            let g = x().map(|(x, c)| {
+                let normal: f32 = (0..12).map(|_| stream.uniform()).sum::<f32>() - 6.0;
+                (scale * c) as f32 * x + noise * normal
+            });
+            (loss, vec![g.collect()])
+        }),
+    }
+}
+
+/// Probes of a run, and why it ended.
+fn walk(builder: Builder, bench: &Bench, steps: usize) -> (Vec<Probe>, Option<usize>) {
+    let mut optimizer: Optimizer<f32> = builder.threads(1).build().unwrap();
+    let mut recorder = Recorder::new(10, &bench.parameters);
+    let mut values = bench.start.clone();
+    let initial = (bench.gradient)(0, &values).0;
+    for step in 1..=steps {
+        let (loss, gradients) = (bench.gradient)(step, &values);
+        if !loss.is_finite() || loss > 1e3 * initial {
+            return (recorder.into_probes(), Some(step));
+        }
+        let views: Vec<Cow<'_, [f32]>> = gradients.iter().map(|g| Cow::Borrowed(&g[..])).collect();
+        recorder.before(step, &values, &views);
+        let mut params: Vec<Param<'_, f32>> = (bench.parameters.iter().zip(&mut values))
+            .zip(&gradients)
+            .map(|((p, x), g)| Param::new(&p.name, &p.shape, x, g))
+            .collect();
+        let due = if recorder.is_due(step) { 1 } else { u64::MAX };
+        optimizer.probe_every(NonZeroU64::new(due).unwrap());
+        let report = optimizer.step(&mut params).unwrap();
+        recorder.after(step, loss, &values, &views, &optimizer, &report);
+    }
+    (recorder.into_probes(), None)
+}
+
+fn watched(chain: Chain) -> Builder {
+    let mut builder = Optimizer::<f32>::builder();
+    for watch in [Watch::Gains, Watch::Moments] {
+        if chain.is_seen_by(watch) {
+            builder = builder.probe(watch);
+        }
+    }
+    builder.rest("all", chain)
+}
+
+fn tuned(name: &str, hypers: &[(&str, f64)]) -> Builder {
+    watched(registry::build(name, hypers).unwrap())
+}
+
+fn findings(builder: Builder, bench: &Bench, steps: usize) -> Vec<Finding> {
+    let (probes, ended) = walk(builder, bench, steps);
+    let divergence = ended.map(|step| (step, "the loss is out of bounds"));
+    diagnose(&Case { divergence, batch: 1 }, &probes)
+}
+
+#[track_caller]
+fn only(findings: &[Finding], kind: Kind) -> Finding {
+    let found: Vec<&Finding> = findings.iter().filter(|f| f.kind == kind).collect();
+    let kinds: Vec<Kind> = findings.iter().map(|f| f.kind).collect();
+    assert_eq!(found.len(), 1, "{kinds:?}");
+    found[0].clone()
+}
+
+#[track_caller]
+fn healthy(builder: Builder, bench: &Bench, steps: usize) {
+    let found = findings(builder, bench, steps);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn wilson_agrees_with_scipy() {
+    // scipy.stats.binomtest(k, n).proportion_ci(method="wilson")
+    let near = |a: [f64; 2], b: [f64; 2]| {
+        assert!((a[0] - b[0]).abs() < 1e-9 && (a[1] - b[1]).abs() < 1e-9, "{a:?} {b:?}");
+    };
+    near(wilson(4, 4), [0.5101091635454027, 1.0]);
+    near(wilson(7, 10), [0.39677814746114526, 0.892208732593699]);
+    assert_eq!(wilson(0, 0), [0.0, 1.0]);
+}
+
+#[test]
+fn probes_agree_with_direct_computation() {
+    let (lr, bench) = (0.01, bowl(1.0, 0.3));
+    let (probes, _) = walk(tuned("momentum", &[("lr", lr)]), &bench, 45);
+    assert_eq!(
+        probes.iter().map(|p| p.step).collect::<Vec<_>>(),
+        [2, 4, 8, 10, 16, 20, 30, 32, 40]
+    );
+    let (mut x, mut buf, mut last) = ([1.0f64; 3], [0.0f64; 3], [0.0f64; 3]);
+    for step in 1..=45 {
+        let values = vec![x.iter().map(|x| *x as f32).collect::<Vec<f32>>()];
+        let (loss, g) = (bench.gradient)(step, &values);
+        let g: Vec<f64> = g[0].iter().map(|g| f64::from(*g)).collect();
+        let opposed = (0..3).filter(|i| buf[*i] * g[*i] > 0.0).count() as f64 / 3.0;
+        let same = (0..3).filter(|i| last[*i] * g[*i] > 0.0).count() as f64 / 3.0;
+        let signal: f64 = (0..3).map(|i| last[i] * g[i]).sum();
+        let noise: f64 = (0..3).map(|i| (g[i] - last[i]).powi(2) / 2.0).sum();
+        let before = x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        (0..3).for_each(|i| buf[i] = 0.9 * buf[i] + g[i]);
+        (0..3).for_each(|i| x[i] -= lr * buf[i]);
+        let update = lr * buf.iter().map(|b| b * b).sum::<f64>().sqrt();
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-3 * (1e-2 + b.abs()), "{a} {b}");
+        if let Some(probe) = probes.iter().find(|p| p.step == step) {
+            let layer = &probe.layers[0];
+            near(probe.loss, loss);
+            near(probe.signal, signal);
+            near(probe.noise, noise);
+            near(layer.weight_norm, before);
+            near(layer.update_norm, update);
+            assert_eq!((layer.successive, layer.momentum), (Some(same), Some(opposed)));
+            layer.rates.unwrap().iter().for_each(|rate| near(*rate, lr));
+            assert_eq!((probe.lr, probe.clip_factor, layer.untouched), (Some(lr), 1.0, 0.0));
+        }
+        last.copy_from_slice(&g);
+    }
+}
+
+#[test]
+fn effective_rates_of_adam_are_the_rate_over_its_divisor() {
+    let n = 9;
+    let bench = Bench {
+        parameters: vec![spec("x", &[n])],
+        // Near zero, where the smallest step is not lost in the rounding of the parameter.
+        start: vec![vec![0.0; n]],
+        gradient: Box::new(move |_, _| {
+            (1.0, vec![(0..n).map(|i| 10f32.powi(-(i as i32))).collect()])
+        }),
+    };
+    let (probes, _) = walk(tuned("adam", &[("lr", 1e-3), ("eps", 1e-4)]), &bench, 160);
+    let rates = probes.last().unwrap().layers[0].rates.unwrap();
+    let mut direct: Vec<f64> = (0..n).map(|i| 1e-3 / (10f64.powi(-(i as i32)) + 1e-4)).collect();
+    direct.sort_by(f64::total_cmp);
+    for (q, rate) in QUANTILES.iter().zip(rates) {
+        let expected = direct[(q * (n - 1) as f64).round() as usize];
+        assert!((rate / expected - 1.0).abs() < 2e-2, "{q}: {rate} {expected}");
+    }
+}
+
+#[test]
+fn a_run_at_a_fair_rate_is_healthy() {
+    healthy(tuned("adam", &[("lr", 3e-3)]), &bowl(1.0, 1.0), 400);
+    healthy(tuned("gd", &[("lr", 5e-3)]), &bowl(1.0, 1.0), 400);
+    healthy(tuned("meta_egd_sign", &[("lr", 3e-3)]), &bowl(1.0, 1.0), 400);
+}
+
+#[test]
+fn gains_that_explode_are_told_from_a_rate_that_is_too_large() {
+    // The source's defaults on its own test problem (E28).
+    let hypers = [("lr", 1e-3), ("gamma", 0.1), ("clip", f64::INFINITY)];
+    let found =
+        only(&findings(tuned("meta_egd", &hypers), &bowl(1.0, 0.0), 200), Kind::RateExplosion);
+    assert_eq!((found.severity, found.figure.as_str()), (Severity::Critical, "gains"));
+    assert!(found.change.contains("gamma") && found.measured > 10.0, "{found:?}");
+    let found = only(&findings(tuned("gd", &[("lr", 0.1)]), &bowl(1.0, 0.0), 200), Kind::Diverged);
+    assert!(found.change.contains("Lower the learning rate"));
+}
+
+#[test]
+fn oscillation_and_slowness_are_seen_in_signs() {
+    // 1.98/100 of curvature 100 flips its sign at each step; coordinate 3 alone carries the loss.
+    let mut steep = bowl(1.0, 0.0);
+    steep.start = vec![vec![0.0, 0.0, 1.0]];
+    let found = only(&findings(tuned("gd", &[("lr", 0.0199)]), &steep, 300), Kind::Oscillation);
+    assert_eq!((found.parameter.as_deref(), found.measured), (Some("x"), 0.0));
+    assert!(found.since <= 4 && found.interval[0] > 0.5, "{found:?}");
+    let found =
+        only(&findings(tuned("gd", &[("lr", 1e-5)]), &bowl(1.0, 0.0), 300), Kind::SlowProgress);
+    assert!(found.change.contains("Raise the learning rate"));
+    let hypers = [("lr", 1e-6), ("gamma", 1e-6)];
+    let slow = findings(tuned("meta_egd", &hypers), &bowl(1.0, 0.0), 300);
+    assert!(only(&slow, Kind::SlowProgress).change.contains("gamma"));
+}
+
+#[test]
+fn advice_on_oscillation_follows_the_erratum() {
+    let mut steep = bowl(1.0, 0.0);
+    steep.start = vec![vec![0.0, 0.0, 1.0]];
+    let hypers = [("lr", 0.0199), ("gamma", 1e-12)];
+    let found = only(&findings(tuned("meta_egd", &hypers), &steep, 300), Kind::Oscillation);
+    assert!(found.change.contains("shrinks its own"), "{}", found.change);
+}
+
+#[test]
+fn gains_at_their_bounds() {
+    // A gradient that never turns drives every gain up; one that always turns, down.
+    let steady = |sign: fn(usize) -> f32| Bench {
+        parameters: vec![spec("x", &[4])],
+        start: vec![vec![1.0; 4]],
+        gradient: Box::new(move |step, _| (1.0, vec![vec![sign(step); 4]])),
+    };
+    let up = tuned("meta_egd_sign", &[("lr", 1e-9), ("gamma", 0.5)]);
+    let found = only(&findings(up, &steady(|_| 1.0), 200), Kind::GainsAtUpperBound);
+    assert_eq!(found.measured, 1.0);
+    assert!((10..=40).contains(&found.since), "{found:?}");
+    let down = tuned("meta_egd_sign", &[("lr", 1e-9), ("gamma", 0.5)]);
+    let turning: fn(usize) -> f32 = |step| if step % 2 == 0 { 1.0 } else { -1.0 };
+    let found = findings(down, &steady(turning), 200);
+    assert_eq!(only(&found, Kind::GainsAtLowerBound).measured, 1.0);
+    assert!(only(&found, Kind::Oscillation).change.contains("lower bound"));
+}
+
+#[test]
+fn momentum_that_carries_past_the_valley() {
+    // One minimum, a gradient that always points against the mean of those before it.
+    let bench = Bench {
+        parameters: vec![spec("x", &[2])],
+        start: vec![vec![1.0; 2]],
+        gradient: Box::new(|step, _| (1.0, vec![vec![if step % 2 == 0 { 2.0 } else { -2.0 }; 2]])),
+    };
+    let found = findings(tuned("momentum", &[("lr", 1e-6)]), &bench, 200);
+    only(&found, Kind::MomentumOpposed);
+}
+
+#[test]
+fn epsilon_in_charge() {
+    let found = findings(tuned("adam", &[("lr", 1e-3), ("eps", 1e3)]), &bowl(1.0, 1.0), 200);
+    let found = only(&found, Kind::EpsilonDominates);
+    assert_eq!((found.measured, found.since), (1.0, 2));
+}
+
+#[test]
+fn sizes_of_steps() {
+    let found = findings(tuned("adam", &[("lr", 1.0)]), &bowl(1.0, 1.0), 200);
+    only(&found, Kind::UpdatesLarge);
+    let found = findings(tuned("adam", &[("lr", 1e-8)]), &bowl(1.0, 1.0), 200);
+    only(&found, Kind::UpdatesSmall);
+}
+
+#[test]
+fn clipping_at_every_step() {
+    let clipped = watched(adam().with("lr", 3e-3).unwrap()).clip_global_norm(1e-2);
+    let found = only(&findings(clipped, &bowl(1.0, 1.0), 200), Kind::ClipSaturated);
+    assert_eq!(found.parameter, None);
+    let chain = Chain::new(()).fold(ClipNorm::default().max_norm(1e-2)).append(adam());
+    let clipped = watched(chain.with("lr", 3e-3).unwrap());
+    let found = only(&findings(clipped, &bowl(1.0, 1.0), 200), Kind::ClipSaturated);
+    assert_eq!(found.parameter.as_deref(), Some("x"));
+    let loose = watched(adam().with("lr", 3e-3).unwrap()).clip_global_norm(1e3);
+    healthy(loose, &bowl(1.0, 1.0), 200);
+}
+
+#[test]
+fn coordinates_and_parameters_without_gradient() {
+    let mut bench = bowl(1.0, 1.0);
+    bench.parameters = vec![spec("x", &[1, 4]), spec("idle", &[2])];
+    bench.start = vec![vec![1.0; 4], vec![1.0; 2]];
+    let inner = bowl(1.0, 1.0).gradient;
+    bench.gradient = Box::new(move |step, values| {
+        let (loss, mut g) = inner(step, &[values[0][..3].to_vec()]);
+        g[0].push(0.0);
+        g.push(vec![0.0; 2]);
+        (loss, g)
+    });
+    let found = findings(tuned("adam", &[("lr", 3e-3)]), &bench, 200);
+    let dead = only(&found, Kind::DeadCoordinates);
+    assert_eq!((dead.parameter.as_deref(), dead.measured), (Some("x"), 0.25));
+    assert_eq!(only(&found, Kind::NoGradient).parameter.as_deref(), Some("idle"));
+}
+
+#[test]
+fn low_precision_would_lose_small_moments() {
+    let found = findings(tuned("adam", &[("lr", 3e-3)]), &bowl(1e-7, 1e-5), 200);
+    let found = only(&found, Kind::UnderflowF16);
+    assert_eq!((found.measured, found.severity), (1.0, Severity::Note));
+    let found = findings(tuned("rmsprop", &[("lr", 3e-3)]), &bowl(1e-22, 1e-22), 200);
+    only(&found, Kind::UnderflowBf16);
+    // One large gradient in the block puts the others below its lowest code.
+    let bench = Bench {
+        parameters: vec![spec("x", &[64])],
+        start: vec![vec![1.0; 64]],
+        gradient: Box::new(|_, _| {
+            (1.0, vec![(0..64).map(|i| if i == 0 { 100.0 } else { 0.01 }).collect()])
+        }),
+    };
+    let found = findings(tuned("adam", &[("lr", 1e-3)]), &bench, 200);
+    assert_eq!(only(&found, Kind::Underflow8Bit).measured, 63.0 / 64.0);
+}
+
+#[test]
+fn noise_that_hides_the_direction() {
+    // Squared norm 1 of the gradient, 1,000 of the noise.
+    let gradients = |mean: f32| Bench {
+        parameters: vec![spec("x", &[1000])],
+        start: vec![vec![0.0; 1000]],
+        gradient: Box::new(move |step, _| {
+            let mut stream = Stream::new("noise", 3, Purpose::Order, step as u64);
+            let mut normal = || (0..12).map(|_| stream.uniform()).sum::<f32>() - 6.0;
+            (1.0, vec![(0..1000).map(|_| mean + normal()).collect()])
+        }),
+    };
+    let clear = findings(tuned("gd", &[("lr", 1e-6)]), &gradients(0.5), 400);
+    assert!(clear.is_empty(), "{clear:?}");
+    let found = findings(tuned("gd", &[("lr", 1e-6)]), &gradients(0.0316), 400);
+    let found = only(&found, Kind::NoiseDominates);
+    assert!(found.measured > 30.0, "{found:?}");
+}
+
+#[test]
+fn the_noise_scale_is_that_of_the_gradients() {
+    // A fixed gradient of squared norm 12 with noise of variance 4 in each of 3 coordinates: 1.
+    let bench = Bench {
+        parameters: vec![spec("x", &[3])],
+        start: vec![vec![0.0; 3]],
+        gradient: Box::new(|step, _| {
+            let mut stream = Stream::new("noise", 7, Purpose::Order, step as u64);
+            let mut normal = || (0..12).map(|_| stream.uniform()).sum::<f32>() - 6.0;
+            (1.0, vec![(0..3).map(|_| 2.0 + 2.0 * normal()).collect()])
+        }),
+    };
+    let (probes, _) = walk(tuned("gd", &[("lr", 1e-3)]), &bench, 20_000);
+    let sum = |f: fn(&Probe) -> f64| probes.iter().map(f).sum::<f64>() / probes.len() as f64;
+    assert!((sum(|p| p.signal) - 12.0).abs() < 0.6, "{}", sum(|p| p.signal));
+    assert!((sum(|p| p.noise) - 12.0).abs() < 0.6, "{}", sum(|p| p.noise));
+}
+
+#[test]
+fn seeds_are_joined_by_majority_but_a_lost_run_always_counts() {
+    let slow = findings(tuned("gd", &[("lr", 1e-5)]), &bowl(1.0, 0.0), 300);
+    let lost = findings(tuned("gd", &[("lr", 0.1)]), &bowl(1.0, 0.0), 300);
+    let joined = shared(&[&slow, &slow, &lost]);
+    assert_eq!(joined[0].kind, Kind::Diverged);
+    let found = only(&joined, Kind::SlowProgress);
+    assert_eq!((found.seeds, found.seeds_of), (2, 3));
+    assert!(shared(&[&slow, &[], &[]]).is_empty());
+}
+
+#[test]
+fn findings_and_probes_survive_json() {
+    let (probes, _) = walk(tuned("adam", &[("lr", 1e-3)]), &bowl(1.0, 1.0), 40);
+    let text = serde_json::to_string(&probes).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<Probe>>(&text).unwrap(), probes);
+    let found = findings(tuned("gd", &[("lr", 0.1)]), &bowl(1.0, 0.0), 200);
+    let text = serde_json::to_string(&found).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<Finding>>(&text).unwrap(), found);
+    assert!(text.contains(found[0].kind.name()));
+}
