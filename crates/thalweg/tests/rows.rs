@@ -107,7 +107,7 @@ fn rows_are_summed_wherever_they_end() {
                 .then(Scale::default().lr(1.0))
         };
         for machine in machines() {
-            let got = run::<f64>(chain(), shape, &x, &[g.clone()], machine);
+            let got = run::<f64>(chain(), shape, &x, std::slice::from_ref(&g), machine);
             for ((got, x), want) in got.iter().zip(&x).zip(&want) {
                 let allowed = 1e-13 * want.abs() + f64::EPSILON * x.abs();
                 assert!((x - got - want).abs() <= allowed, "{shape:?} {machine:?}");
@@ -139,9 +139,9 @@ fn vectors_are_not_centred_and_rows_then_sum_to_zero() {
     let g = wild(12, 6);
     let chain = || Chain::new(()).fold(Centralize::default()).then(Scale::default().lr(1.0));
     let machine = (Isa::detect().unwrap(), 1);
-    let vector = run::<f64>(chain(), &[12], &[0.0; 12], &[g.clone()], machine);
+    let vector = run::<f64>(chain(), &[12], &[0.0; 12], std::slice::from_ref(&g), machine);
     assert!(vector.iter().zip(&g).all(|(x, g)| *x == -g));
-    let rows = run::<f64>(chain(), &[3, 4], &[0.0; 12], &[g.clone()], machine);
+    let rows = run::<f64>(chain(), &[3, 4], &[0.0; 12], std::slice::from_ref(&g), machine);
     for (row, g) in rows.chunks(4).zip(g.chunks(4)) {
         let size: f64 = g.iter().map(|g| g.abs()).sum();
         assert!(row.iter().sum::<f64>().abs() <= 1e-15 * size);
@@ -242,7 +242,8 @@ fn groups_and_tensors_do_not_see_each_others_rows() {
     for (k, shape) in shapes.iter().enumerate() {
         let chain = chains().into_iter().nth(k / 2).unwrap();
         let machine = (Isa::detect().unwrap(), 1);
-        let alone = run::<f64>(chain, shape, &wild(len(shape), 7), &[g[k].clone()], machine);
+        let alone =
+            run::<f64>(chain, shape, &wild(len(shape), 7), std::slice::from_ref(&g[k]), machine);
         assert!(alone == x[k], "{}", names[k]);
     }
 }

@@ -124,18 +124,41 @@ fn text(patients: &[Patient]) -> String {
         if patient.findings.is_empty() {
             text += "  nothing found\n";
         }
-        for f in &patient.findings {
-            let place = f.parameter.as_deref().unwrap_or("the whole run");
-            text += &format!(
-                "  {}: {} in {place} since step {}\n    {}\n    how sure: {}\n    to change: {}\n",
-                f.severity.name(),
-                f.kind.name(),
-                f.since,
-                f.what,
-                certainty(f),
-                f.change,
-            );
+        for group in by_kind(&patient.findings) {
+            text += &told(&group);
         }
+    }
+    text
+}
+
+/// The findings of each kind, in the order in which the kinds come.
+fn by_kind(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+    let mut groups: Vec<Vec<&Finding>> = Vec::new();
+    for finding in findings {
+        match groups.iter_mut().find(|g| g[0].kind == finding.kind) {
+            Some(group) => group.push(finding),
+            None => groups.push(vec![finding]),
+        }
+    }
+    groups
+}
+
+/// What was found of one kind: the first in full, of the others where.
+fn told(group: &[&Finding]) -> String {
+    let [f, others @ ..] = group else { return String::new() };
+    let place = f.parameter.as_deref().unwrap_or("the whole run");
+    let mut text = format!(
+        "  {}: {} in {place} since step {}\n    {}\n    how sure: {}\n    to change: {}\n",
+        f.severity.name(),
+        f.kind.name(),
+        f.since,
+        f.what,
+        certainty(f),
+        f.change,
+    );
+    if !others.is_empty() {
+        let places: Vec<&str> = others.iter().filter_map(|f| f.parameter.as_deref()).collect();
+        text += &format!("    also in: {}\n", places.join(", "));
     }
     text
 }

@@ -62,6 +62,7 @@ pub enum Kind {
     /// bf16 would lose second moments.
     UnderflowBf16,
     /// 8-bit codes would hold second moments too large.
+    #[serde(rename = "underflow-8-bit")]
     Underflow8Bit,
     /// The noise of a gradient hides its direction.
     NoiseDominates,
@@ -86,7 +87,7 @@ impl Kind {
             Kind::NoGradient => "no-gradient",
             Kind::UnderflowF16 => "underflow-f16",
             Kind::UnderflowBf16 => "underflow-bf16",
-            Kind::Underflow8Bit => "underflow8-bit",
+            Kind::Underflow8Bit => "underflow-8-bit",
             Kind::NoiseDominates => "noise-dominates",
         }
     }

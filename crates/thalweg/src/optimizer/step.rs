@@ -12,7 +12,7 @@ use crate::engine::buffer::Slots;
 use crate::engine::codec::name_hash;
 use crate::engine::drive::Sweep;
 use crate::engine::plan::Plan;
-use crate::engine::stage::{AnyStage, Moment};
+use crate::engine::stage::Moment;
 use crate::engine::tensor::{Rows, Stream, Tensor};
 use crate::error::Error;
 use crate::part::Supply;
@@ -322,8 +322,7 @@ impl<E: Element> Optimizer<E> {
             tensor.keep = self.precision.keep(group.chain.memory_per_coordinate(), state.value);
             tensor.noise =
                 self.precision.noise(group.storage, &state.name, tensor.keep, state.t + 1);
-            let noisy = |s: &Box<dyn AnyStage>| s.supply() == Supply::Noise;
-            if group.chain.stages().iter().any(noisy) {
+            if group.chain.stages().iter().any(|s| s.supply() == Supply::Noise) {
                 tensor.name_hash = name_hash(&state.name);
             }
             tensor.zero = param.grad.as_ref().is_some_and(|g| g.zero);

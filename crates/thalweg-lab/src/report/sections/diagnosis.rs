@@ -1,4 +1,4 @@
-//! What the diagnosis found, equal findings of several optimizers joined.
+//! What the diagnosis found, the findings of one kind together.
 
 use super::{Part, Section};
 use crate::diagnosis::{Finding, Severity};
@@ -19,7 +19,7 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
     )
 }
 
-/// A finding, and the optimizers that share it, each in its own words.
+/// The findings of one kind, of every optimizer and parameter.
 struct Group<'o> {
     finding: &'o Finding,
     members: Vec<(&'static str, &'o Finding)>,
@@ -29,9 +29,7 @@ fn groups(task: &TaskOutcome) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for standing in &task.standings {
         for finding in &standing.findings {
-            let same = |g: &&mut Group<'_>| {
-                (g.finding.kind, &g.finding.parameter) == (finding.kind, &finding.parameter)
-            };
+            let same = |g: &&mut Group<'_>| g.finding.kind == finding.kind;
             let member = (standing.optimizer, finding);
             match groups.iter_mut().find(same) {
                 Some(group) => group.members.push(member),
@@ -49,18 +47,19 @@ fn list(groups: &[Group<'_>]) -> String {
 }
 
 fn item(group: &Group<'_>) -> String {
-    let Finding { kind, severity, parameter, change, .. } = group.finding;
-    let place = match parameter {
-        Some(parameter) => format!(" in <code>{}</code>", escape(parameter)),
-        None => String::new(),
-    };
-    let names: Vec<&str> = group.members.iter().map(|(name, _)| *name).collect();
+    let Finding { kind, severity, change, .. } = group.finding;
+    let mut names: Vec<&str> = group.members.iter().map(|(name, _)| *name).collect();
+    names.dedup();
     let words: String = group
         .members
         .iter()
         .map(|(name, f)| {
+            let place = match &f.parameter {
+                Some(parameter) => format!(" in <code>{}</code>", escape(parameter)),
+                None => String::new(),
+            };
             format!(
-                "<li><b>{}</b>, since step {}, in {} of {} seeds: {}</li>",
+                "<li><b>{}</b>{place} since step {}, in {} of {} seeds: {}</li>",
                 escape(name),
                 f.since,
                 f.seeds,
@@ -71,7 +70,7 @@ fn item(group: &Group<'_>) -> String {
         .collect();
     let strong = if *severity == Severity::Note { "span" } else { "mark" };
     format!(
-        "<li><details><summary><{strong}>{}</{strong}> <b>{}</b>{place}: {}</summary>\
+        "<li><details><summary><{strong}>{}</{strong}> <b>{}</b>: {}</summary>\
          <ul>{words}</ul></details><p>{}</p></li>\n",
         severity.name(),
         escape(&kind.name().replace('-', " ")),
