@@ -6,6 +6,7 @@
 //! - [`tasks`]: models and their gradients. Knows no optimizer.
 //! - [`data`]: data sets, fetched by package name and checked before use.
 //! - [`protocol`]: who runs how often with which hyper-parameters, and every statistic.
+//! - [`experiments`]: the claims of the source documents, put to the test.
 //! - [`store`]: what was measured, as data.
 //! - [`report`]: draws what [`protocol`] computed, and computes nothing itself.
 //! - [`bench`]: the speed of the optimizers.
@@ -15,6 +16,7 @@ pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod experiments;
 pub mod optimizers;
 pub mod protocol;
 pub mod report;

@@ -38,6 +38,8 @@ pub enum Color {
 pub enum Command {
     /// Train tasks with many optimizers, tuned with equal budgets, and rank them.
     Compare(CompareArgs),
+    /// Put the claims of the source documents to the test.
+    Experiment(ExperimentArgs),
     /// List what there is.
     List(ListArgs),
     /// Print the recipe file of an optimizer: its building blocks with every value.
@@ -125,6 +127,28 @@ pub struct CompareArgs {
     pub quiet: bool,
 }
 
+/// Arguments of `thalweg experiment`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code 1 if a number or a verdict differs from the reference.\n\
+    Examples:\n  \
+    thalweg experiment                                 every claim, one to two minutes\n  \
+    thalweg experiment gain-order X18 --out figures    these, with their figures as SVG\n  \
+    thalweg experiment all --json --quiet > findings.json")]
+pub struct ExperimentArgs {
+    /// Experiments, or acceptance rows (`X18`): see `thalweg list experiments`. Default: all.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Print the findings as one JSON array instead of text.
+    #[arg(long)]
+    pub json: bool,
+    /// Directory for `experiments.json` and one SVG per figure.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
 /// Arguments of `thalweg list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -157,6 +181,8 @@ pub enum Listing {
     Tasks,
     /// Data sets, and where they stand.
     Data,
+    /// Claims that can be put to the test.
+    Experiments,
 }
 
 /// What to do with data sets.

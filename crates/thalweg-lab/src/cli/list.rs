@@ -50,6 +50,7 @@ pub(super) fn run(args: &ListArgs) -> Result<()> {
         Listing::Optimizers => optimizers(args.json),
         Listing::Tasks => tasks(args.json, args.tier),
         Listing::Data => data(args.json),
+        Listing::Experiments => super::experiment::list(args.json),
     }
 }
 

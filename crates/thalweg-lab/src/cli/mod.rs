@@ -4,6 +4,7 @@ mod args;
 mod compare;
 mod data;
 mod diff;
+mod experiment;
 mod export;
 mod list;
 mod manual;
@@ -18,7 +19,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::Color;
-pub use args::{Cli, Command, CompareArgs, DataCommand, DescribeArgs, ListArgs, Listing};
+pub use args::{
+    Cli, Command, CompareArgs, DataCommand, DescribeArgs, ExperimentArgs, ListArgs, Listing,
+};
 pub use diff::DiffArgs;
 pub use export::{ExportArgs, Format};
 pub use rerun::RerunArgs;
@@ -56,6 +59,7 @@ fn colour(when: Color) {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Compare(args) => compare::run(&args),
+        Command::Experiment(args) => experiment::run(&args),
         Command::List(args) => list::run(&args),
         Command::Describe(args) => print(&crate::optimizers::describe(&args.name, args.json)?),
         Command::Data { command } => data::run(&command),

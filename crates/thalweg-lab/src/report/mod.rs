@@ -13,12 +13,14 @@ mod live;
 mod markup;
 mod page;
 mod palette;
+mod plane;
 mod sections;
 mod tables;
 mod view;
 
 pub use export::{Picture, pictures, prepare, save};
 pub use page::render;
+pub use plane::figure;
 
 #[cfg(test)]
 mod tests;

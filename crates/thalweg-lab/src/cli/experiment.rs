@@ -1,0 +1,231 @@
+//! `thalweg experiment` and `thalweg list experiments`.
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::args::ExperimentArgs;
+use super::table::Table;
+use crate::experiments::{self, Finding, Verdict};
+use crate::{Error, Result, report, store};
+
+pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
+    let chosen = experiments::select(&args.names)?;
+    if let Some(out) = &args.out {
+        store::prepare(out)?;
+    }
+    let (start, count) = (Instant::now(), AtomicUsize::new(0));
+    let show = std::io::stderr().is_terminal() && !args.quiet;
+    let findings = experiments::run(&chosen, &|finding| {
+        let done = count.fetch_add(1, Ordering::Relaxed) + 1;
+        if show {
+            eprint!("\r\x1b[K{done}/{} {}", chosen.len(), finding.name);
+        }
+    })?;
+    if show {
+        eprint!("\r\x1b[K");
+    }
+    if let Some(out) = &args.out {
+        write(out, &findings)?;
+    }
+    if args.json {
+        super::print_json(&findings)?;
+    } else {
+        findings.iter().try_for_each(|f| super::print(&details(f)))?;
+        super::print(&summary(&findings))?;
+    }
+    if !args.quiet {
+        eprintln!("{:.0} s", start.elapsed().as_secs_f64());
+    }
+    verdict(&findings)
+}
+
+/// All findings as JSON, and every figure as SVG.
+fn write(out: &std::path::Path, findings: &[Finding]) -> Result<()> {
+    let text = serde_json::to_string(findings).map_err(|e| {
+        Error::failed(
+            format!("cannot write the findings as JSON: {e}"),
+            "please report this defect",
+        )
+    })?;
+    store::write(out, "experiments.json", &text)?;
+    for figure in findings.iter().flat_map(|f| &f.figures) {
+        store::write(out, &format!("{}.svg", figure.name), &report::figure(figure))?;
+    }
+    Ok(())
+}
+
+/// What the process ends with: a failure if anything differs from the reference.
+fn verdict(findings: &[Finding]) -> Result<()> {
+    let differing: Vec<&str> =
+        findings.iter().filter(|f| f.agrees == Some(false)).map(|f| f.name).collect();
+    match differing.as_slice() {
+        [] => Ok(()),
+        names => Err(Error::failed(
+            format!("{} differ from the reference: {}", names.len(), names.join(", ")),
+            "read the lines marked `differs` above; a method or a reference number is wrong",
+        )),
+    }
+}
+
+fn details(finding: &Finding) -> String {
+    let mut text = format!("\n{} ({}): {}\n", finding.name, finding.row, finding.verdict);
+    text += &format!("  {} says: {}\n", finding.source, finding.claim);
+    if !finding.correct.is_empty() {
+        let errata = match finding.errata {
+            [] => String::new(),
+            errata => format!(" ({})", errata.join(", ")),
+        };
+        text += &format!("  correct: {}{errata}\n", finding.correct);
+    }
+    if let Some(reason) = &finding.reason {
+        return text + &format!("  {reason}\n");
+    }
+    for case in &finding.cases {
+        text += &format!("  {} {}\n", if case.holds { "true: " } else { "false:" }, case.case);
+    }
+    let mut table = Table::new(&["measured", "value", "reference", "within", ""]);
+    let mut references = finding.reference.iter().peekable();
+    for measured in &finding.measured {
+        let mut row = [
+            measured.what.clone(),
+            number(measured.value),
+            String::new(),
+            String::new(),
+            String::new(),
+        ];
+        // References come in the order of what was measured; a note has none.
+        if let Some(r) = references.next_if(|r| r.what == measured.what) {
+            row[2].clone_from(&r.value);
+            row[3].clone_from(&r.within);
+            row[4] = if r.agrees { "agrees" } else { "differs" }.to_owned();
+        }
+        table.row(row);
+    }
+    text + &table.render()
+}
+
+fn number(value: f64) -> String {
+    match value.is_infinite() && value > 0.0 {
+        true => "never".to_owned(),
+        false => experiments::short(value),
+    }
+}
+
+/// One line per experiment, then the counts and what differs.
+fn summary(findings: &[Finding]) -> String {
+    let mut table = Table::new(&["experiment", "row", "errata", "reference", "verdict"]);
+    for f in findings {
+        let agrees = match f.agrees {
+            Some(true) => "agrees",
+            Some(false) => "differs",
+            None => "-",
+        };
+        table.row([
+            f.name.to_owned(),
+            f.row.to_owned(),
+            f.errata.join(" "),
+            agrees.to_owned(),
+            f.verdict.to_string(),
+        ]);
+    }
+    let count = |wanted: &dyn Fn(&Finding) -> bool| findings.iter().filter(|f| wanted(f)).count();
+    let numbers: usize = findings.iter().map(|f| f.reference.len()).sum();
+    format!(
+        "\n{}\n{} claims: {} hold, {} hold under a condition, {} refuted, {} not run, {} pending\n\
+         {numbers} numbers compared with the reference, {} differ\n",
+        table.render(),
+        findings.len(),
+        count(&|f| f.verdict == Verdict::Holds),
+        count(&|f| matches!(f.verdict, Verdict::HoldsIf(_))),
+        count(&|f| f.verdict == Verdict::Refuted),
+        count(&|f| f.verdict == Verdict::NotRun),
+        count(&|f| f.verdict == Verdict::Pending),
+        findings.iter().flat_map(|f| &f.reference).filter(|r| !r.agrees).count(),
+    )
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: &'static str,
+    row: &'static str,
+    source: &'static str,
+    claim: &'static str,
+    errata: &'static [&'static str],
+    features: &'static [&'static str],
+    pending: bool,
+}
+
+/// `thalweg list experiments`.
+pub(super) fn list(json: bool) -> Result<()> {
+    let rows: Vec<Row> = experiments::all()
+        .into_iter()
+        .map(|e| Row {
+            name: e.name,
+            row: e.row,
+            source: e.source,
+            claim: e.claim,
+            errata: e.errata,
+            features: e.features,
+            pending: e.expected == Verdict::Pending,
+        })
+        .collect();
+    if json {
+        return super::print_json(&rows);
+    }
+    let mut table = Table::new(&["name", "row", "claim"]);
+    for r in rows {
+        let claim = if r.pending { format!("(pending) {}", r.claim) } else { r.claim.to_owned() };
+        table.row([r.name.to_owned(), r.row.to_owned(), claim]);
+    }
+    super::print(&table.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(name: &str) -> Vec<Finding> {
+        let chosen = experiments::select(&[name.to_owned()]).unwrap();
+        experiments::run(&chosen, &|_| {}).unwrap()
+    }
+
+    #[test]
+    fn the_text_shows_claim_cases_numbers_and_verdict() {
+        let found = findings("parabola-rate");
+        let text = details(&found[0]);
+        for part in [
+            "holds if 0 < η < 2/L''",
+            "003 §0-1 says",
+            "E45",
+            "false: η = 2.1/L''",
+            "0.04123",
+            "agrees",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert!(summary(&found).contains("1 claims: 0 hold, 1 hold under a condition"));
+    }
+
+    #[test]
+    fn a_difference_fails_and_is_named() {
+        let mut found = findings("parabola-rate");
+        assert!(verdict(&found).is_ok());
+        found[0].agrees = Some(false);
+        let error = verdict(&found).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        assert!(error.problem().contains("parabola-rate"));
+    }
+
+    #[test]
+    fn out_holds_the_findings_and_the_figures() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &findings("parabola-rate")).unwrap();
+        let svg = std::fs::read_to_string(dir.path().join("parabola-rate.svg")).unwrap();
+        assert!(roxmltree::Document::parse(&svg).is_ok());
+        let json = std::fs::read_to_string(dir.path().join("experiments.json")).unwrap();
+        assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap().is_array());
+    }
+}

@@ -1,0 +1,168 @@
+//! X29 and X30: what becomes of AdaGrad's rate, and whose rate AdaDelta uses.
+
+use thalweg::recipes::{adadelta, adagrad};
+
+use super::figure::{Axis, Figure};
+use super::stream::Rng;
+use super::walk::{Walk, bowl, bowl_gradient, falls, tuned};
+use super::{Experiment, Record, Verdict};
+use crate::Result;
+
+pub(super) const ALL: &[Experiment] = &[
+    Experiment {
+        name: "adagrad-decay",
+        row: "X29",
+        source: "002 AdaGrad; 004 §5.2",
+        claim: "AdaGrad's effective rate falls to zero",
+        correct: "only if the sum of squared gradients diverges; on x²/2 from 10 it settles at 0.031559",
+        errata: &["E31"],
+        features: &["F063", "F067"],
+        expected: Verdict::HoldsIf("the sum of squared gradients diverges"),
+        run: decay,
+    },
+    Experiment {
+        name: "adagrad-sparse",
+        row: "X29",
+        source: "002 AdaGrad; 004 §5.4",
+        claim: "a feature that fires with probability p keeps an effective rate 1/√p times as large",
+        correct: "so it does",
+        errata: &[],
+        features: &["F065"],
+        expected: Verdict::Holds,
+        run: sparse,
+    },
+    Experiment {
+        name: "size-is-not-curvature",
+        row: "X29",
+        source: "003 §2",
+        claim: "accumulated squared gradients carry the second derivative",
+        correct: "size is not curvature: on straight lines, which have none, the rate is 1/(slope·√t)",
+        errata: &["E46", "E47"],
+        features: &["F068", "F069"],
+        expected: Verdict::Refuted,
+        run: straight_line,
+    },
+    Experiment {
+        name: "adadelta-rate",
+        row: "X30",
+        source: "002 RMSProp & AdaDelta",
+        claim: "AdaDelta does away with the global learning rate",
+        correct: "ε is the rate: the first step is √(ε/(1 − ρ)), and steps to a loss follow ε",
+        errata: &["E35"],
+        features: &["F079"],
+        expected: Verdict::Refuted,
+        run: delta,
+    },
+];
+
+fn decay(r: &mut Record) -> Result<()> {
+    let mut walk = Walk::new(tuned(adagrad(), &[("lr", 1.0)])?, &[10.0])?;
+    let mut quadratic = vec![];
+    for t in 1..=20_000 {
+        walk.descend(1, <[f64]>::to_vec)?;
+        quadratic.push((f64::from(t), 1.0 / walk.slot("sum")?[0].sqrt()));
+    }
+    let sum = walk.slot("sum")?[0];
+    r.printed("accumulator on x²/2 from 10", sum, "1004.018484");
+    let rate = 1.0 / sum.sqrt();
+    r.printed("rate on x²/2 from 10", rate, ".031559");
+    r.near("x in the end", walk.x[0], 0.0, 1e-20);
+    r.claim("x²/2 from 10, 20 000 steps", rate < 0.02);
+    let (mut rng, count) = (Rng::new(29), 20_000);
+    let mut walk = Walk::new(tuned(adagrad(), &[("lr", 1.0), ("eps", 0.0)])?, &[0.0; 8])?;
+    let mut noisy = vec![];
+    for t in 1..=count {
+        walk.step(&rng.normal(8))?;
+        noisy.push((f64::from(t), 1.0 / walk.slot("sum")?[0].sqrt()));
+    }
+    for (i, sum) in walk.slot("sum")?.iter().enumerate() {
+        let scaled = (f64::from(count) / sum).sqrt();
+        r.near(&format!("rate·√t under noise, coordinate {}", i + 1), scaled, 1.0, 0.02);
+    }
+    r.claim("Gaussian gradients, 20 000 steps", 1.0 / walk.slot("sum")?[0].sqrt() < 0.02);
+    r.figure(
+        Figure::new(
+            "adagrad-decay",
+            "AdaGrad's effective rate",
+            Axis::log("step"),
+            Axis::log("rate"),
+        )
+        .line("x²/2 from 10", quadratic)
+        .line("Gaussian gradients", noisy)
+        .bound("1/√t", (1..=count).map(|t| (f64::from(t), 1.0 / f64::from(t).sqrt()))),
+    );
+    Ok(())
+}
+
+fn sparse(r: &mut Record) -> Result<()> {
+    let mut walk = Walk::new(tuned(adagrad(), &[("lr", 1.0), ("eps", 0.0)])?, &[0.0, 0.0])?;
+    for t in 1..10_000 {
+        walk.step(&[1.0, f64::from(u8::from(t % 100 == 0))])?;
+    }
+    let before = walk.x.clone();
+    walk.step(&[1.0, 1.0])?;
+    let ratio = (before[1] - walk.x[1]) / (before[0] - walk.x[0]);
+    r.relative("rate of a feature of 1 % by that of one of 100 %", ratio, 10.0, 1e-12);
+    r.claim("p = 0.01", (ratio - 10.0).abs() < 1e-9);
+    Ok(())
+}
+
+fn straight_line(r: &mut Record) -> Result<()> {
+    let mut same = true;
+    for slope in [1.0, 100.0] {
+        let steps = falls(tuned(adagrad(), &[("lr", 1.0), ("eps", 0.0)])?, slope, 1000)?;
+        let law = |t: usize| 1.0 / (slope * ((t + 1) as f64).sqrt());
+        let off = (0..1000).map(|t| (steps[t] / slope / law(t) - 1.0).abs()).fold(0.0, f64::max);
+        r.near(&format!("rate by 1/(slope·√t), less 1, slope {slope}"), off, 0.0, 1e-12);
+        same &= off <= 1e-12;
+    }
+    // Both lines have curvature zero: a rate that carried it would be the same on both.
+    r.claim("lines of slope 1 and 100: the same curvature, the same rate", !same);
+    Ok(())
+}
+
+fn delta(r: &mut Record) -> Result<()> {
+    r.printed("first step at g = 1", falls(adadelta(), 1.0, 1)?[0], "3.162262e-03");
+    let (mut points, mut all) = (vec![], vec![]);
+    for (eps, want) in [(1e-8, 1839), (1e-6, 374), (1e-4, 77), (1e-2, 10)] {
+        let chain = tuned(adadelta(), &[("eps", eps)])?;
+        let first = falls(chain.clone(), 1e6, 1)?[0];
+        r.relative(
+            &format!("first step at a large g, ε = {eps:e}"),
+            first,
+            (eps / 0.1f64).sqrt(),
+            1e-9,
+        );
+        let mut walk = Walk::new(chain, &[1.0; 3])?;
+        let mut steps = None;
+        for t in 1..3000 {
+            walk.descend(1, bowl_gradient)?;
+            if bowl(&walk.x) < 1e-3 {
+                steps = Some(t);
+                break;
+            }
+        }
+        r.count(
+            &format!("steps to a loss of 0.001 on the bowl, ε = {eps:e}"),
+            steps,
+            Some(want),
+            0,
+        );
+        points.push((eps, steps.unwrap_or(usize::MAX) as f64));
+        all.push(steps.unwrap_or(usize::MAX));
+    }
+    r.claim(
+        "the bowl: ε from 1e-8 to 1e-2 makes less than twice the difference",
+        all[0] < 2 * all[3],
+    );
+    r.figure(
+        Figure::new(
+            "adadelta-rate",
+            "AdaDelta on the bowl: ε is its learning rate",
+            Axis::log("ε"),
+            Axis::log("steps to a loss of 0.001"),
+        )
+        .line("AdaDelta", points),
+    );
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! X26–X28: learning rates, curvature and ill-conditioning.
+
+use thalweg::recipes::{adabelief, adagrad, adam, gd, rmsprop};
+use thalweg::{Chain, Optimizer, Param};
+
+use super::figure::{Axis, Figure};
+use super::walk::{Walk, advance, distance, tuned};
+use super::{Experiment, Record, Verdict};
+use crate::Result;
+
+pub(super) const ALL: &[Experiment] = &[
+    Experiment {
+        name: "parabola",
+        row: "X26",
+        source: "003 §1 and hints 1-4, §2",
+        claim: "for L = a·w² + b·w + c the slope is a·w + b, the curvature a, and the best step 1/a",
+        correct: "L' = 2a·w + b and L'' = 2a: the minimum −b/(2a) is one step of 1/(2a) away; a step of 1/a goes to and fro for ever",
+        errata: &["E44", "E46", "E49"],
+        features: &["F068", "F094", "F096", "F097"],
+        expected: Verdict::Refuted,
+        run: parabola,
+    },
+    Experiment {
+        name: "parabola-rate",
+        row: "X26",
+        source: "003 §0-1",
+        claim: "gradient descent finally reaches the minimum",
+        correct: "for rates below 2/L''",
+        errata: &["E45"],
+        features: &["F001", "F060", "F095"],
+        expected: Verdict::HoldsIf("0 < η < 2/L''"),
+        run: parabola_rate,
+    },
+    Experiment {
+        name: "descent-rate",
+        row: "X27",
+        source: "002 Ill-conditioning; 004 §1.3",
+        claim: "gradient descent shrinks the error by (κ − 1)/(κ + 1) per step",
+        correct: "at the rate 2/(L + μ) only; at 1/L by 1 − 1/κ",
+        errata: &["E55", "E41"],
+        features: &["F001", "F060", "F101", "F108"],
+        expected: Verdict::HoldsIf("the rate is 2/(L + μ)"),
+        run: descent_rate,
+    },
+    Experiment {
+        name: "preconditioner-note",
+        row: "X27",
+        source: "002 Ill-conditioning, editor's note",
+        claim: "the ideal diagonal preconditioner has D⁻² proportional to the curvature",
+        correct: "D proportional to the curvature; D⁻² ∝ a is right for D·A·D only",
+        errata: &["E40"],
+        features: &["F092", "F097", "F106"],
+        expected: Verdict::Refuted,
+        run: preconditioner,
+    },
+    Experiment {
+        name: "diagonal-balance",
+        row: "X28",
+        source: "002 AdaGrad",
+        claim: "on Σ Lᵢ·xᵢ²/2 AdaGrad balances all directions",
+        correct: "so it does, and so do RMSProp, Adam and AdaBelief: all coordinates take the same way",
+        errata: &["E47"],
+        features: &["F064"],
+        expected: Verdict::Holds,
+        run: balance,
+    },
+    Experiment {
+        name: "ill-conditioning",
+        row: "X28",
+        source: "002 Ill-conditioning",
+        claim: "adaptive methods greatly improve ill-conditioned problems",
+        correct: "a bowl along the axes, yes; turned by 45° they are slower than gradient descent",
+        errata: &["E43"],
+        features: &["F092", "F107"],
+        expected: Verdict::HoldsIf("the curvature is along the axes"),
+        run: rotation,
+    },
+];
+
+/// The slope of `3w² − 12w + 5`.
+fn slope(x: &[f64]) -> Vec<f64> {
+    vec![6.0 * x[0] - 12.0]
+}
+
+/// Where gradient descent at this rate is after each step from 10.
+fn path(lr: f64, slope: impl Fn(&[f64]) -> Vec<f64>, count: usize) -> Result<Vec<f64>> {
+    let mut walk = Walk::new(tuned(gd(), &[("lr", lr)])?, &[10.0])?;
+    (0..count)
+        .map(|_| {
+            walk.descend(1, &slope)?;
+            Ok(walk.x[0])
+        })
+        .collect()
+}
+
+fn parabola(r: &mut Record) -> Result<()> {
+    let right = path(1.0 / 6.0, slope, 1)?[0];
+    r.near("w after a step of 1/(2a)", right, 2.0, 1e-12);
+    let mirror = path(1.0 / 3.0, slope, 4)?;
+    for (t, (got, want)) in mirror.iter().zip([-6.0, 10.0, -6.0, 10.0]).enumerate() {
+        r.near(&format!("w after {} steps of 1/a", t + 1), *got, want, 1e-9);
+    }
+    let source = path(1.0 / 3.0, |x| vec![3.0 * x[0] - 12.0], 1)?[0];
+    r.near("where the source's slope a·w + b leads", source, 4.0, 1e-12);
+    r.claim("3w² − 12w + 5 from 10: a step of 1/a arrives", (mirror[0] - 2.0).abs() < 1e-9);
+    r.claim(
+        "3w² − 12w + 5 from 10: the source's slope leads to the minimum",
+        (source - 2.0).abs() < 1e-9,
+    );
+    Ok(())
+}
+
+fn parabola_rate(r: &mut Record) -> Result<()> {
+    let mut figure = Figure::new(
+        "parabola-rate",
+        "Gradient descent on 3w² − 12w + 5 from 10",
+        Axis::linear("step"),
+        Axis::log("distance from the minimum"),
+    );
+    for (share, want) in [(1.9, "0.04123"), (2.0, "8.000000000"), (2.1, "939.1")] {
+        let errors: Vec<f64> =
+            path(share / 6.0, slope, 50)?.iter().map(|w| (w - 2.0).abs()).collect();
+        r.printed(&format!("error after 50 steps of {share}/L''"), errors[49], want);
+        r.claim(&format!("η = {share}/L''"), errors[49] < 1.0);
+        let points = errors.into_iter().enumerate().map(|(t, e)| (t as f64 + 1.0, e));
+        figure = figure.line(&format!("η = {share}/L''"), points);
+    }
+    r.figure(figure);
+    Ok(())
+}
+
+const PAIR: [f64; 2] = [1.0, 100.0];
+
+fn norm(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// By what factor one late step of gradient descent on `(x₁² + 100·x₂²)/2` shrinks the error.
+fn asymptotic_ratio(lr: f64) -> Result<f64> {
+    let gradient = |x: &[f64]| vec![PAIR[0] * x[0], PAIR[1] * x[1]];
+    let mut walk = Walk::new(tuned(gd(), &[("lr", lr)])?, &[1.0, 1.0])?;
+    walk.descend(3000, gradient)?;
+    let before = norm(&walk.x);
+    walk.descend(1, gradient)?;
+    Ok(norm(&walk.x) / before)
+}
+
+fn descent_rate(r: &mut Record) -> Result<()> {
+    let promised = 99.0 / 101.0;
+    let best = asymptotic_ratio(2.0 / 101.0)?;
+    r.printed("ratio at η = 2/101", best, ".980198");
+    r.claim("κ = 100, η = 2/(L + μ)", (best - promised).abs() < 1e-6);
+    for (name, lr) in [("1/100", 0.01), ("1.99/100", 0.0199)] {
+        let ratio = asymptotic_ratio(lr)?;
+        r.near(&format!("ratio at η = {name}"), ratio, 0.99, 1e-9);
+        r.claim(&format!("κ = 100, η = {name}"), (ratio - promised).abs() < 1e-6);
+    }
+    let rates = || (1..=199).map(|k| f64::from(k) * 1e-4);
+    r.figure(
+        Figure::new(
+            "descent-rate",
+            "Factor per step of gradient descent at κ = 100",
+            Axis::linear("learning rate η"),
+            Axis::linear("factor"),
+        )
+        .bound("(κ − 1)/(κ + 1)", rates().map(|lr| (lr, promised)))
+        .line("max |1 − η·λ|", rates().map(|lr| (lr, (1.0 - lr).max((1.0 - 100.0 * lr).abs())))),
+    );
+    Ok(())
+}
+
+/// The condition number of `D⁻¹A`, as gradient descent with one rate per coordinate sees it.
+fn condition(preconditioner: [f64; 2]) -> Result<f64> {
+    let lr = 1e-3;
+    let chain = |k: usize| tuned(gd(), &[("lr", lr / preconditioner[k])]);
+    let builder = Optimizer::<f64>::builder().group("flat", "flat", chain(0)?);
+    let mut opt = builder.rest("steep", chain(1)?).build::<f64>()?;
+    let (mut flat, mut steep) = ([1.0], [1.0]);
+    let (g, h) = ([PAIR[0]], [PAIR[1]]);
+    let params =
+        &mut [Param::new("flat", &[1], &mut flat, &g), Param::new("steep", &[1], &mut steep, &h)];
+    advance(&mut opt, params)?;
+    let eigenvalues = [(1.0 - flat[0]) / lr, (1.0 - steep[0]) / lr];
+    Ok(eigenvalues[0].max(eigenvalues[1]) / eigenvalues[0].min(eigenvalues[1]))
+}
+
+fn preconditioner(r: &mut Record) -> Result<()> {
+    r.relative("condition number without", condition([1.0, 1.0])?, 100.0, 1e-9);
+    r.relative("condition number with D = a", condition(PAIR)?, 1.0, 1e-9);
+    let printed = condition(PAIR.map(|a| a.powf(-0.5)))?;
+    r.relative("condition number with D⁻² ∝ a", printed, 1000.0, 1e-9);
+    r.claim("diag(1, 100): better than without", printed < 100.0);
+    Ok(())
+}
+
+/// The methods that look at each coordinate alone and at no scale.
+fn scale_free() -> Result<[(&'static str, Chain); 4]> {
+    Ok([
+        ("AdaGrad", tuned(adagrad(), &[("lr", 0.5), ("eps", 0.0)])?),
+        ("RMSProp", tuned(rmsprop(), &[("lr", 0.01), ("rho", 0.9), ("eps", 0.0)])?),
+        ("Adam", tuned(adam(), &[("lr", 0.05), ("eps", 0.0)])?),
+        ("AdaBelief", tuned(adabelief(), &[("lr", 0.05), ("eps", 0.0)])?),
+    ])
+}
+
+fn balance(r: &mut Record) -> Result<()> {
+    let curvature = [1.0, 10.0, 100.0, 1e4];
+    let want = ["4.31704927e-25", "0.08758652", "-0.0042114", "0.0043739"];
+    for ((name, chain), want) in scale_free()?.into_iter().zip(want) {
+        let mut walk = Walk::new(chain, &[1.0; 4])?;
+        walk.descend(100, |x| x.iter().zip(curvature).map(|(x, h)| h * x).collect())?;
+        let spread = distance(&walk.x, &[walk.x[0]; 4]);
+        for (i, x) in walk.x.iter().enumerate() {
+            r.printed(&format!("{name}, x[{}] after 100 steps", i + 1), *x, want);
+        }
+        r.near(&format!("{name}, largest difference of coordinates"), spread, 0.0, 1e-12);
+        r.claim(&format!("{name}, curvatures 1 to 10 000"), spread <= 1e-12);
+    }
+    Ok(())
+}
+
+/// Places of `(x₁² + 100·x₂²)/2`, turned by the angle with this sine and cosine, until it is below
+/// 1e-6; the start turns with it.
+fn turned(chain: Chain, (sin, cos): (f64, f64)) -> Result<(Option<usize>, Vec<(f64, f64)>)> {
+    let aligned = |x: &[f64]| [cos * x[0] + sin * x[1], cos * x[1] - sin * x[0]];
+    let mut walk = Walk::new(chain, &[cos - sin, sin + cos])?;
+    let mut path = vec![(walk.x[0], walk.x[1])];
+    for t in 1..2000 {
+        walk.descend(1, |x| {
+            let y = aligned(x);
+            let g = [PAIR[0] * y[0], PAIR[1] * y[1]];
+            vec![cos * g[0] - sin * g[1], sin * g[0] + cos * g[1]]
+        })?;
+        path.push((walk.x[0], walk.x[1]));
+        let y = aligned(&walk.x);
+        if 0.5 * (PAIR[0] * y[0] * y[0] + PAIR[1] * y[1] * y[1]) < 1e-6 {
+            return Ok((Some(t), path));
+        }
+    }
+    Ok((None, path))
+}
+
+fn rotation(r: &mut Record) -> Result<()> {
+    let table = [
+        ("gradient descent", tuned(gd(), &[("lr", 2.0 / 101.0)])?, 444, 444),
+        ("AdaGrad", tuned(adagrad(), &[("lr", 0.5)])?, 16, 973),
+        ("Adam", tuned(adam(), &[("lr", 0.05)])?, 129, 901),
+        ("AdaBelief", tuned(adabelief(), &[("lr", 0.05)])?, 106, 752),
+    ];
+    let angles =
+        [("along the axes", (0.0, 1.0)), ("turned by 45°", std::f64::consts::FRAC_PI_4.sin_cos())];
+    for (k, (place, angle)) in angles.into_iter().enumerate() {
+        let (sin, cos) = angle;
+        let height = |x: f64, y: f64| {
+            let (along, across) = (cos * x + sin * y, cos * y - sin * x);
+            0.5 * (along * along + 100.0 * across * across)
+        };
+        let mut figure = Figure::new(
+            ["ill-conditioning-aligned", "ill-conditioning-turned"][k],
+            &format!("(x₁² + 100·x₂²)/2 {place}: paths until the loss is below 1e-6"),
+            Axis::linear("x₁").between(-1.6, 1.6),
+            Axis::linear("x₂").between(-1.6, 1.6),
+        )
+        .contours(&[0.01, 0.1, 0.5, 2.0, 8.0, 25.0, 60.0, 120.0], height);
+        let (baseline, path) = turned(table[0].1.clone(), angle)?;
+        r.count(&format!("gradient descent, {place}, steps"), baseline, Some(444), 1);
+        figure = figure.line(table[0].0, path);
+        for (name, chain, aligned, rotated) in table.iter().skip(1) {
+            let (steps, path) = turned(chain.clone(), angle)?;
+            let want = if k == 0 { *aligned } else { *rotated };
+            r.count(&format!("{name}, {place}, steps"), steps, Some(want), 1);
+            r.claim(&format!("{name}, {place}: sooner than gradient descent"), steps < baseline);
+            figure = figure.line(name, path);
+        }
+        r.figure(figure);
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! X15 and X16: gains by signs, and one learning rate that learns.
+
+use thalweg::Chain;
+use thalweg::recipes::{adam_hd, egdd, sgd_hd};
+
+use super::figure::{Axis, Figure};
+use super::walk::{CURVATURE, Walk, bowl, bowl_gradient, distance, tuned};
+use super::{Experiment, Record, Verdict};
+use crate::Result;
+
+pub(super) const ALL: &[Experiment] = &[
+    Experiment {
+        name: "egdd",
+        row: "X15",
+        source: "000 body and Wrap-up; 001 Wrap-up",
+        claim: "the original paper's form is richer than the post's, with the same idea",
+        correct: "it has a scale per tensor besides, and signs in place of products, so that the scale of the loss does not matter",
+        errata: &[],
+        features: &["F058"],
+        expected: Verdict::Holds,
+        run: signs,
+    },
+    Experiment {
+        name: "hypergradient",
+        row: "X16",
+        source: "000 body; 001 Meta-LR",
+        claim: "gradient descent can tune the learning rate of gradient descent",
+        correct: "so it can: hypergradient descent",
+        errata: &[],
+        features: &["F021", "F157"],
+        expected: Verdict::Holds,
+        run: hypergradient,
+    },
+];
+
+fn signs(r: &mut Record) -> Result<()> {
+    let mut walk = Walk::new(egdd(), &[1.0; 3])?;
+    walk.descend(3, bowl_gradient)?;
+    r.printed("scale after 3 steps", walk.scalar("scale")?, "1.002001507341");
+    r.all_printed("gain after 3 steps", walk.slot("gain")?, &["1.02020134"; 3]);
+    let want = ["0.994348207434", "0.94392193034", "0.482284010273"];
+    r.all_printed("x after 3 steps", &walk.x, &want);
+    walk.descend(7, bowl_gradient)?;
+    r.printed("scale after 10 steps", walk.scalar("scale")?, "1.000495949009");
+    let want = ["1.0941742837", "1.0941742837", "0.9900498337"];
+    r.all_printed("gain after 10 steps", walk.slot("gain")?, &want);
+    let want = ["0.957522034641", "0.609072078804", "-0.593530338315"];
+    r.all_printed("x after 10 steps", &walk.x, &want);
+    let mut paths = [vec![], vec![], vec![]];
+    for t in 11..=200 {
+        walk.descend(1, bowl_gradient)?;
+        for (path, gain) in paths.iter_mut().zip(walk.slot("gain")?) {
+            path.push((f64::from(t), *gain));
+        }
+    }
+    r.printed("scale after 200 steps", walk.scalar("scale")?, "1.054368129778");
+    let want = ["5.2069798272", "1.6989323086", "1.0100501671"];
+    r.all_printed("gain after 200 steps", walk.slot("gain")?, &want);
+    r.printed("loss after 200 steps", bowl(&walk.x), "5.837118e-07");
+    for scale in [1e3, 1e-3] {
+        let mut scaled = Walk::new(tuned(egdd(), &[("lr", 1e-3 / scale)])?, &[1.0; 3])?;
+        scaled.descend(200, |x| bowl_gradient(x).iter().map(|g| scale * g).collect())?;
+        let gains = distance(scaled.slot("gain")?, walk.slot("gain")?);
+        r.near(&format!("change of the gains, loss × {scale}"), gains, 0.0, 1e-6);
+        let change = scaled.scalar("scale")? - walk.scalar("scale")?;
+        r.near(&format!("change of the scale, loss × {scale}"), change, 0.0, 1e-6);
+        r.claim(
+            &format!("loss × {scale}: gains and scale stay"),
+            gains <= 1e-6 && change.abs() <= 1e-6,
+        );
+    }
+    let figure =
+        Figure::new("egdd", "Gains of EGDD on the bowl", Axis::linear("step"), Axis::log("gain"));
+    let named = CURVATURE.iter().zip(paths);
+    r.figure(named.fold(figure, |figure, (h, path)| figure.line(&format!("curvature {h}"), path)));
+    Ok(())
+}
+
+fn hypergradient(r: &mut Record) -> Result<()> {
+    let run = |chain: Chain, hyper_lr: f64, steps: usize| -> Result<Walk> {
+        let chain = tuned(chain, &[("lr", 1e-3), ("hyper_lr", hyper_lr)])?;
+        let mut walk = Walk::new(chain, &[1.0; 3])?;
+        walk.descend(steps, bowl_gradient)?;
+        Ok(walk)
+    };
+    let sgd = run(sgd_hd(), 1e-8, 5)?;
+    let rate = sgd.scalar("rate")?;
+    r.printed("SGD-HD, rate after 5 steps", rate, "1.266900268607e-03");
+    r.all_printed("SGD-HD, x after 5 steps", &sgd.x, &["0.99426921", "0.94386299", "0.54311132"]);
+    let mut still = Walk::new(tuned(thalweg::recipes::gd(), &[("lr", 1e-3)])?, &[1.0; 3])?;
+    still.descend(5, bowl_gradient)?;
+    r.claim(
+        "SGD-HD: the rate grows and the loss is lower",
+        rate > 1e-3 && bowl(&sgd.x) < bowl(&still.x),
+    );
+    let adam = run(adam_hd(), 1e-4, 50)?;
+    let rate = adam.scalar("rate")?;
+    r.printed("Adam-HD, rate after 50 steps", rate, "1.039836372345e-01");
+    r.all_printed("Adam-HD, x after 50 steps", &adam.x, &["0.10040136"; 3]);
+    r.claim("Adam-HD: the rate grows a hundredfold", rate > 0.1);
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! X19 and X20: gradients that change their size.
+
+use thalweg::Chain;
+use thalweg::recipes::{adagrad, rmsprop};
+
+use super::figure::{Axis, Figure};
+use super::walk::{Walk, tuned};
+use super::{Experiment, Record, Verdict};
+use crate::Result;
+
+pub(super) const ALL: &[Experiment] = &[
+    Experiment {
+        name: "scale-jump",
+        row: "X19",
+        source: "002 RMSProp; 004 §11.1",
+        claim: "after gradients have jumped up AdaGrad cannot forget their small past",
+        correct: "it forgets a small past in about t₀/c² steps; what it never forgets is a large one",
+        errata: &["E32"],
+        features: &["F075", "F142"],
+        expected: Verdict::Refuted,
+        run: adagrad_jump,
+    },
+    Experiment {
+        name: "rmsprop-time-constant",
+        row: "X19",
+        source: "002 RMSProp; 004 §6.1-6.2",
+        claim: "RMSProp adapts to a jump within its time constant 1/(1 − ρ)",
+        correct: "the mean square forgets by 1/e in −1/ln ρ steps; the rate, its inverse root, takes 17 steps up and 58 to 102 down at ρ = 0.9",
+        errata: &["E34"],
+        features: &["F074", "F075", "F078"],
+        expected: Verdict::HoldsIf("what adapts is the mean square and not the rate"),
+        run: time_constant,
+    },
+    Experiment {
+        name: "feature-relevance",
+        row: "X20",
+        source: "002 RMSProp",
+        claim: "when a quiet feature becomes relevant its past slows AdaGrad down",
+        correct: "a quiet past is no burden: the relative effect is 5e-6; AdaGrad then slows down on the new gradients",
+        errata: &["E33"],
+        features: &["F076"],
+        expected: Verdict::Refuted,
+        run: relevance,
+    },
+    Experiment {
+        name: "flat-to-steep",
+        row: "X20",
+        source: "002 RMSProp",
+        claim: "from a flat region into a steep one RMSProp does better than AdaGrad",
+        correct: "it crosses sooner, and then cycles at half its rate where AdaGrad converges",
+        errata: &["E32"],
+        features: &["F077"],
+        expected: Verdict::HoldsIf("what counts is the crossing and not the end"),
+        run: flat_to_steep,
+    },
+];
+
+/// Step per unit of gradient after 1000 gradients of size `before`, at each of `count` of size `after`.
+fn rates(chain: Chain, before: f64, after: f64, count: usize) -> Result<Vec<f64>> {
+    let mut walk = Walk::new(chain, &[0.0])?;
+    (0..1000).try_for_each(|_| walk.step(&[before]))?;
+    (0..count).map(|_| Ok(walk.fall(after)? / after)).collect()
+}
+
+fn ada() -> Result<Chain> {
+    tuned(adagrad(), &[("lr", 1.0), ("eps", 0.0)])
+}
+
+fn rms(rho: f64) -> Result<Chain> {
+    tuned(rmsprop(), &[("lr", 1.0), ("rho", rho), ("eps", 0.0)])
+}
+
+fn number(values: Vec<f64>) -> impl Iterator<Item = (f64, f64)> {
+    values.into_iter().enumerate().map(|(k, v)| (k as f64 + 1.0, v))
+}
+
+fn adagrad_jump(r: &mut Record) -> Result<()> {
+    let caught_up = |before: f64, after: f64| -> Result<Option<usize>> {
+        let fresh = |k: usize| 1.0 / (after * ((k + 1) as f64).sqrt());
+        let rates = rates(ada()?, before, after, 20_000)?;
+        Ok(rates.iter().enumerate().position(|(k, r)| *r >= 0.9 * fresh(k)).map(|k| k + 1))
+    };
+    for (c, want) in [(10.0, 43), (100.0, 1)] {
+        let steps = caught_up(1.0, c)?;
+        r.count(&format!("steps to 90 % of a fresh start, up × {c}"), steps, Some(want), 0);
+        r.claim(
+            &format!("up × {c}: no 90 % of a fresh start within 100 steps"),
+            steps.is_none_or(|s| s > 100),
+        );
+        let steps = caught_up(c, 1.0)?;
+        r.count(&format!("steps to 90 % of a fresh start, down from {c}"), steps, None, 0);
+    }
+    let relative =
+        |rates: Vec<f64>, after: f64| number(rates.into_iter().map(|r| r * after).collect());
+    let figure = Figure::new(
+        "scale-jump",
+        "Step sizes after a jump of the gradient at step 1000, in units of the rate",
+        Axis::log("steps since the jump"),
+        Axis::log("step / rate"),
+    );
+    r.figure(
+        figure
+            .line("AdaGrad, up × 10", relative(rates(ada()?, 1.0, 10.0, 2000)?, 10.0))
+            .line("AdaGrad, down from 10", relative(rates(ada()?, 10.0, 1.0, 2000)?, 1.0))
+            .line("RMSProp 0.9, up × 10", relative(rates(rms(0.9)?, 1.0, 10.0, 2000)?, 10.0))
+            .line("RMSProp 0.9, down from 10", relative(rates(rms(0.9)?, 10.0, 1.0, 2000)?, 1.0))
+            .bound("AdaGrad, fresh", (1..=2000).map(|k| (f64::from(k), 1.0 / f64::from(k).sqrt()))),
+    );
+    Ok(())
+}
+
+fn time_constant(r: &mut Record) -> Result<()> {
+    let jumps = [
+        (1.0, 10.0, 0.9, 17),
+        (1.0, 10.0, 0.99, 174),
+        (10.0, 1.0, 0.9, 58),
+        (10.0, 1.0, 0.99, 602),
+        (100.0, 1.0, 0.9, 102),
+        (100.0, 1.0, 0.99, 1061),
+    ];
+    for (before, after, rho, want) in jumps {
+        let rates = rates(rms(rho)?, before, after, 2000)?;
+        let settled = rates.iter().position(|r| (r * after - 1.0).abs() <= 0.1).map(|k| k + 1);
+        let case = format!("from {before} to {after}, ρ = {rho}");
+        r.count(&format!("steps until the rate is within 10 %, {case}"), settled, Some(want), 1);
+        let constant = (1.0 / (1.0 - rho) + 0.5) as usize;
+        r.claim(&format!("rate, {case}"), settled.is_some_and(|s| s <= constant));
+    }
+    let mut walk = Walk::new(rms(0.9)?, &[0.0])?;
+    (0..1000).try_for_each(|_| walk.step(&[1.0]))?;
+    (0..10).try_for_each(|_| walk.step(&[10.0]))?;
+    let left = (100.0 - walk.slot("v")?[0]) / 99.0;
+    r.printed("share of the old mean square after 10 steps, ρ = 0.9", left, "0.348678");
+    r.near("the same, exactly", left, 0.9f64.powi(10), 1e-12);
+    r.printed("steps to 1/e, ρ = 0.9", -1.0 / 0.9f64.ln(), "9.4912");
+    r.printed("steps to 1/e, ρ = 0.99", -1.0 / 0.99f64.ln(), "99.499");
+    r.claim("mean square, ρ = 0.9: down to 1/e after 10 steps", left <= (-1f64).exp());
+    Ok(())
+}
+
+fn relevance(r: &mut Record) -> Result<()> {
+    let cases = [
+        ("AdaGrad", ada()?, [".999995", ".707105", ".316228", ".1"]),
+        ("RMSProp 0.9", rms(0.9)?, ["3.162278", "2.294157", "1.239088", "1.000013"]),
+        ("RMSProp 0.99", rms(0.99)?, ["10.0", "7.0888", "3.2339", "1.2559"]),
+    ];
+    let mut figure = Figure::new(
+        "feature-relevance",
+        "Step sizes of a coordinate after 1000 gradients of 0.0001 followed by gradients of 1",
+        Axis::log("steps since the change"),
+        Axis::log("step / rate"),
+    );
+    for (name, chain, want) in cases {
+        let steps = rates(chain, 1e-4, 1.0, 100)?;
+        for (k, want) in [1, 2, 10, 100].into_iter().zip(want) {
+            r.printed(&format!("{name}, step {k}"), steps[k - 1], want);
+        }
+        if name == "AdaGrad" {
+            let fresh = |k: usize| 1.0 / ((k + 1) as f64).sqrt();
+            let effect = (0..100).map(|k| 1.0 - steps[k] / fresh(k)).fold(0.0, f64::max);
+            r.at_most("share of AdaGrad's step that the past takes", effect, 5.1e-6);
+            r.claim("1000 steps of 0.0001: the past takes more than 1 % of a step", effect > 0.01);
+        }
+        figure = figure.line(name, number(steps));
+    }
+    r.figure(figure);
+    Ok(())
+}
+
+fn flat_to_steep(r: &mut Record) -> Result<()> {
+    let slope = |x: &[f64]| {
+        let x = x[0];
+        vec![if x.abs() > 1.0 { 0.01 * x.signum() } else { 100.0 * x }]
+    };
+    let rms = |rho| tuned(rmsprop(), &[("lr", 0.05), ("rho", rho)]);
+    let cases = [
+        ("AdaGrad", tuned(adagrad(), &[("lr", 0.05)])?, 430, 719),
+        ("RMSProp 0.9", rms(0.9)?, 32, 53),
+        ("RMSProp 0.99", rms(0.99)?, 7, 12),
+    ];
+    let mut figure = Figure::new(
+        "flat-to-steep",
+        "From a slope of 0.01 into a bowl of curvature 100 at |x| = 1, rate 0.05",
+        Axis::log("step"),
+        Axis::linear("x"),
+    );
+    let (mut crossings, mut ends) = (vec![], vec![]);
+    for (name, chain, enters, arrives) in cases {
+        let mut walk = Walk::new(chain, &[3.0])?;
+        let (mut entered, mut arrived, mut path) = (None, None, vec![]);
+        for t in 1..=2000 {
+            walk.descend(1, slope)?;
+            entered = entered.or((walk.x[0].abs() <= 1.0).then_some(t));
+            arrived = arrived.or((walk.x[0].abs() < 0.05).then_some(t));
+            path.push(walk.x[0]);
+        }
+        r.count(&format!("{name}, step at which it enters"), entered, Some(enters), 0);
+        r.count(&format!("{name}, step at which |x| < 0.05"), arrived, Some(arrives), 0);
+        crossings.push(entered);
+        ends.push(walk.x[0].abs());
+        figure = figure.line(name, number(path));
+    }
+    r.printed("AdaGrad, |x| after 2000 steps", ends[0], "0.0000");
+    r.printed("RMSProp 0.9, |x| after 2000 steps", ends[1], "0.0250");
+    // A longer memory makes the cycle uneven by a little.
+    r.near("RMSProp 0.99, |x| after 2000 steps", ends[2], 0.025, 1e-3);
+    r.claim("RMSProp crosses sooner", crossings[1] < crossings[0] && crossings[2] < crossings[0]);
+    r.claim("RMSProp ends nearer to the minimum", ends[1] < ends[0] || ends[2] < ends[0]);
+    r.figure(figure);
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! The claims of the source documents, put to the test with the library's optimizers.
+//!
+//! An [`Experiment`] is a claim, where it stands, the correct form, and a function that measures. What
+//! it measures is compared with the numbers of the reference at the precision they are printed with;
+//! the cases in which it tries the claim decide the [`Verdict`]. Experiments of one family share a file
+//! of this folder; each file ends up as one line of the list of families below.
+
+mod adagrad;
+mod averages;
+mod bowl;
+mod curvature;
+mod decay;
+mod descent;
+mod egd;
+mod egdd;
+mod epsilon;
+mod figure;
+mod gains;
+mod jumps;
+mod mnist;
+mod noise;
+mod orders;
+mod pending;
+mod precision;
+mod rates;
+mod record;
+mod regression;
+mod regret;
+mod rules;
+mod simplex;
+mod spiral;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::time::Instant;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+pub use figure::{Axis, Figure, Kind, Line, Spread};
+pub(crate) use record::short;
+pub use record::{Case, Check, Record, Verdict};
+
+use crate::{Error, Result};
+
+/// A claim and how it is tested.
+#[derive(Debug, Clone, Copy)]
+pub struct Experiment {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// The acceptance experiment (X01–X50) whose numbers it is compared with.
+    pub row: &'static str,
+    /// Document and section of the claim; the documents are numbered as in the book's chapter on errata.
+    pub source: &'static str,
+    /// The claim, as the source puts it.
+    pub claim: &'static str,
+    /// What is correct instead, or how far the claim reaches.
+    pub correct: &'static str,
+    /// The errata (E01–E76) about it.
+    pub errata: &'static [&'static str],
+    /// The rows of the feature table (F001–F163) that it covers.
+    pub features: &'static [&'static str],
+    /// The verdict of the reference.
+    pub expected: Verdict,
+    /// Measures.
+    pub run: fn(&mut Record) -> Result<()>,
+}
+
+/// What a run of an experiment found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// The experiment.
+    pub name: &'static str,
+    /// The acceptance experiment whose numbers it is compared with.
+    pub row: &'static str,
+    /// Document and section of the claim.
+    pub source: &'static str,
+    /// The claim, as the source puts it.
+    pub claim: &'static str,
+    /// What is correct.
+    pub correct: &'static str,
+    /// The errata about it.
+    pub errata: &'static [&'static str],
+    /// The rows of the feature table that it covers.
+    pub features: &'static [&'static str],
+    /// What was measured.
+    pub measured: Vec<Measured>,
+    /// The numbers of the reference, one for each of `measured` that has one.
+    pub reference: Vec<Reference>,
+    /// The cases in which the claim was tried.
+    pub cases: Vec<Case>,
+    /// What has become of the claim.
+    pub verdict: Verdict,
+    /// Whether every number and the verdict are those of the reference; absent if nothing was measured
+    /// or the reference has no numbers.
+    pub agrees: Option<bool>,
+    /// Why nothing was measured, and what to do about it.
+    pub reason: Option<String>,
+    /// The pictures.
+    pub figures: Vec<Figure>,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
+/// A measured number.
+#[derive(Debug, Clone, Serialize)]
+pub struct Measured {
+    /// What was measured.
+    pub what: String,
+    /// The number; `null` in JSON if it is infinite or NaN.
+    pub value: f64,
+}
+
+/// A number of the reference.
+#[derive(Debug, Clone, Serialize)]
+pub struct Reference {
+    /// What was measured.
+    pub what: String,
+    /// The number, with the digits it is printed with.
+    pub value: String,
+    /// The largest difference at which a measurement is the same number.
+    pub within: String,
+    /// Whether the measurement is.
+    pub agrees: bool,
+}
+
+/// The families. Their order is that of the acceptance experiments.
+const FAMILIES: &[&[Experiment]] = &[
+    egd::ALL,
+    simplex::ALL,
+    regret::ALL,
+    gains::ALL,
+    orders::ALL,
+    noise::ALL,
+    descent::ALL,
+    egdd::ALL,
+    regression::ALL,
+    jumps::ALL,
+    averages::ALL,
+    decay::ALL,
+    epsilon::ALL,
+    precision::ALL,
+    curvature::ALL,
+    adagrad::ALL,
+    rates::ALL,
+    bowl::ALL,
+    spiral::ALL,
+    mnist::ALL,
+    pending::ALL,
+];
+
+/// Every experiment, those that are pending last.
+pub fn all() -> Vec<&'static Experiment> {
+    FAMILIES.iter().flat_map(|family| family.iter()).collect()
+}
+
+/// The experiments with these names, or of these acceptance experiments (`X18`), each once. No names,
+/// or `all`: every one.
+pub fn select(names: &[String]) -> Result<Vec<&'static Experiment>> {
+    let known = all();
+    if names.is_empty() || names.iter().any(|name| name == "all") {
+        return Ok(known);
+    }
+    let mut chosen: Vec<&'static Experiment> = vec![];
+    for name in names {
+        let wanted = |e: &&Experiment| e.name == name || e.row.eq_ignore_ascii_case(name);
+        let found: Vec<_> = known.iter().copied().filter(wanted).collect();
+        if found.is_empty() {
+            return Err(Error::usage(
+                format!("there is no experiment called `{name}`"),
+                "choose from `thalweg list experiments`, or a row like X18, or all",
+            ));
+        }
+        chosen
+            .extend(found.into_iter().filter(|e| !chosen_already(&chosen, e)).collect::<Vec<_>>());
+    }
+    Ok(chosen)
+}
+
+fn chosen_already(chosen: &[&'static Experiment], experiment: &Experiment) -> bool {
+    chosen.iter().any(|c| c.name == experiment.name)
+}
+
+/// Runs experiments on all cores and calls `done` after each; those that measure time have the machine
+/// to themselves. The findings come in the order of the experiments.
+pub fn run(
+    experiments: &[&'static Experiment],
+    done: &(dyn Fn(&Finding) + Sync),
+) -> Result<Vec<Finding>> {
+    let timed = |e: &Experiment| e.row == "X48";
+    let one = |e: &'static Experiment| {
+        let finding = e.find()?;
+        done(&finding);
+        Ok(finding)
+    };
+    let untimed: Vec<_> = experiments.iter().copied().filter(|e| !timed(e)).collect();
+    let mut findings = untimed.into_par_iter().map(one).collect::<Result<Vec<_>>>()?;
+    for experiment in experiments.iter().copied().filter(|e| timed(e)) {
+        findings.push(one(experiment)?);
+    }
+    let place = |finding: &Finding| experiments.iter().position(|e| e.name == finding.name);
+    findings.sort_by_key(place);
+    Ok(findings)
+}
+
+impl Experiment {
+    /// Runs it.
+    pub fn find(&'static self) -> Result<Finding> {
+        let start = Instant::now();
+        let mut record = Record::default();
+        (self.run)(&mut record).map_err(|e| {
+            Error::failed(format!("experiment {}: {}", self.name, e.problem()), e.fix())
+        })?;
+        Ok(self.finding(record, start.elapsed().as_secs_f64()))
+    }
+
+    fn finding(&'static self, record: Record, seconds: f64) -> Finding {
+        let condition = match self.expected {
+            Verdict::HoldsIf(condition) => condition,
+            _ => "the case is one of those below in which it does",
+        };
+        let verdict = match self.expected {
+            Verdict::Pending => Verdict::Pending,
+            _ => record.verdict(condition),
+        };
+        let reference: Vec<Reference> = record.checks.iter().filter_map(reference).collect();
+        let measured = record.checks.into_iter().map(|c| Measured { what: c.what, value: c.value });
+        let compared = verdict != Verdict::NotRun && !reference.is_empty();
+        Finding {
+            name: self.name,
+            row: self.row,
+            source: self.source,
+            claim: self.claim,
+            correct: self.correct,
+            errata: self.errata,
+            features: self.features,
+            measured: measured.collect(),
+            agrees: compared
+                .then(|| verdict == self.expected && reference.iter().all(|r| r.agrees)),
+            reference,
+            cases: record.cases,
+            verdict,
+            reason: record.absent,
+            figures: record.figures,
+            seconds,
+        }
+    }
+}
+
+fn reference(check: &Check) -> Option<Reference> {
+    Some(Reference {
+        what: check.what.clone(),
+        value: check.reference.clone()?,
+        within: check.within.clone(),
+        agrees: check.agrees?,
+    })
+}

@@ -1,0 +1,160 @@
+//! X06: regret of exponentiated gradient on the simplex.
+
+use thalweg::Optimizer;
+use thalweg::geometry::Simplex;
+use thalweg::online::{Experts, Game, Linear};
+
+use super::egd::descent;
+use super::figure::{Axis, Figure};
+use super::stream::Rng;
+use super::walk::log_slope;
+use super::{Experiment, Record, Verdict};
+use crate::Result;
+
+pub(super) const ALL: &[Experiment] = &[
+    Experiment {
+        name: "regret-bound",
+        row: "X06",
+        source: "000 §3.1, §3.2",
+        claim: "the regret of exponentiated gradient is at most ln d/η + η·T·G²/2 for every sequence of losses",
+        correct: "so it is; tuned, G·√(2·T·ln d) at η = √(2 ln d/T)/G",
+        errata: &["E08"],
+        features: &["F014", "F016", "F017", "F019"],
+        expected: Verdict::Holds,
+        run: bound,
+    },
+    Experiment {
+        name: "regret-source-rate",
+        row: "X06",
+        source: "000 §3.2 Theorem 1, eq. 22 and 29",
+        claim: "with η = √(2 ln d/(G·T)) the regret is at most √(2·G·T·ln d)",
+        correct: "G·√(2·T·ln d) with η = √(2 ln d/T)/G",
+        errata: &["E06"],
+        features: &["F018"],
+        expected: Verdict::HoldsIf("G = 1"),
+        run: source_rate,
+    },
+    Experiment {
+        name: "regret-growth",
+        row: "X06",
+        source: "000 §3.2",
+        claim: "the regret grows as √T",
+        correct: "so it does on random signs",
+        errata: &[],
+        features: &["F017", "F020"],
+        expected: Verdict::Holds,
+        run: growth,
+    },
+];
+
+const EXPERTS: usize = 10;
+const START: [f64; EXPERTS] = [0.1; EXPERTS];
+
+/// Charges of `limit` in absolute value with the signs of a stream.
+fn charges(seed: u64, rounds: usize, limit: f64) -> Vec<Linear> {
+    let mut rng = Rng::new(seed);
+    (0..rounds).map(|_| Linear((0..EXPERTS).map(|_| limit * rng.sign()).collect())).collect()
+}
+
+fn expert(lr: f64) -> Result<Optimizer<f64>> {
+    let chain = descent(lr)?.over(Simplex::default());
+    Ok(Optimizer::<f64>::builder().rest("all", chain).threads(1).build()?)
+}
+
+fn play(seed: u64, rounds: usize, limit: f64, lr: f64) -> Result<Game<Linear>> {
+    Ok(Game::play(&mut expert(lr)?, &START, charges(seed, rounds, limit))?)
+}
+
+/// The regret of exponentiated gradient on random signs.
+fn regret(seed: u64, rounds: usize, limit: f64, lr: f64) -> Result<f64> {
+    Ok(play(seed, rounds, limit, lr)?.standing(lr)?.regret)
+}
+
+/// Charges `limit` for the heaviest expert and pays as much for the others.
+fn against_the_heaviest(x: &[f64]) -> Linear {
+    let heavier = |a: usize, b: usize| if x[b] > x[a] { b } else { a };
+    let heaviest = (0..x.len()).reduce(heavier);
+    Linear((0..x.len()).map(|i| if Some(i) == heaviest { 1.0 } else { -1.0 }).collect())
+}
+
+fn bound(r: &mut Record) -> Result<()> {
+    let unit = Experts::new(EXPERTS, 2000, 1.0)?;
+    let lr = unit.tuned_lr();
+    let game = play(7, 2000, 1.0, lr)?;
+    let small = game.standing(lr)?.regret;
+    r.printed("regret on signs, G = 1", small, "78.122179");
+    r.printed("bound, G = 1", unit.tuned_bound(), "95.9705");
+    r.claim("random signs, G = 1", small <= unit.tuned_bound());
+    let hundred = Experts::new(EXPERTS, 2000, 100.0)?;
+    let large = regret(7, 2000, 100.0, hundred.tuned_lr())?;
+    r.printed("regret on signs, G = 100", large, "7812.217941");
+    r.printed("bound, G = 100", hundred.tuned_bound(), "9597.1");
+    r.near("regret at G = 100 by that at G = 1", large / small, 100.0, 1e-10);
+    r.claim("random signs, G = 100", large <= hundred.tuned_bound());
+    let adaptive = Game::against(&mut expert(lr)?, &START, 2000, against_the_heaviest)?;
+    let adaptive = adaptive.standing(lr)?;
+    r.printed("regret against an adversary who charges the heaviest", adaptive.regret, "17.492990");
+    r.claim("adaptive adversary", adaptive.regret <= adaptive.bound);
+    let (curve, so_far) = (game.expert_regret_curve(), |t: usize| Experts::new(EXPERTS, t, 1.0));
+    let limits = (1..=2000).map(|t| Ok(so_far(t)?.bound(lr))).collect::<Result<Vec<f64>>>()?;
+    r.claim("after every round", curve.iter().zip(&limits).all(|(regret, limit)| regret <= limit));
+    let number =
+        |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
+    r.figure(
+        Figure::new(
+            "regret-bound",
+            "Regret of exponentiated gradient with ten experts and random signs",
+            Axis::linear("round"),
+            Axis::linear("regret to the best expert so far"),
+        )
+        .line("regret", number(curve))
+        .bound("ln d/η + η·t·G²/2", number(limits)),
+    );
+    Ok(())
+}
+
+fn source_rate(r: &mut Record) -> Result<()> {
+    let log = (EXPERTS as f64).ln();
+    let cases = [
+        (1.0, "78.122179", "95.9705"),
+        (4.0, "331.757", "191.94"),
+        (100.0, "9881.180986", "959.7052"),
+    ];
+    for (limit, suffered, promised) in cases {
+        let got = regret(7, 2000, limit, (2.0 * log / (limit * 2000.0)).sqrt())?;
+        r.printed(&format!("regret with the source's rate, G = {limit}"), got, suffered);
+        let bound = (2.0 * limit * 2000.0 * log).sqrt();
+        r.printed(&format!("the source's bound, G = {limit}"), bound, promised);
+        r.claim(&format!("G = {limit}"), got <= bound);
+    }
+    Ok(())
+}
+
+fn growth(r: &mut Record) -> Result<()> {
+    let wanted = ["24.663", "34.079", "48.795", "69.481", "98.064"];
+    let (mut points, mut bounds) = (vec![], vec![]);
+    for (rounds, want) in [250, 500, 1000, 2000, 4000].into_iter().zip(wanted) {
+        let setting = Experts::new(EXPERTS, rounds, 1.0)?;
+        let lr = setting.tuned_lr();
+        let regrets =
+            (1000..1020).map(|seed| regret(seed, rounds, 1.0, lr)).collect::<Result<Vec<_>>>()?;
+        let mean = super::walk::mean(&regrets);
+        r.printed(&format!("mean regret of 20 games of {rounds} rounds"), mean, want);
+        points.push((rounds as f64, mean));
+        bounds.push((rounds as f64, setting.tuned_bound()));
+    }
+    let slope = log_slope(&points);
+    r.near("slope of ln regret on ln T", slope, 0.501, 0.02);
+    r.claim("250 to 4000 rounds", (slope - 0.5).abs() <= 0.02);
+    r.figure(
+        Figure::new(
+            "regret-growth",
+            "Mean regret of twenty games against their length",
+            Axis::log("rounds T"),
+            Axis::log("regret"),
+        )
+        .line("measured", points)
+        .bound("G·√(2·T·ln d)", bounds),
+    );
+    Ok(())
+}
