@@ -42,6 +42,14 @@ pub fn load(name: &str) -> Result<DataSet> {
     decoded(source, |arrays, sha256| layout.load(arrays, sha256))
 }
 
+/// The digits of the program in the order of their source, undivided; a pixel is 0 to 16.
+///
+/// # Errors
+/// If the program is damaged.
+pub fn digits_in_order() -> Result<Examples> {
+    digits::in_order()
+}
+
 /// [`load`], but a data set that something still holds is not read and checked again.
 ///
 /// # Errors

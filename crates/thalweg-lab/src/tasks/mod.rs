@@ -5,7 +5,9 @@
 
 mod analytic;
 mod batches;
+mod convex;
 pub mod engine;
+mod formula;
 mod images;
 mod model;
 mod network;
@@ -39,7 +41,7 @@ const SHORTLIST: &[&str] = &[
 const CROSS_ENTROPY: &str = "mean cross-entropy in nats";
 
 /// The tasks of the program, room by room.
-const ROOMS: &[&[Task]] = &[TASKS, analytic::TASKS];
+const ROOMS: &[&[Task]] = &[TASKS, convex::TASKS, analytic::TASKS];
 
 /// The families of the program.
 const FAMILIES: &[&[Family]] = &[analytic::FAMILIES];
@@ -49,7 +51,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "digits-softmax",
         summary: "softmax regression 64-10 on the 8x8 digits: convex, so the optimum is the same for all",
-        groups: &["digits"],
+        groups: &["digits", "convex"],
         tier: Tier::Smoke,
         data: "digits",
         loss: CROSS_ENTROPY,
@@ -261,7 +263,7 @@ mod tests {
             select(&args, None).unwrap().iter().map(|t| t.name).collect()
         };
         assert_eq!(names(&[]), ["digits-softmax", "digits-mlp"]);
-        assert_eq!(names(&["mnist"]), ["mnist-mlp", "mnist-cnn"]);
+        assert_eq!(names(&["mnist"]), ["mnist-mlp", "mnist-cnn", "mnist-softmax"]);
         assert_eq!(names(&["digits-mlp", "digits"]), ["digits-mlp", "digits-softmax"]);
     }
 

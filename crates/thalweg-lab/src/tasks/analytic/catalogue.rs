@@ -3,7 +3,7 @@
 use super::super::{Domain, Family, Limit, Metric, Plane, Schedule, Task, Tier};
 use super::streams::{LateFeature, NoisyQuadratic, ScaleJump};
 use super::surfaces::{Bowl, FlatToSteep, Regression, Rosenbrock, Saddle};
-use super::{Function, open};
+use crate::tasks::formula::{Function, open};
 use crate::{Error, Result};
 
 /// How far a run ends from the nearest minimum.

@@ -1,7 +1,8 @@
 //! Functions whose gradients change over the run or are noisy.
 
-use super::{Function, near, noise};
+use super::{near, noise};
 use crate::rng::Stream;
+use crate::tasks::formula::{Function, distance};
 
 /// The noisy quadratic model (Zhang et al. 2019, arXiv 1907.04164): `½ Σ hᵢ xᵢ²` with curvatures spread
 /// evenly over their logarithm, and gradient noise whose covariance is the Hessian.
@@ -41,6 +42,10 @@ impl Function for NoisyQuadratic {
     fn minima(&self) -> Vec<Vec<f64>> {
         vec![vec![0.0; CURVATURES]]
     }
+
+    fn metric(&self, x: &[f64], _: f64) -> Option<f64> {
+        Some(distance(&self.minima(), x))
+    }
 }
 
 /// `½ (x² + 10 y²)` with noise, multiplied by 100 from one step on, as if the loss had changed its unit.
@@ -69,6 +74,10 @@ impl Function for ScaleJump {
 
     fn minima(&self) -> Vec<Vec<f64>> {
         vec![vec![0.0, 0.0]]
+    }
+
+    fn metric(&self, x: &[f64], _: f64) -> Option<f64> {
+        Some(distance(&self.minima(), x))
     }
 }
 
@@ -105,5 +114,9 @@ impl Function for LateFeature {
 
     fn minima(&self) -> Vec<Vec<f64>> {
         vec![TARGET.to_vec()]
+    }
+
+    fn metric(&self, x: &[f64], _: f64) -> Option<f64> {
+        Some(distance(&self.minima(), x))
     }
 }

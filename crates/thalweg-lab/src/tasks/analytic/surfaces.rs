@@ -1,7 +1,8 @@
 //! Surfaces without noise.
 
-use super::{Function, near};
+use super::near;
 use crate::rng::Stream;
+use crate::tasks::formula::{Function, distance};
 
 /// `½ Σ hᵢ yᵢ²`, where `y` is `x`, or `x` turned by Householder reflections so that no axis is special.
 pub(super) struct Bowl {
@@ -45,6 +46,10 @@ impl Function for Bowl {
     fn minima(&self) -> Vec<Vec<f64>> {
         vec![vec![0.0; self.curvatures.len()]]
     }
+
+    fn metric(&self, x: &[f64], _: f64) -> Option<f64> {
+        Some(distance(&self.minima(), x))
+    }
 }
 
 /// Rosenbrock's function, `(1 − x)² + 100 (y − x²)²`.
@@ -63,6 +68,10 @@ impl Function for Rosenbrock {
 
     fn minima(&self) -> Vec<Vec<f64>> {
         vec![vec![1.0, 1.0]]
+    }
+
+    fn metric(&self, x: &[f64], _: f64) -> Option<f64> {
+        Some(distance(&self.minima(), x))
     }
 }
 
@@ -84,6 +93,10 @@ impl Function for Saddle {
     fn minima(&self) -> Vec<Vec<f64>> {
         vec![vec![0.0, -1.0], vec![0.0, 1.0]]
     }
+
+    fn metric(&self, x: &[f64], _: f64) -> Option<f64> {
+        Some(distance(&self.minima(), x))
+    }
 }
 
 /// Of one coordinate: `50 x²` up to a distance of 1 from the minimum, and from there on a slope of 0.01.
@@ -102,6 +115,10 @@ impl Function for FlatToSteep {
 
     fn minima(&self) -> Vec<Vec<f64>> {
         vec![vec![0.0]]
+    }
+
+    fn metric(&self, x: &[f64], _: f64) -> Option<f64> {
+        Some(distance(&self.minima(), x))
     }
 }
 
@@ -146,5 +163,9 @@ impl Function for Regression {
         let moment = |i: usize, m: f64| POINTS.iter().map(|p| (p[0] - x) * (p[i] - m)).sum::<f64>();
         let slope = moment(1, y) / moment(0, x);
         vec![vec![y - slope * x, slope]]
+    }
+
+    fn metric(&self, x: &[f64], _: f64) -> Option<f64> {
+        Some(distance(&self.minima(), x))
     }
 }

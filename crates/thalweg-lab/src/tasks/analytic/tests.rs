@@ -3,6 +3,11 @@
 use super::streams::{JUMP, LATE, LateFeature, NoisyQuadratic, ScaleJump};
 use super::surfaces::{Bowl, FlatToSteep, Regression, Rosenbrock, Saddle};
 use super::*;
+use std::sync::Arc;
+
+use crate::rng::Purpose;
+use crate::tasks::formula::{Function, check_gradient};
+use crate::tasks::{Gradient, Part};
 
 fn functions() -> Vec<(&'static str, Box<dyn Function>)> {
     vec![
@@ -28,20 +33,7 @@ fn gradients_agree_with_differences() {
         for trial in 0..5 {
             let mut x = function.start(&mut stream(trial));
             x.iter_mut().for_each(|x| *x += 0.05 * trial as f64);
-            let mut gradient = vec![0.0; x.len()];
-            let mut unused = gradient.clone();
-            function.at(&x, &mut gradient);
-            for i in 0..x.len() {
-                let h = 1e-5 * x[i].abs().max(1.0);
-                let mut at = |offset: f64| {
-                    let mut moved = x.clone();
-                    moved[i] += offset;
-                    function.at(&moved, &mut unused)
-                };
-                let difference = (at(h) - at(-h)) / (2.0 * h);
-                let bound = 1e-6 * (1.0 + gradient[i].abs());
-                assert!((difference - gradient[i]).abs() < bound, "{name}, coordinate {i}");
-            }
+            check_gradient(name, function.as_ref(), &x);
         }
     }
 }
