@@ -8,8 +8,8 @@ use thalweg::{Optimizer, Param, Probe, Storage, recipes::*, registry};
 fn gradient(step: usize, n: usize) -> Vec<f32> {
     let value = |i: usize| {
         let size = 10f32.powi(-((i % 9) as i32));
-        let sign = if (i / 9 + step * (i % 5)) % 3 == 0 { -1.0 } else { 1.0 };
-        if i % 11 == 0 { 0.0 } else { sign * size }
+        let sign = if (i / 9 + step * (i % 5)).is_multiple_of(3) { -1.0 } else { 1.0 };
+        if i.is_multiple_of(11) { 0.0 } else { sign * size }
     };
     (0..n).map(value).collect()
 }
@@ -95,7 +95,7 @@ fn both_probes_fit_into_one_step_and_change_nothing() {
         assert_eq!(none, [(0, 0); 9]);
         let (probed, seen) = walk(&[Probe::Moments, Probe::Gains], 4, storage);
         assert_eq!(probed, plain);
-        let due = |step: usize| if (step + 1) % 4 == 0 { (1, 1) } else { (0, 0) };
+        let due = |step: usize| if (step + 1).is_multiple_of(4) { (1, 1) } else { (0, 0) };
         assert_eq!(seen, (0..9).map(due).collect::<Vec<_>>());
     }
 }
