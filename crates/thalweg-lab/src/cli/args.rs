@@ -141,7 +141,7 @@ pub struct ExperimentArgs {
     /// Print the findings as one JSON array instead of text.
     #[arg(long)]
     pub json: bool,
-    /// Directory for `experiments.json` and one SVG per figure.
+    /// Directory for `experiments.html` (open it in a browser), `experiments.json` and one SVG per figure.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Show no progress.
