@@ -72,12 +72,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl From<candle_core::Error> for Error {
-    fn from(error: candle_core::Error) -> Self {
-        Error::failed(
-            format!("the training engine failed: {error}"),
-            "this is a defect of the laboratory; please report it with the command that led here",
-        )
-    }
-}

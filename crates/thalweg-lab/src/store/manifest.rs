@@ -35,7 +35,7 @@ impl Manifest {
         Manifest {
             version: env!("CARGO_PKG_VERSION"),
             program_sha256: program_sha256(),
-            engine: "candle-core 0.11.1 with own layers on gemm 0.19.0",
+            engine: "own layers on gemm 0.19.0",
             command,
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cpu: cpu_name(),

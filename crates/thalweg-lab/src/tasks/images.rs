@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::engine::CandleModel;
+use super::engine::NetworkModel;
 use super::{
     Batch, Batches, Gradient, Measurement, Model, Network, ParameterSpec, Part, Problem, Score,
     Task, Workload,
@@ -29,7 +29,7 @@ impl Workload for Images {
     fn problem(self: Arc<Self>, seed: u64) -> Result<Box<dyn Problem>> {
         let count = self.data.train.len();
         Ok(Box::new(Classification {
-            model: CandleModel::new(&self.network, 1),
+            model: NetworkModel::new(&self.network, 1),
             batches: Batches::new(self.task.name, seed, count, self.task.batch),
             batch: Batch::default(),
             dense: Vec::new(),
@@ -53,7 +53,7 @@ impl Workload for Images {
 
 struct Classification {
     images: Arc<Images>,
-    model: CandleModel,
+    model: NetworkModel,
     batches: Batches,
     batch: Batch,
     dense: Vec<Vec<f32>>,

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 
 pub use batches::Batches;
 pub use model::{Batch, Model, ParameterSpec, Score};
-pub use network::{Layer, Network};
+pub use network::{Activation, Embedding, Layer, Network};
 pub use problem::{Gradient, Measurement, Part, Problem, Workload};
 pub use task::{Domain, Metric, Plane, Schedule, Task, Tier};
 
@@ -106,7 +106,7 @@ const TASKS: &[Task] = &[
         metric: Some(Metric::ACCURACY),
         domain: Domain::Free,
         plane: None,
-        open: |task| images::open(task, Network::cnn(28, [32, 64], 10)),
+        open: |task| images::open(task, Network::cnn([1, 28, 28], [32, 64], 10)),
         batch: 64,
         budget: 2_600,
         trials: 4,

@@ -28,9 +28,11 @@ impl ParameterSpec {
 /// Inputs and labels of a few examples.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    /// Normalised inputs, one example after another.
+    /// Normalised inputs, one example after another; empty if the model reads tokens.
     pub inputs: Vec<f32>,
-    /// The class of each example.
+    /// Tokens, one sequence after another; empty if the model reads numbers.
+    pub tokens: Vec<u32>,
+    /// The class of each row of the model's output: one per example, or one per token.
     pub labels: Vec<u8>,
 }
 

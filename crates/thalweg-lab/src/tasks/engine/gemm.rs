@@ -19,6 +19,12 @@ impl<'a> Matrix<'a> {
         Matrix { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
+    /// The matrix at the start of `data` whose rows are `stride` apart.
+    pub(super) fn strided(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(fits(data.len(), rows, columns, stride), "a matrix of {rows}x{columns}");
+        Matrix { data, rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
     /// Its transpose.
     pub(super) fn transposed(self) -> Self {
         Matrix {
@@ -31,20 +37,31 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// Whether every element of such a matrix lies within `len` numbers and no two are the same.
+fn fits(len: usize, rows: usize, columns: usize, stride: usize) -> bool {
+    rows > 0 && columns > 0 && stride >= columns && (rows - 1) * stride + columns <= len
+}
+
 /// `out = a b`, or `out += a b` if `accumulate`; `out` is row-major.
-pub(super) fn multiply(
+pub(super) fn multiply(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, accumulate: bool) {
+    assert_eq!(out.len(), a.rows * b.columns, "the result");
+    multiply_into(out, b.columns, a, b, 1.0, accumulate);
+}
+
+/// `out = scale a b` (or `+=`) for a matrix at the start of `out` whose rows are `stride` apart.
+pub(super) fn multiply_into(
     out: &mut [f32],
+    stride: usize,
     a: Matrix<'_>,
     b: Matrix<'_>,
+    scale: f32,
     accumulate: bool,
-    threads: usize,
 ) {
     assert_eq!(a.columns, b.rows, "the inner dimensions");
-    assert_eq!(out.len(), a.rows * b.columns, "the result");
-    let parallelism = if threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };
-    // SAFETY: by the assertions here and in `Matrix::new`, whose fields are private, every index
-    // `row * row_stride + column * column_stride` lies inside the slice it belongs to; `out` is
-    // borrowed mutably and so overlaps neither `a` nor `b`.
+    assert!(fits(out.len(), a.rows, b.columns, stride), "the result");
+    // SAFETY: by the assertions here and in the constructors of `Matrix`, whose fields are private,
+    // every index `row * row_stride + column * column_stride` lies inside the slice it belongs to, and
+    // elements of `out` do not coincide; `out` is borrowed mutably and so overlaps neither `a` nor `b`.
     unsafe {
         gemm::gemm(
             a.rows,
@@ -52,7 +69,7 @@ pub(super) fn multiply(
             a.columns,
             out.as_mut_ptr(),
             1,
-            b.columns as isize,
+            stride as isize,
             accumulate,
             a.data.as_ptr(),
             a.column_stride as isize,
@@ -61,11 +78,11 @@ pub(super) fn multiply(
             b.column_stride as isize,
             b.row_stride as isize,
             1.0,
-            1.0,
+            scale,
             false,
             false,
             false,
-            parallelism,
+            Parallelism::None,
         );
     }
 }
@@ -79,15 +96,23 @@ mod tests {
         let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let b = [1.0, 0.0, 2.0, 1.0, 0.0, 1.0];
         let mut out = vec![0.0; 4];
-        multiply(&mut out, Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2), false, 1);
+        multiply(&mut out, Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2), false);
         assert_eq!(out, [5.0, 5.0, 14.0, 11.0]);
         multiply(
             &mut out,
             Matrix::new(&a, 3, 2).transposed(),
             Matrix::new(&b, 2, 3).transposed(),
             true,
-            1,
         );
         assert_eq!(out, [16.0, 11.0, 28.0, 19.0]);
+    }
+
+    #[test]
+    fn parts_of_wider_rows_are_matrices_too() {
+        let wide = [1.0, 2.0, 9.0, 3.0, 4.0, 9.0];
+        let part = Matrix::strided(&wide, 2, 2, 3);
+        let mut out = vec![7.0; 5];
+        multiply_into(&mut out, 3, part, part, 2.0, false);
+        assert_eq!(out, [14.0, 20.0, 7.0, 30.0, 44.0]);
     }
 }

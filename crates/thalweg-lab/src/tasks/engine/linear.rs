@@ -1,89 +1,90 @@
-//! The linear layer, with bias and rectifier in the same operation.
+//! The linear layer, with bias and activation in the same operation.
 
-use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor};
-
+use super::super::network::Activation;
 use super::gemm::{Matrix, multiply};
-use super::tensor::{operand, stored};
+use super::op::{Back, Memory, Op, Scratch, mask};
+use super::vector::{add_rows, sized, tanh, vectorized};
 
-/// `y = x Wᵀ + b`, then `max(y, 0)` if `relu`; arguments `x [n, i]`, `W [o, i]`, `b [o]`.
+/// `y = f(x Wᵀ + b)`; parameters `W [outputs, inputs]`, `b [outputs]`. An example may have many rows.
 #[derive(Debug)]
 pub(super) struct Linear {
-    pub(super) relu: bool,
-    pub(super) threads: usize,
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) activation: Activation,
 }
 
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
+impl Op for Linear {
+    fn parameters(&self) -> usize {
+        2
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        w: &CpuStorage,
-        w_layout: &Layout,
-        b: &CpuStorage,
-        b_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (rows, inputs) = x_layout.shape().dims2()?;
-        let outputs = w_layout.shape().dims2()?.0;
-        let (x, w, b) = (operand(x, x_layout)?, operand(w, w_layout)?, operand(b, b_layout)?);
-        let mut y = vec![0.0; rows * outputs];
-        let weights = Matrix::new(w, outputs, inputs).transposed();
-        multiply(&mut y, Matrix::new(x, rows, inputs), weights, false, self.threads);
-        // Not `max`: it would turn NaN into zero and hide a divergence.
-        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
-        for row in y.chunks_exact_mut(outputs) {
-            for (y, b) in row.iter_mut().zip(b) {
+    fn forward(&self, w: &[&[f32]], x: &[f32], memory: &mut Memory, _: &mut Scratch) {
+        let rows = x.len() / self.inputs;
+        let y = sized(&mut memory.y, rows * self.outputs);
+        let weights = Matrix::new(w[0], self.outputs, self.inputs).transposed();
+        multiply(y, Matrix::new(x, rows, self.inputs), weights, false);
+        match self.activation {
+            Activation::None => bias_floor(y, w[1], f32::NEG_INFINITY),
+            Activation::Relu => bias_floor(y, w[1], 0.0),
+            Activation::Gelu => bias_gelu(y, w[1], sized(&mut memory.kept, y.len())),
+        }
+    }
+
+    fn backward(&self, w: &[&[f32]], x: &[f32], memory: &mut Memory, back: Back<'_>) {
+        let Back { dy, dx, dw, .. } = back;
+        let rows = x.len() / self.inputs;
+        match self.activation {
+            Activation::None => {}
+            Activation::Relu => mask(dy, &memory.y),
+            Activation::Gelu => scale(dy, &memory.kept),
+        }
+        let gradient = Matrix::new(dy, rows, self.outputs);
+        let (weight, bias) = dw.split_at_mut(1);
+        let weight = sized(&mut weight[0], self.outputs * self.inputs);
+        multiply(weight, gradient.transposed(), Matrix::new(x, rows, self.inputs), false);
+        let bias = sized(&mut bias[0], self.outputs);
+        bias.fill(0.0);
+        add_rows(bias, dy);
+        if let Some(dx) = dx {
+            let weights = Matrix::new(w[0], self.outputs, self.inputs);
+            multiply(sized(dx, x.len()), gradient, weights, false);
+        }
+    }
+}
+
+/// √(2/π) and the cubic coefficient of the tanh form of GELU.
+const GELU: [f32; 2] = [0.797_884_6, 0.044_715];
+
+vectorized! {
+    /// `y = max(y + b, floor)`. Not `f32::max`: it would turn NaN into zero and hide a divergence.
+    fn bias_floor(y: &mut [f32], bias: &[f32], floor: f32) {
+        for row in y.chunks_exact_mut(bias.len()) {
+            for (y, b) in row.iter_mut().zip(bias) {
                 let sum = *y + b;
                 *y = if sum < floor { floor } else { sum };
             }
         }
-        Ok((CpuStorage::F32(y), (rows, outputs).into()))
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        _b: &Tensor,
-        y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let ((rows, inputs), outputs) = (x.dims2()?, w.dims2()?.0);
-        let ((xs, xl), (ws, wl)) = (x.storage_and_layout(), w.storage_and_layout());
-        let ((ys, yl), (ds, dl)) = (y.storage_and_layout(), dy.storage_and_layout());
-        let (x_values, w_values) = (stored(&xs, xl)?, stored(&ws, wl)?);
-        let (y_values, mut dy) = (stored(&ys, yl)?, stored(&ds, dl)?);
-
-        let masked: Vec<f32>;
-        if self.relu {
-            let pass = |(d, y): (&f32, &f32)| if *y == 0.0 { 0.0 } else { *d };
-            masked = dy.iter().zip(y_values).map(pass).collect();
-            dy = &masked;
-        }
-        let dy_matrix = Matrix::new(dy, rows, outputs);
-        let mut dw = vec![0.0; outputs * inputs];
-        let x_matrix = Matrix::new(x_values, rows, inputs);
-        multiply(&mut dw, dy_matrix.transposed(), x_matrix, false, self.threads);
-        let mut db = vec![0.0; outputs];
-        for row in dy.chunks_exact(outputs) {
-            for (sum, d) in db.iter_mut().zip(row) {
-                *sum += d;
+    /// `y = z (1 + t) / 2` with `z = y + b`, `t = tanh(√(2/π) (z + 0.044715 z³))`: GELU in the tanh
+    /// form of GPT-2 (Hendrycks and Gimpel 2016). The slope at `z` is kept for the way back.
+    fn bias_gelu(y: &mut [f32], bias: &[f32], slope: &mut [f32]) {
+        let [a, c] = GELU;
+        let rows = y.chunks_exact_mut(bias.len()).zip(slope.chunks_exact_mut(bias.len()));
+        for (row, slope) in rows {
+            for ((y, b), slope) in row.iter_mut().zip(bias).zip(slope) {
+                let z = *y + b;
+                let t = tanh(a * (z + c * z * z * z));
+                let inner = a * (1.0 + 3.0 * c * z * z);
+                *slope = 0.5 * (1.0 + t) + 0.5 * z * (1.0 - t * t) * inner;
+                *y = 0.5 * z * (1.0 + t);
             }
         }
-        // The first layer's input is data: nobody asks for its gradient.
-        let dx = if x.track_op() {
-            let mut dx = vec![0.0; rows * inputs];
-            let weights = Matrix::new(w_values, outputs, inputs);
-            multiply(&mut dx, dy_matrix, weights, false, self.threads);
-            Some(Tensor::from_vec(dx, (rows, inputs), &Device::Cpu)?)
-        } else {
-            None
-        };
-        let dw = Tensor::from_vec(dw, (outputs, inputs), &Device::Cpu)?;
-        let db = Tensor::from_vec(db, outputs, &Device::Cpu)?;
-        Ok((dx, Some(dw), Some(db)))
+    }
+
+    fn scale(dy: &mut [f32], slope: &[f32]) {
+        for (d, s) in dy.iter_mut().zip(slope) {
+            *d *= s;
+        }
     }
 }

@@ -1,82 +1,196 @@
-//! The training engine: candle keeps the tape, and the layers are our own operations on it.
+//! The training engine: a network computed forward and backward on the CPU.
 //!
-//! candle's own convolution and pooling are slow on a CPU, and its backward pass allocates per
-//! operation, so a whole layer is one operation here. Values and gradients cross the border without a
-//! copy: the caller's buffers become tensors and come back.
+//! A layer is an operation with an exact backward pass, and the way back is the list of layers from the
+//! last to the first. A batch is cut into a fixed number of parts, each of which runs through all layers
+//! by itself, small enough to stay in the cache; the parts' gradients are added in order, so the bits do
+//! not depend on the number of threads. Buffers live as long as the model: a step allocates nothing.
 
+mod attention;
+mod build;
 mod conv;
 mod gemm;
 mod linear;
 mod loss;
-mod tensor;
+mod norm;
+mod op;
+mod patches;
+mod vector;
 
-use candle_core::{Device, Tensor, Var};
+use std::sync::{Mutex, PoisonError};
 
 use super::model::{Batch, Model, ParameterSpec, Score};
-use super::network::{Layer, Network};
-use crate::Result;
-use conv::ConvPool;
-use linear::Linear;
-use loss::CrossEntropy;
-use tensor::take_buffer;
+use super::network::{Embedding, Layer, Network};
+use crate::{Error, Result};
+use op::{Back, Memory, Scratch, Sequence};
+use vector::{add, sized};
 
-/// A [`Network`] computed with candle.
+/// A [`Network`] at work.
 #[derive(Debug)]
-pub struct CandleModel {
-    layers: Vec<Layer>,
+pub struct NetworkModel {
     parameters: Vec<ParameterSpec>,
+    plan: Plan,
+    parts: Vec<Work>,
     threads: usize,
 }
 
-impl CandleModel {
+/// What to compute, the same for every part.
+#[derive(Debug)]
+struct Plan {
+    embedding: Option<Embedding>,
+    layers: Sequence,
+    /// Numbers or tokens of one example.
+    example: usize,
+    /// Rows of the output that belong to one example.
+    rows: usize,
+    classes: usize,
+}
+
+/// A part of a batch: its buffers.
+#[derive(Debug, Default)]
+struct Work {
+    embedded: Vec<f32>,
+    memory: Vec<Memory>,
+    gradients: Vec<Vec<f32>>,
+    under_way: [Vec<f32>; 2],
+    scratch: Scratch,
+    loss: f64,
+    score: Score,
+}
+
+/// A part of a batch: its examples.
+#[derive(Debug, Clone, Copy)]
+struct Examples<'a> {
+    inputs: &'a [f32],
+    tokens: &'a [u32],
+    labels: &'a [u8],
+}
+
+impl NetworkModel {
     /// The model of `network`, computed on `threads` threads; the bits do not depend on the number.
+    /// More threads than parts (two for stacks of linear layers, eight for others) are of no use.
     pub fn new(network: &Network, threads: usize) -> Self {
-        CandleModel {
-            layers: network.layers.clone(),
-            parameters: network.parameters(),
-            threads: threads.max(1),
-        }
-    }
-
-    /// The logits of the examples in `inputs`; `parameters` are in pairs of weight and bias.
-    fn logits<T: AsRef<Tensor>>(&self, parameters: &[T], inputs: &[f32]) -> Result<Tensor> {
-        let mut x = self.input(inputs)?;
-        for (layer, pair) in self.layers.iter().zip(parameters.chunks_exact(2)) {
-            let (weight, bias) = (pair[0].as_ref(), pair[1].as_ref());
-            x = match *layer {
-                Layer::Linear { inputs, relu, .. } => {
-                    let rows = x.elem_count() / inputs;
-                    let op = Linear { relu, threads: self.threads };
-                    x.reshape((rows, inputs))?.apply_op3(weight, bias, op)?
-                }
-                Layer::ConvPool { .. } => x.apply_op3(weight, bias, ConvPool::new(self.threads))?,
-            };
-        }
-        Ok(x)
-    }
-
-    fn input(&self, inputs: &[f32]) -> Result<Tensor> {
-        let shape = match self.layers.first() {
-            Some(Layer::ConvPool { inputs: channels, height, width, .. }) => {
-                let rows = inputs.len() / (channels * height * width);
-                vec![rows, *channels, *height, *width]
-            }
-            _ => vec![inputs.len()],
+        let plan = Plan {
+            embedding: network.embedding,
+            layers: build::sequence(&network.layers),
+            example: network.example(),
+            rows: network.embedding.map_or(1, |e| e.context),
+            classes: network.classes(),
         };
-        Ok(Tensor::from_slice(inputs, shape, &Device::Cpu)?)
+        // A stack of linear layers is all weights: every part reads them again and has its own
+        // gradients, so few parts are fast. In other networks the activations weigh more.
+        let linear = network.layers.iter().all(|l| matches!(l, Layer::Linear { .. }));
+        let mut parts = Vec::new();
+        parts.resize_with(if linear { 2 } else { 8 }, Work::default);
+        NetworkModel { parameters: network.parameters(), plan, parts, threads: threads.max(1) }
+    }
+
+    /// Runs `work` on every part of the batch, and returns the number of parts that have examples.
+    fn run(
+        &mut self,
+        batch: &Batch,
+        work: impl Fn(&Plan, &mut Work, Examples<'_>) + Sync,
+    ) -> Result<usize> {
+        let rows = self.plan.check(batch)?;
+        let each = rows.div_ceil(self.parts.len()).max(1);
+        let plan = &self.plan;
+        let used = rows.div_ceil(each);
+        let mut queue = self.parts[..used].iter_mut().enumerate().map(|(i, part)| {
+            let range = i * each..rows.min((i + 1) * each);
+            (part, plan.examples(batch, range))
+        });
+        if self.threads == 1 || used == 1 {
+            queue.for_each(|(part, examples)| work(plan, part, examples));
+            return Ok(used);
+        }
+        let queue = Mutex::new(&mut queue);
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        rayon::scope(|scope| {
+            for _ in 0..self.threads.min(used) {
+                scope.spawn(|_| {
+                    while let Some((part, examples)) = next() {
+                        work(plan, part, examples);
+                    }
+                });
+            }
+        });
+        Ok(used)
     }
 }
 
-/// So that [`CandleModel::logits`] takes variables (with a tape) and tensors (without) alike.
-struct Leaf(Var);
+impl Plan {
+    /// The number of examples of the batch, if it fits the network.
+    fn check(&self, batch: &Batch) -> Result<usize> {
+        let values = if self.embedding.is_some() { batch.tokens.len() } else { batch.inputs.len() };
+        let rows = values / self.example;
+        let fits = rows * self.example == values && rows * self.rows == batch.labels.len();
+        if rows == 0 || !fits {
+            return Err(Error::failed(
+                format!(
+                    "a batch of {values} inputs and {} labels does not fit the network",
+                    batch.labels.len()
+                ),
+                format!("give {} inputs and {} labels per example", self.example, self.rows),
+            ));
+        }
+        let vocabulary = self.embedding.map_or(0, |e| e.vocabulary);
+        let token = batch.tokens.iter().copied().filter(|t| *t as usize >= vocabulary).max();
+        let label = batch.labels.iter().copied().filter(|l| usize::from(*l) >= self.classes).max();
+        match (self.embedding.and(token), label.map(u32::from)) {
+            (None, None) => Ok(rows),
+            (Some(found), _) => Err(outside("token", found, vocabulary)),
+            (_, Some(found)) => Err(outside("label", found, self.classes)),
+        }
+    }
 
-impl AsRef<Tensor> for Leaf {
-    fn as_ref(&self) -> &Tensor {
-        self.0.as_tensor()
+    fn examples<'a>(&self, batch: &'a Batch, range: std::ops::Range<usize>) -> Examples<'a> {
+        let of = |each: usize| range.start * each..range.end * each;
+        let (inputs, tokens) = match self.embedding {
+            None => (&batch.inputs[of(self.example)], &[][..]),
+            Some(_) => (&[][..], &batch.tokens[of(self.example)]),
+        };
+        Examples { inputs, tokens, labels: &batch.labels[of(self.rows)] }
+    }
+
+    /// Computes the logits of a part, and moves them to `part.under_way[0]`.
+    fn forward(&self, w: &[&[f32]], part: &mut Work, examples: Examples<'_>) {
+        let (tables, w) = w.split_at(self.tables());
+        let mut x = examples.inputs;
+        if let Some(embedding) = self.embedding {
+            attention::embed(&embedding, tables, examples.tokens, &mut part.embedded);
+            x = &part.embedded;
+        }
+        self.layers.forward(w, x, &mut part.memory, &mut part.scratch);
+        let logits = part.memory.last().map_or(x, |m| &m.y);
+        sized(&mut part.under_way[0], logits.len()).copy_from_slice(logits);
+    }
+
+    fn backward(&self, w: &[&[f32]], part: &mut Work, examples: Examples<'_>) {
+        let Work { embedded, memory, gradients, under_way: [dy, dx], scratch, .. } = part;
+        gradients.resize_with(w.len(), Vec::new);
+        let (tables, dw) = gradients.split_at_mut(self.tables());
+        let w = &w[self.tables()..];
+        let Some(embedding) = self.embedding else {
+            let back = Back { dy, dx: None, dw, scratch };
+            return self.layers.backward(w, examples.inputs, memory, back);
+        };
+        self.layers.backward(w, embedded, memory, Back { dy, dx: Some(&mut *dx), dw, scratch });
+        attention::embed_backward(&embedding, examples.tokens, dx, tables);
+    }
+
+    /// Parameters of the embedding.
+    fn tables(&self) -> usize {
+        if self.embedding.is_some() { 2 } else { 0 }
     }
 }
 
-impl Model for CandleModel {
+fn outside(what: &str, found: u32, size: usize) -> Error {
+    Error::failed(
+        format!("the {what} {found} is outside the network's range 0 to {}", size.max(1) - 1),
+        format!("give the network at least {} of them", u64::from(found) + 1),
+    )
+}
+
+impl Model for NetworkModel {
     fn parameters(&self) -> &[ParameterSpec] {
         &self.parameters
     }
@@ -87,42 +201,33 @@ impl Model for CandleModel {
         batch: &Batch,
         gradients: &mut [Vec<f32>],
     ) -> Result<f32> {
-        let leaves = self
-            .parameters
-            .iter()
-            .zip(values.iter_mut())
-            .map(|(p, v)| {
-                Ok(Leaf(Var::from_vec(std::mem::take(v), p.shape.as_slice(), &Device::Cpu)?))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let logits = self.logits(&leaves, &batch.inputs)?;
-        let loss = logits.apply_op1(CrossEntropy::new(&batch.labels))?;
-        let mut store = loss.backward()?;
-        let loss = loss.to_scalar::<f32>()?;
-        for ((leaf, value), gradient) in leaves.into_iter().zip(values).zip(gradients) {
-            let tensor = store.remove(leaf.as_ref()).ok_or_else(|| {
-                candle_core::Error::Msg("a parameter received no gradient".to_owned())
-            })?;
-            *gradient = take_buffer(&tensor)?;
-            *value = take_buffer(leaf.as_ref())?;
+        let w: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+        let count = batch.labels.len();
+        let used = self.run(batch, |plan, part, examples| {
+            plan.forward(&w, part, examples);
+            let scale = 1.0 / count as f32;
+            part.loss = loss::cross_entropy(&mut part.under_way[0], examples.labels, scale);
+            plan.backward(&w, part, examples);
+        })?;
+        for (i, gradient) in gradients.iter_mut().enumerate() {
+            std::mem::swap(gradient, &mut self.parts[0].gradients[i]);
+            for part in &self.parts[1..used] {
+                add(gradient, &part.gradients[i]);
+            }
         }
-        Ok(loss)
+        let loss: f64 = self.parts[..used].iter().map(|part| part.loss).sum();
+        Ok((loss / count as f64) as f32)
     }
 
     fn evaluate(&mut self, values: &mut [Vec<f32>], batch: &Batch) -> Result<Score> {
-        let tensors = self
-            .parameters
-            .iter()
-            .zip(values.iter_mut())
-            .map(|(p, v)| {
-                Ok(Tensor::from_vec(std::mem::take(v), p.shape.as_slice(), &Device::Cpu)?)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let logits = self.logits(&tensors, &batch.inputs)?;
-        for (tensor, value) in tensors.iter().zip(values) {
-            *value = take_buffer(tensor)?;
-        }
-        Ok(loss::score(&take_buffer(&logits)?, &batch.labels))
+        let w: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+        let used = self.run(batch, |plan, part, examples| {
+            plan.forward(&w, part, examples);
+            part.score = loss::score(&mut part.under_way[0], examples.labels);
+        })?;
+        let mut total = Score::default();
+        self.parts[..used].iter().for_each(|part| total += part.score);
+        Ok(total)
     }
 }
 
