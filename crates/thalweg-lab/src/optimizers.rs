@@ -76,10 +76,46 @@ pub const REPRESENTATIVES: &[&str] = &[
 ];
 
 /// What is compared on `task` when nobody names optimizers: its shortlist, or else
-/// [`REPRESENTATIVES`].
+/// [`REPRESENTATIVES`], without those that are [`unfit`] for its domain.
 pub fn defaults(task: &Task) -> Vec<Entry> {
     let names = if task.shortlist.is_empty() { REPRESENTATIVES } else { task.shortlist };
-    all().into_iter().filter(|e| names.contains(&e.name)).collect()
+    let fits = |e: &Entry| names.contains(&e.name) && unfit(e.name, task.domain).is_none();
+    all().into_iter().filter(fits).collect()
+}
+
+/// Methods, by the beginnings of their names, whose update means something only where it is subtracted,
+/// and why.
+const ADDITIVE: &[(&[&str], &str)] = &[
+    (
+        &["schedule_free", "lookahead", "swa", "asgd", "weight_average", "funnelled"],
+        "it steps from averages of points, which a mirror map does not keep",
+    ),
+    (
+        &["dog", "dowg", "d_adapt", "prodigy", "mechanic"],
+        "it measures distances between points, which are others under a mirror map",
+    ),
+    (
+        &["lars", "lamb", "novograd"],
+        "it scales its steps by norms of the parameters, which are others under a mirror map",
+    ),
+];
+
+/// Why an optimizer makes no sense on a domain; `None` if it does. Any method that turns gradients into
+/// a direction can be applied through a mirror map; one that works with the parameters themselves cannot.
+pub fn unfit(name: &str, domain: Domain) -> Option<&'static str> {
+    if domain == Domain::Free {
+        return None;
+    }
+    let starts = |beginnings: &[&str]| beginnings.iter().any(|b| name.starts_with(b));
+    if let Some((_, reason)) = ADDITIVE.iter().find(|(beginnings, _)| starts(beginnings)) {
+        return Some(reason);
+    }
+    let tuned = registry::get(name).is_ok_and(|e| e.tune.iter().any(|t| t.hyper == "decay"));
+    let decays = tuned
+        || registry::build(name, &[]).is_ok_and(|chain| {
+            chain.hypers().iter().any(|h| h.spec().name == "decay" && h.value(1) != 0.0)
+        });
+    decays.then_some("its weight decay pulls towards zero, which is not in the domain")
 }
 
 /// The optimizers with the given names, in that order, each once; `all` stands for all, presets too.
@@ -206,10 +242,25 @@ mod tests {
             let defaults = defaults(task);
             assert!(defaults.iter().all(|e| !e.name.contains('@')));
             match task.shortlist {
-                [] => assert_eq!(defaults.len(), REPRESENTATIVES.len()),
+                [] if task.domain == Domain::Free => {
+                    assert_eq!(defaults.len(), REPRESENTATIVES.len());
+                }
+                [] => assert!((10..REPRESENTATIVES.len()).contains(&defaults.len())),
                 shortlist => assert_eq!(defaults.len(), shortlist.len()),
             }
         }
+    }
+
+    #[test]
+    fn a_mirror_map_leaves_out_what_works_with_the_parameters_themselves() {
+        for name in ["gd", "momentum", "adagrad", "rmsprop", "adam", "meta_egd_adam", "egdd"] {
+            assert_eq!(unfit(name, Domain::Simplex), None, "{name}");
+        }
+        for name in ["adamw", "lion", "schedule_free_sgd", "prodigy", "lamb"] {
+            assert!(unfit(name, Domain::Positive).is_some(), "{name}");
+            assert!(unfit(name, Domain::Free).is_none(), "{name}");
+        }
+        assert!(unfit("adamw", Domain::Simplex).unwrap().contains("decay"));
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub enum Purpose {
     Split = 3,
     /// Scrambling of the quasi-random tuning points; the step is the dimension.
     Tuning = 4,
+    /// Noise of gradients; the step is the gradient evaluation.
+    Noise = 5,
     /// Resampling for intervals; the step is the number of the resample.
     Bootstrap = 20,
 }

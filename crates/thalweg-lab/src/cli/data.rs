@@ -1,20 +1,33 @@
 //! `thalweg data`.
 
+use std::path::Path;
+
 use super::args::DataCommand;
-use crate::Result;
 use crate::data::{self, SOURCES, State};
+use crate::{Error, Result};
 
 pub(super) fn run(command: &DataCommand) -> Result<()> {
     match command {
         DataCommand::List { json } => super::list::data(*json),
-        DataCommand::Get { names } => names.iter().try_for_each(|name| get(name)),
+        DataCommand::Get { names, from } => match (&names[..], from) {
+            ([name], Some(from)) => get(name, Some(from)),
+            (_, Some(_)) => Err(Error::usage(
+                "--from gives one archive, but several data sets are named",
+                "name one data set per archive",
+            )),
+            (names, None) => names.iter().try_for_each(|name| get(name, None)),
+        },
+        DataCommand::Add { name, path } => {
+            let place = data::add(name, path)?;
+            super::print(&format!("{name}: {}\n", place.display()))
+        }
         DataCommand::Verify { names } => verify(names),
     }
 }
 
-fn get(name: &str) -> Result<()> {
+fn get(name: &str, archive: Option<&Path>) -> Result<()> {
     let source = data::find(name)?;
-    let place = match data::get(name)? {
+    let place = match data::get(name, archive)? {
         Some(path) => path.display().to_string(),
         None => "part of the program, nothing to fetch".to_owned(),
     };
@@ -25,13 +38,15 @@ fn get(name: &str) -> Result<()> {
 }
 
 fn verify(names: &[String]) -> Result<()> {
-    let mut chosen = Vec::new();
-    for source in SOURCES {
-        if names.is_empty() && data::state(source)? != State::Absent {
-            chosen.push(source.name.to_owned());
+    let mut chosen = names.to_vec();
+    if names.is_empty() {
+        for source in SOURCES {
+            if data::state(source)? != State::Absent {
+                chosen.push(source.name.to_owned());
+            }
         }
+        chosen.extend(data::own_texts()?);
     }
-    chosen.extend_from_slice(names);
     for name in chosen {
         let sha256 = data::verify(&name)?;
         super::print(&format!("{name}: intact, SHA-256 {sha256}\n"))?;

@@ -23,12 +23,11 @@ struct TaskRow {
     groups: &'static [&'static str],
     tier: Tier,
     data: &'static str,
+    /// The command that fetches the data, if they are absent.
+    needs: Option<String>,
     loss: &'static str,
     metric: Option<Metric>,
     domain: Domain,
-    /// Absent until the data have been fetched, where the model's size depends on them.
-    parameters: Option<usize>,
-    examples: Option<[usize; 3]>,
     batch: usize,
     budget: usize,
     trials: usize,
@@ -39,7 +38,7 @@ struct TaskRow {
 
 #[derive(Serialize)]
 struct DataRow {
-    name: &'static str,
+    name: String,
     summary: &'static str,
     state: State,
     licence: &'static str,
@@ -73,51 +72,46 @@ fn optimizers(json: bool) -> Result<()> {
 }
 
 fn tasks(json: bool, tier: Option<Tier>) -> Result<()> {
-    // All are held until the last is described, so that data that several share are read once. Data that
-    // are not there yet leave the sizes unknown, and are no reason to list nothing.
-    let opened: Vec<_> = tasks::select(&["all".to_owned()], tier)?
-        .into_iter()
-        .map(|task| (task, (task.open)(task).ok()))
-        .collect();
     let rows: Vec<TaskRow> =
-        opened.iter().map(|(task, workload)| task_row(task, workload.as_deref())).collect();
+        tasks::select(&["all".to_owned()], tier)?.into_iter().map(task_row).collect();
     if json {
         return super::print_json(&rows);
     }
-    let mut table =
-        Table::new(&["name", "tier", "metric", "parameters", "examples", "budget", "task"]);
+    let mut table = Table::new(&["name", "tier", "metric", "data", "budget", "task"]);
     for r in rows {
-        let number = |n: Option<usize>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
+        let data = match r.needs {
+            _ if r.data.is_empty() => "-".to_owned(),
+            Some(command) => format!("{}: needs `{command}`", r.data),
+            None => r.data.to_owned(),
+        };
         table.row([
             r.name.to_owned(),
             r.tier.name().to_owned(),
             r.metric.map_or("-", |m| m.name).to_owned(),
-            number(r.parameters),
-            if r.data.is_empty() { "-".to_owned() } else { number(r.examples.map(|e| e[0])) },
+            data,
             r.budget.to_string(),
             r.summary.to_owned(),
         ]);
     }
-    let groups = tasks::groups().join(", ");
-    super::print(&format!(
-        "{}\n  A `?` is known once the data are here: `thalweg list data`.\n  Groups: all, {groups}\n",
-        table.render()
-    ))
+    let mut text = table.render();
+    for family in tasks::families() {
+        text +=
+            &format!("\n  {}@PARAMETER ({}): {}", family.name, family.parameter, family.summary);
+    }
+    super::print(&format!("{text}\n  Groups: all, {}\n", tasks::groups().join(", ")))
 }
 
-fn task_row(task: &'static tasks::Task, workload: Option<&dyn tasks::Workload>) -> TaskRow {
-    let sizes = workload.map(|w| w.parameters().iter().map(|p| p.len()).sum());
+fn task_row(task: &'static tasks::Task) -> TaskRow {
     TaskRow {
         name: task.name,
         summary: task.summary,
         groups: task.groups,
         tier: task.tier,
         data: task.data,
+        needs: data::needs(task.data),
         loss: task.loss,
         metric: task.metric,
         domain: task.domain,
-        parameters: sizes,
-        examples: workload.map(|w| w.examples()),
         batch: task.batch,
         budget: task.budget,
         trials: task.trials,
@@ -128,11 +122,11 @@ fn task_row(task: &'static tasks::Task, workload: Option<&dyn tasks::Workload>) 
 }
 
 pub(super) fn data(json: bool) -> Result<()> {
-    let rows = SOURCES
+    let mut rows = SOURCES
         .iter()
         .map(|s| {
             Ok(DataRow {
-                name: s.name,
+                name: s.name.to_owned(),
                 summary: s.summary,
                 state: data::state(s)?,
                 licence: s.licence,
@@ -140,6 +134,13 @@ pub(super) fn data(json: bool) -> Result<()> {
             })
         })
         .collect::<Result<Vec<_>>>()?;
+    rows.extend(data::own_texts()?.into_iter().map(|name| DataRow {
+        name,
+        summary: "a text of your own",
+        state: State::Present,
+        licence: "yours to know",
+        citation: "",
+    }));
     if json {
         return super::print_json(&rows);
     }
@@ -148,9 +149,11 @@ pub(super) fn data(json: bool) -> Result<()> {
         let state = match r.state {
             State::Embedded => "in the program".to_owned(),
             State::Present => "in the cache".to_owned(),
-            State::Absent => format!("absent: `thalweg data get {}`", r.name),
+            State::Absent => {
+                data::needs(&r.name).map_or_else(String::new, |c| format!("absent: `{c}`"))
+            }
         };
-        table.row([r.name.to_owned(), state, r.summary.to_owned(), r.licence.to_owned()]);
+        table.row([r.name, state, r.summary.to_owned(), r.licence.to_owned()]);
     }
     super::print(&table.render())
 }

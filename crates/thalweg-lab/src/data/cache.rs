@@ -1,4 +1,4 @@
-//! The cache directory and the one layout all fetched data is kept in.
+//! The cache directory.
 
 use std::fs;
 use std::io::Write;
@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::Examples;
 use crate::{Error, Result};
 
 /// The directory that fetched data is kept in.
@@ -54,6 +53,17 @@ impl Cache {
         Ok(&self.root)
     }
 
+    /// The files whose name starts with `prefix` and ends with `suffix`, as what is between, sorted.
+    pub fn names(&self, prefix: &str, suffix: &str) -> Vec<String> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|e| e.file_name().into_string().ok())
+            .filter_map(|n| Some(n.strip_prefix(prefix)?.strip_suffix(suffix)?.to_owned()))
+            .collect();
+        names.sort();
+        names
+    }
+
     /// Writes a file so that an interrupted write never leaves half of it under its name.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let root = self.create()?;
@@ -75,100 +85,17 @@ impl Cache {
 
 /// The lower-case hexadecimal SHA-256 of `bytes`.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
-const MAGIC: &[u8; 8] = b"THWDATA1";
-
-/// The stored form of a data set: a header of eight bytes and four little-endian 32-bit numbers
-/// (training images, test images, pixels per image, classes), then training images, training labels,
-/// test images and test labels as bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Store {
-    /// The canonical training part.
-    pub train: Examples,
-    /// The canonical test part.
-    pub test: Examples,
-    /// The number of classes.
-    pub classes: u32,
-}
-
-impl Store {
-    /// The stored form.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let pixels = self.train.images.len() / self.train.len().max(1);
-        let mut bytes = MAGIC.to_vec();
-        for n in [self.train.len() as u32, self.test.len() as u32, pixels as u32, self.classes] {
-            bytes.extend_from_slice(&n.to_le_bytes());
-        }
-        for part in [&self.train, &self.test] {
-            bytes.extend_from_slice(&part.images);
-            bytes.extend_from_slice(&part.labels);
-        }
-        bytes
-    }
-
-    /// Reads the stored form; `Err` says what is wrong with it.
-    pub fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
-        if bytes.len() < 24 || &bytes[..8] != MAGIC {
-            return Err("it is not a data file of this program".to_owned());
-        }
-        let number = |i: usize| {
-            let at = 8 + 4 * i;
-            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-        };
-        let [train, test, pixels] = [number(0), number(1), number(2)].map(|n| n as usize);
-        let classes = number(3);
-        let expected = (pixels as u128 + 1) * (train as u128 + test as u128) + 24;
-        if bytes.len() as u128 != expected {
-            return Err(format!("it is {} bytes long, expected {expected}", bytes.len()));
-        }
-        let mut rest = &bytes[24..];
-        let mut take = |n: usize| {
-            let (head, tail) = rest.split_at(n);
-            rest = tail;
-            head.to_vec()
-        };
-        let mut part = |n: usize| Examples { images: take(n * pixels), labels: take(n) };
-        let store = Store { train: part(train), test: part(test), classes };
-        let labels = store.train.labels.iter().chain(&store.test.labels);
-        match labels.copied().max() {
-            Some(label) if u32::from(label) >= classes => Err(format!("it has a label {label}")),
-            _ => Ok(store),
-        }
-    }
+/// Lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sample() -> Store {
-        let part = |n: usize| Examples {
-            images: (0..n * 6).map(|i| i as u8).collect(),
-            labels: (0..n).map(|i| (i % 3) as u8).collect(),
-        };
-        Store { train: part(5), test: part(2), classes: 3 }
-    }
-
-    #[test]
-    fn stored_form_reads_back() {
-        assert_eq!(Store::from_bytes(&sample().to_bytes()), Ok(sample()));
-    }
-
-    #[test]
-    fn damage_is_an_error_and_never_a_panic() {
-        let good = sample().to_bytes();
-        for n in 0..good.len() {
-            assert!(Store::from_bytes(&good[..n]).is_err(), "cut at {n}");
-        }
-        let mut huge = good.clone();
-        huge[8..24].fill(0xff);
-        assert!(Store::from_bytes(&huge).is_err());
-        let mut label = good.clone();
-        *label.last_mut().unwrap() = 7;
-        assert!(Store::from_bytes(&label).unwrap_err().contains("label 7"));
-    }
 
     #[test]
     fn a_directory_that_cannot_be_made_names_the_variable() {

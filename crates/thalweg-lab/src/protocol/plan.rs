@@ -74,9 +74,23 @@ impl Plan {
         FIRST_SEED..FIRST_SEED + count as u64
     }
 
-    /// The optimizers that are compared on `task`.
+    /// The optimizers that are compared on `task`: those that were asked for and fit its domain.
     pub fn entries(&self, task: &Task) -> Vec<Entry> {
-        self.optimizers.clone().unwrap_or_else(|| optimizers::defaults(task))
+        let Some(asked) = &self.optimizers else { return optimizers::defaults(task) };
+        let fits = |e: &&Entry| optimizers::unfit(e.name, task.domain).is_none();
+        asked.iter().filter(fits).cloned().collect()
+    }
+
+    /// Those that were asked for (or are compared where nobody asks) but make no sense on the domain of
+    /// `task`, and why.
+    pub fn left_out(&self, task: &Task) -> Vec<(&'static str, &'static str)> {
+        let asked = match &self.optimizers {
+            Some(asked) => asked.iter().map(|e| e.name).collect(),
+            None if task.shortlist.is_empty() => optimizers::REPRESENTATIVES.to_vec(),
+            None => task.shortlist.to_vec(),
+        };
+        let reason = |name| Some((name, optimizers::unfit(name, task.domain)?));
+        asked.into_iter().filter_map(reason).collect()
     }
 
     /// All runs of one optimizer on `task`, the one with its defaults included.
@@ -129,10 +143,20 @@ impl Plan {
             (self.optimizers.as_ref().map_or(1, Vec::len), "--optimizers"),
             (self.tasks.len(), "TASK"),
         ];
-        match positive.iter().find(|(n, _)| *n == 0) {
-            Some((_, flag)) => Err(Error::usage(
+        if let Some((_, flag)) = positive.iter().find(|(n, _)| *n == 0) {
+            return Err(Error::usage(
                 format!("{flag} is empty or zero"),
                 format!("give {flag} at least one"),
+            ));
+        }
+        let empty = self.tasks.iter().find(|task| self.entries(task).is_empty());
+        match empty.and_then(|task| Some((task, *self.left_out(task).first()?))) {
+            Some((task, (name, reason))) => Err(Error::usage(
+                format!(
+                    "no optimizer is left for {}: {name} is left out because {reason}",
+                    task.name
+                ),
+                "name optimizers without weight decay that only need gradients, such as gd, adagrad and adam",
             )),
             None => Ok(()),
         }

@@ -44,7 +44,7 @@ impl RunSpec {
 pub struct Point {
     /// Gradient evaluations so far.
     pub step: usize,
-    /// Seconds spent on gradients and steps so far, evaluation not counted.
+    /// Seconds spent on gradients and steps so far, batches and evaluation not counted.
     pub seconds: f64,
     /// Mean of the batch losses since the previous point; `None` at the start.
     pub train_loss: Option<f64>,
@@ -74,7 +74,7 @@ pub struct Run {
     pub best: Option<Point>,
     /// See `best`.
     pub test: Option<Measurement>,
-    /// Seconds spent on gradients.
+    /// Seconds spent on gradients, getting their batches ready not counted.
     pub gradient_seconds: f64,
     /// Seconds spent in the optimizer.
     pub optimizer_seconds: f64,
@@ -96,9 +96,6 @@ impl Run {
         }
     }
 }
-
-/// A loss this many times the initial one is a divergence even while it is finite.
-const DIVERGED: f64 = 1e3;
 
 /// The longest trajectory that is kept: more points than a picture can show apart.
 const TRAJECTORY: usize = 2_000;
@@ -189,6 +186,7 @@ impl Trainer {
     /// One gradient and one step. The inner error says why the run has diverged.
     fn advance(&mut self) -> Result<std::result::Result<(), String>> {
         let step = self.run.gradients;
+        self.problem.prepare(step)?;
         let start = Instant::now();
         let loss = self.problem.gradient(step, &mut self.values, &mut self.gradients)?;
         self.gradient_time += start.elapsed();
@@ -196,10 +194,9 @@ impl Trainer {
         if !loss.is_finite() {
             return Ok(Err("the training loss is not finite".to_owned()));
         }
-        if loss > DIVERGED * self.initial_loss.abs() {
-            return Ok(Err(format!(
-                "the training loss is above {DIVERGED} times the initial loss"
-            )));
+        let limit = self.run.spec.task.limit;
+        if loss > limit.loss(self.initial_loss) {
+            return Ok(Err(format!("the training loss is {}", limit.describe())));
         }
         self.losses.push(loss);
         let start = Instant::now();

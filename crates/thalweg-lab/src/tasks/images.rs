@@ -69,14 +69,18 @@ impl Problem for Classification {
         self.images.network.initial_values(self.images.task.name, self.seed)
     }
 
+    fn prepare(&mut self, step: usize) -> Result<()> {
+        let data = &self.images.data;
+        fill(&mut self.batch, data, &data.train, self.batches.at(step));
+        Ok(())
+    }
+
     fn gradient(
         &mut self,
-        step: usize,
+        _: usize,
         values: &mut [Vec<f32>],
         gradients: &mut [Gradient],
     ) -> Result<f64> {
-        let data = &self.images.data;
-        fill(&mut self.batch, data, &data.train, self.batches.at(step));
         self.dense.clear();
         self.dense.extend(gradients.iter_mut().map(|g| std::mem::take(g.dense())));
         let loss = self.model.loss_and_gradients(values, &self.batch, &mut self.dense)?;
@@ -110,7 +114,7 @@ fn fill(batch: &mut Batch, data: &DataSet, examples: &Examples, indices: &[u32])
     batch.labels.clear();
     for &i in indices {
         let image = &examples.images[i as usize * pixels..][..pixels];
-        batch.inputs.extend(image.iter().map(|p| f32::from(*p) * data.scale + data.offset));
+        data.normalise(image, &mut batch.inputs);
         batch.labels.push(examples.labels[i as usize]);
     }
 }

@@ -3,8 +3,11 @@
 //! A [`Task`] describes; [`Task::open`] loads its data into a [`Workload`], which makes the [`Problem`]
 //! of each run.
 
+mod analytic;
 mod batches;
+mod convex;
 pub mod engine;
+mod formula;
 mod images;
 mod model;
 mod network;
@@ -17,7 +20,7 @@ pub use batches::Batches;
 pub use model::{Batch, Model, ParameterSpec, Score};
 pub use network::{Activation, Embedding, Layer, Network};
 pub use problem::{Gradient, Measurement, Part, Problem, Workload};
-pub use task::{Domain, Metric, Plane, Schedule, Task, Tier};
+pub use task::{Domain, Family, Limit, Metric, Plane, Schedule, Task, Tier};
 
 use crate::{Error, Result};
 
@@ -37,17 +40,24 @@ const SHORTLIST: &[&str] = &[
 /// The loss of classifiers.
 const CROSS_ENTROPY: &str = "mean cross-entropy in nats";
 
-/// The tasks of the program.
+/// The tasks of the program, room by room.
+const ROOMS: &[&[Task]] = &[TASKS, convex::TASKS, analytic::TASKS];
+
+/// The families of the program.
+const FAMILIES: &[&[Family]] = &[analytic::FAMILIES];
+
+/// Tasks that train networks on images.
 const TASKS: &[Task] = &[
     Task {
         name: "digits-softmax",
         summary: "softmax regression 64-10 on the 8x8 digits: convex, so the optimum is the same for all",
-        groups: &["digits"],
+        groups: &["digits", "convex"],
         tier: Tier::Smoke,
         data: "digits",
         loss: CROSS_ENTROPY,
         metric: Some(Metric::ACCURACY),
         domain: Domain::Free,
+        limit: Limit::Times(1e3),
         plane: None,
         open: |task| images::open(task, Network::mlp(&[64, 10])),
         batch: 64,
@@ -67,6 +77,7 @@ const TASKS: &[Task] = &[
         loss: CROSS_ENTROPY,
         metric: Some(Metric::ACCURACY),
         domain: Domain::Free,
+        limit: Limit::Times(1e3),
         plane: None,
         open: |task| images::open(task, Network::mlp(&[64, 128, 64, 10])),
         batch: 64,
@@ -86,6 +97,7 @@ const TASKS: &[Task] = &[
         loss: CROSS_ENTROPY,
         metric: Some(Metric::ACCURACY),
         domain: Domain::Free,
+        limit: Limit::Times(1e3),
         plane: None,
         open: |task| images::open(task, Network::mlp(&[784, 256, 128, 10])),
         batch: 128,
@@ -105,6 +117,7 @@ const TASKS: &[Task] = &[
         loss: CROSS_ENTROPY,
         metric: Some(Metric::ACCURACY),
         domain: Domain::Free,
+        limit: Limit::Times(1e3),
         plane: None,
         open: |task| images::open(task, Network::cnn([1, 28, 28], [32, 64], 10)),
         batch: 64,
@@ -117,7 +130,7 @@ const TASKS: &[Task] = &[
     },
 ];
 
-/// Tasks that a user's program has added.
+/// Tasks that a user's program has added, and members of families that have been asked for.
 static ADDED: Mutex<Vec<&'static Task>> = Mutex::new(Vec::new());
 
 /// Adds a task to those of the program, for the rest of the process.
@@ -127,8 +140,7 @@ static ADDED: Mutex<Vec<&'static Task>> = Mutex::new(Vec::new());
 pub fn register(task: Task) -> Result<&'static Task> {
     // Held to the end, so that no other thread takes the name after it was found free.
     let mut added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
-    let taken = TASKS
-        .iter()
+    let taken = built_in()
         .chain(added.iter().copied())
         .any(|t| t.name == task.name || t.groups.contains(&task.name));
     let problem = match task {
@@ -136,6 +148,7 @@ pub fn register(task: Task) -> Result<&'static Task> {
         Task { name, .. } if name.is_empty() || name.contains(char::is_whitespace) => {
             "a name must not be empty or have blanks"
         }
+        Task { name, .. } if name.contains('@') => "an `@` is for the program's own families",
         Task { budget: 0, .. } => "its budget is 0",
         Task { trials: 0, .. } => "its number of trials is 0",
         Task { seeds: 0, .. } => "its number of seeds is 0",
@@ -152,10 +165,36 @@ pub fn register(task: Task) -> Result<&'static Task> {
     ))
 }
 
+fn built_in() -> impl Iterator<Item = &'static Task> {
+    ROOMS.iter().flat_map(|room| room.iter())
+}
+
+/// The families of tasks that differ in one parameter.
+pub fn families() -> impl Iterator<Item = &'static Family> {
+    FAMILIES.iter().flat_map(|room| room.iter())
+}
+
+/// The member of a family that is called `name`, made if nobody has asked for it yet; `None` if there is
+/// no such family.
+fn member(name: &str) -> Option<Result<&'static Task>> {
+    let (before, parameter) = name.split_once('@')?;
+    let family = families().find(|f| f.name == before)?;
+    let mut added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(task) = added.iter().find(|t| t.name == name) {
+        return Some(Ok(task));
+    }
+    let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
+    Some((family.make)(name, parameter).map(|task| {
+        let task: &'static Task = Box::leak(Box::new(task));
+        added.push(task);
+        task
+    }))
+}
+
 /// All tasks: those of the program, then those that were added.
 pub fn all() -> Vec<&'static Task> {
     let added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
-    TASKS.iter().chain(added.iter().copied()).collect()
+    built_in().chain(added.iter().copied()).collect()
 }
 
 /// The words that stand for several tasks.
@@ -183,9 +222,9 @@ pub fn select(names: &[String], tier: Option<Tier>) -> Result<Vec<&'static Task>
         let name = name.as_str();
         let meant =
             |t: &&&'static Task| name == "all" || t.name == name || t.groups.contains(&name);
-        let members: Vec<_> = known.iter().filter(meant).collect();
+        let mut members: Vec<&'static Task> = known.iter().filter(meant).copied().collect();
         if members.is_empty() {
-            return Err(unknown(name));
+            members.push(member(name).unwrap_or_else(|| Err(unknown(name)))?);
         }
         for task in members {
             let wanted = tier.is_none_or(|tier| task.tier <= tier);
@@ -206,6 +245,7 @@ pub fn select(names: &[String], tier: Option<Tier>) -> Result<Vec<&'static Task>
 fn unknown(name: &str) -> Error {
     let mut known = groups();
     known.extend(all().iter().map(|t| t.name));
+    known.extend(families().map(|f| f.example));
     Error::usage(
         format!("there is no task called `{name}`"),
         format!("choose one or more of: all, {}", known.join(", ")),
@@ -223,7 +263,7 @@ mod tests {
             select(&args, None).unwrap().iter().map(|t| t.name).collect()
         };
         assert_eq!(names(&[]), ["digits-softmax", "digits-mlp"]);
-        assert_eq!(names(&["mnist"]), ["mnist-mlp", "mnist-cnn"]);
+        assert_eq!(names(&["mnist"]), ["mnist-mlp", "mnist-cnn", "mnist-softmax"]);
         assert_eq!(names(&["digits-mlp", "digits"]), ["digits-mlp", "digits-softmax"]);
     }
 
@@ -238,10 +278,28 @@ mod tests {
     fn a_tier_leaves_out_what_takes_longer() {
         let names = ["digits".to_owned(), "mnist".to_owned()];
         let smoke = select(&names, Some(Tier::Smoke)).unwrap();
-        assert!(!smoke.is_empty() && smoke.iter().all(|t| t.data == "digits"));
+        assert!(!smoke.is_empty() && smoke.iter().all(|t| t.data != "mnist"));
         assert!(select(&names[1..], Some(Tier::Smoke)).unwrap_err().fix().contains("--tier"));
         assert!(select(&[], Some(Tier::Smoke)).unwrap().iter().all(|t| t.tier == Tier::Smoke));
-        assert_eq!(select(&["all".to_owned()], None).unwrap().len(), all().len());
+        let built_in = built_in().count();
+        assert!(select(&["all".to_owned()], None).unwrap().len() >= built_in);
+    }
+
+    #[test]
+    fn members_of_families_are_made_once_and_by_their_name() {
+        let get = |name: &str| select(&[name.to_owned()], None);
+        let task = get("bowl@1e4").unwrap()[0];
+        assert!(std::ptr::eq(task, get("bowl@1e4").unwrap()[0]));
+        assert_eq!((task.name, task.tier), ("bowl@1e4", Tier::Smoke));
+        let plane = task.plane.unwrap();
+        assert_eq!([(plane.value)(1.0, 0.0), (plane.value)(0.0, 1.0)], [0.5, 5e3]);
+        for name in ["bowl@", "bowl@0.5", "bowl@nan", "bowl@x"] {
+            assert!(get(name).unwrap_err().fix().contains("bowl@1e4"), "{name}");
+        }
+        assert!(get("bowls@2").unwrap_err().problem().contains("bowls@2"));
+        for family in families() {
+            assert!(get(family.example).is_ok());
+        }
     }
 
     #[test]

@@ -112,6 +112,16 @@ pub trait Problem: Send {
     /// Where every optimizer starts; depends on task and seed only.
     fn initial_values(&self) -> Vec<Vec<f32>>;
 
+    /// Gets ready what gradient evaluation `step` needs and what does not depend on the values, such as
+    /// its batch: the time for it is not counted. Called before [`gradient`](Problem::gradient) of the
+    /// same step, which may rely on it.
+    ///
+    /// # Errors
+    /// If that fails.
+    fn prepare(&mut self, _step: usize) -> Result<()> {
+        Ok(())
+    }
+
     /// The loss of gradient evaluation `step` (from 0) at `values`; its gradients are written to
     /// `gradients`, one per parameter. Examples and noise depend on task, seed and step only, so that
     /// every optimizer sees the same ones.
@@ -146,6 +156,11 @@ pub trait Workload: Send + Sync {
     /// Training, validation and test examples. Where there is no data (a formula), all are 0.
     fn examples(&self) -> [usize; 3] {
         [0; 3]
+    }
+
+    /// The smallest loss there is on the test part, where that is known.
+    fn optimum(&self) -> Option<f64> {
+        None
     }
 
     /// SHA-256 of the data; empty where there is none.

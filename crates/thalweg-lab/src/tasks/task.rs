@@ -25,6 +25,8 @@ pub struct Task {
     pub metric: Option<Metric>,
     /// Where the parameters live.
     pub domain: Domain,
+    /// When a loss that is still finite counts as a divergence.
+    pub limit: Limit,
     /// The picture of a task with two coordinates.
     pub plane: Option<&'static Plane>,
     /// Loads what the task needs. It gets the task itself, so that several tasks can share a function.
@@ -140,8 +142,38 @@ impl Domain {
     }
 }
 
+/// When a training loss that is still finite counts as a divergence.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// Above so many times the loss before training: for losses whose smallest value is about zero and
+    /// that start above it. A loss that starts at zero has no limit.
+    Times(f64),
+    /// Above this loss: for losses that may start at zero or below.
+    Above(f64),
+}
+
+impl Limit {
+    /// The largest loss that is no divergence, for a run that starts at `initial`.
+    pub fn loss(self, initial: f64) -> f64 {
+        match self {
+            Limit::Times(_) if initial == 0.0 => f64::INFINITY,
+            Limit::Times(factor) => initial + (factor - 1.0) * initial.abs(),
+            Limit::Above(loss) => loss,
+        }
+    }
+
+    /// What is above the limit, in words.
+    pub fn describe(self) -> String {
+        match self {
+            Limit::Times(factor) => format!("above {factor} times the initial loss"),
+            Limit::Above(loss) => format!("above {loss}"),
+        }
+    }
+}
+
 /// The picture of a task with two coordinates: `f` over a rectangle, for contours under trajectories.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Plane {
     /// The range of the first coordinate.
     pub x: [f64; 2],
@@ -150,9 +182,24 @@ pub struct Plane {
     /// What the coordinates are called.
     pub labels: [&'static str; 2],
     /// The loss at a point, without noise.
-    pub value: fn(f64, f64) -> f64,
+    pub value: &'static (dyn Fn(f64, f64) -> f64 + Sync),
     /// Where the loss is smallest.
     pub minima: &'static [[f64; 2]],
+}
+
+/// Tasks that differ in one parameter, named `NAME@PARAMETER`; one is made when it is asked for.
+#[derive(Clone, Copy)]
+pub struct Family {
+    /// What stands before the `@`.
+    pub name: &'static str,
+    /// What the parameter is, and its range.
+    pub parameter: &'static str,
+    /// A name that is in the family.
+    pub example: &'static str,
+    /// One line on what is trained.
+    pub summary: &'static str,
+    /// Makes the task of a full name and the parameter in it; the error says which parameters are fit.
+    pub make: fn(&'static str, &str) -> Result<Task>,
 }
 
 /// How the learning rate changes over a run; the tuned value is its peak.
@@ -180,5 +227,18 @@ impl Schedule {
             Schedule::Constant => 0,
             Schedule::WarmupCosine => budget / 20,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_wherever_a_loss_starts() {
+        assert_eq!(Limit::Times(1e3).loss(2.0), 2e3);
+        assert_eq!(Limit::Times(1e3).loss(0.0), f64::INFINITY);
+        assert!(Limit::Times(1e3).loss(-1.0) > 100.0);
+        assert_eq!(Limit::Above(5.0).loss(-1.0), 5.0);
     }
 }

@@ -6,7 +6,7 @@ mod types;
 mod words;
 
 pub use types::{
-    Band, CurvePoint, Edge, Extension, Flip, Leader, Level, Outcome, Pair, Repeat, Rules,
+    Band, CurvePoint, Edge, Extension, Flip, Leader, Level, Map, Outcome, Pair, Repeat, Rules,
     SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
 };
 pub(crate) use words::shown;
@@ -84,6 +84,8 @@ fn task_outcome(
         budget,
         schedule: task.schedule,
         seeds: plan.seeds(task).collect(),
+        optimum: workload.optimum(),
+        map: task.plane.map(Map::of),
         initial_loss,
         targets,
         flips: compared::flips(&standings, &pairs),

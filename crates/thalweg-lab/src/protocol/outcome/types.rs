@@ -10,7 +10,7 @@ use crate::protocol::stats::order::BestOf;
 use crate::protocol::stats::profile::Profile;
 use crate::protocol::stats::{Estimate, mean};
 use crate::protocol::training::{Divergence, Point};
-use crate::tasks::{Domain, Metric, Schedule, Tier};
+use crate::tasks::{Domain, Metric, Plane, Schedule, Tier};
 
 /// The result of a comparison.
 #[derive(Debug, Clone, Serialize)]
@@ -75,6 +75,10 @@ pub struct TaskOutcome {
     pub schedule: Schedule,
     /// The seeds of the final runs.
     pub seeds: Vec<u64>,
+    /// The smallest loss there is, where that is known.
+    pub optimum: Option<f64>,
+    /// The heights of a task of two coordinates.
+    pub map: Option<Map>,
     /// The median validation loss before any step, over all runs.
     pub initial_loss: f64,
     /// What "reaching a target" means here, the easiest first. Empty if every repetition diverged.
@@ -91,6 +95,55 @@ pub struct TaskOutcome {
     pub verdict: String,
     /// One result per optimizer, the lowest mean test loss first.
     pub standings: Vec<Standing>,
+}
+
+/// A function of two coordinates over a rectangle, sampled for contours.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Map {
+    /// The range of the first coordinate.
+    pub x: [f64; 2],
+    /// The range of the second coordinate.
+    pub y: [f64; 2],
+    /// What the coordinates are called.
+    pub labels: [&'static str; 2],
+    /// Samples along each coordinate, the ends of its range included.
+    pub nodes: usize,
+    /// The heights, row by row from the smallest second coordinate.
+    pub heights: Vec<f32>,
+    /// Where the loss is smallest.
+    pub minima: Vec<[f64; 2]>,
+}
+
+impl Map {
+    /// Samples along each coordinate: enough for smooth contours on a whole page; every other one is
+    /// enough for a small picture.
+    const NODES: usize = 113;
+
+    /// The heights of a plane.
+    pub(super) fn of(plane: &Plane) -> Self {
+        let at = |[low, high]: [f64; 2], i: usize| {
+            low + (high - low) * i as f64 / (Self::NODES - 1) as f64
+        };
+        let row = |j: usize| {
+            (0..Self::NODES).map(move |i| (plane.value)(at(plane.x, i), at(plane.y, j)) as f32)
+        };
+        Map {
+            x: plane.x,
+            y: plane.y,
+            labels: plane.labels,
+            nodes: Self::NODES,
+            heights: (0..Self::NODES).flat_map(row).collect(),
+            minima: plane.minima.to_vec(),
+        }
+    }
+
+    /// Every other sample of each coordinate.
+    pub fn thinned(&self) -> Self {
+        let even = |j: usize| (0..self.nodes).step_by(2).map(move |i| j * self.nodes + i);
+        let kept = (0..self.nodes).step_by(2).flat_map(even);
+        let heights = kept.filter_map(|k| self.heights.get(k).copied()).collect();
+        Map { nodes: self.nodes.div_ceil(2), heights, ..self.clone() }
+    }
 }
 
 /// How hard a target is.

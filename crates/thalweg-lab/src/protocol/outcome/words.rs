@@ -40,7 +40,24 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
         ))
     });
     rules.extend(counts);
+    rules.extend(plan.tasks.iter().flat_map(|task| left_out(plan, task)));
     rules
+}
+
+/// Which optimizers are left out of a task, a sentence for each reason.
+fn left_out(plan: &Plan, task: &Task) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (name, reason) in plan.left_out(task) {
+        match reasons.iter_mut().find(|(r, _)| *r == reason) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((reason, vec![name])),
+        }
+    }
+    let sentence = |(reason, names): (&str, Vec<&str>)| {
+        let verb = if names.len() == 1 { "is" } else { "are each" };
+        format!("On {}, {} {verb} left out: {reason}.", task.name, enumerate(&names))
+    };
+    reasons.into_iter().map(sentence).collect()
 }
 
 /// `a`, `a and b`, or `a, b and c`.

@@ -1,11 +1,10 @@
 //! Tasks of two coordinates: where every optimizer went.
 
 use super::Section;
-use crate::protocol::{Standing, TaskOutcome};
+use crate::protocol::{Map, Standing, TaskOutcome};
 use crate::report::draw::{Axis, Contour, Name, Role, Scale, Trajectory};
 use crate::report::figure::Figure;
 use crate::report::view::{View, id};
-use crate::tasks;
 
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
@@ -22,50 +21,40 @@ fn way(s: &Standing) -> Option<&[[f64; 2]]> {
     s.seeds.first().map(|r| &r.trajectory[..]).filter(|t| t.len() > 1)
 }
 
-/// The map of a task: what the ways are drawn on.
-struct Map {
-    x: [f64; 2],
-    y: [f64; 2],
-    labels: [&'static str; 2],
+/// What the ways are drawn on.
+struct Ground {
+    map: Map,
     heights: Vec<f64>,
-    minima: Vec<[f64; 2]>,
 }
 
-/// Nodes of the map along each coordinate, for a map that fills the page and for a small one.
-const NODES: [usize; 2] = [141, 57];
-
-impl Map {
-    /// The map of `task`. A task that tells no heights gets an empty one, around the ways of the better
-    /// half; the others may leave it.
+impl Ground {
+    /// The map of `task`. A task that has none gets an empty one, around the ways of the better half; the
+    /// others may leave it.
     fn new(task: &TaskOutcome, small: bool) -> Self {
-        let plane = tasks::all().into_iter().find(|t| t.name == task.task).and_then(|t| t.plane);
-        let Some(plane) = plane else {
-            let labels = ["first coordinate", "second coordinate"];
-            let (x, y) = (range(task, 0), range(task, 1));
-            return Map { x, y, labels, heights: Vec::new(), minima: Vec::new() };
+        let map = match &task.map {
+            Some(map) if small => map.thinned(),
+            Some(map) => map.clone(),
+            None => Map {
+                x: range(task, 0),
+                y: range(task, 1),
+                labels: ["first coordinate", "second coordinate"],
+                nodes: 0,
+                heights: Vec::new(),
+                minima: Vec::new(),
+            },
         };
-        let nodes = NODES[usize::from(small)];
-        let at =
-            |[low, high]: [f64; 2], i: usize| low + (high - low) * i as f64 / (nodes - 1) as f64;
-        let row = |j: usize| (0..nodes).map(move |i| (plane.value)(at(plane.x, i), at(plane.y, j)));
-        Map {
-            x: plane.x,
-            y: plane.y,
-            labels: plane.labels,
-            heights: (0..nodes).flat_map(row).collect(),
-            minima: plane.minima.to_vec(),
-        }
+        Ground { heights: map.heights.iter().map(|h| f64::from(*h)).collect(), map }
     }
 
     fn picture(&self, name: Name, ways: Vec<Trajectory<'_>>, small: bool) -> String {
         let map = Contour {
             name,
-            labels: self.labels,
-            x: self.x,
-            y: self.y,
-            columns: if self.heights.is_empty() { 0 } else { NODES[usize::from(small)] },
+            labels: self.map.labels,
+            x: self.map.x,
+            y: self.map.y,
+            columns: self.map.nodes,
             values: &self.heights,
-            minima: self.minima.clone(),
+            minima: self.map.minima.clone(),
             ways,
             small,
         };
@@ -104,14 +93,14 @@ fn leaders(view: &View<'_>, task: &TaskOutcome) -> Figure {
         title,
         caption: "The first final seed of the best optimizers; the arrow is where a run ended."
             .to_owned(),
-        pictures: vec![Map::new(task, false).picture(name, ways, false)],
+        pictures: vec![Ground::new(task, false).picture(name, ways, false)],
         table: String::new(),
         live: None,
     }
 }
 
 fn each(view: &View<'_>, task: &TaskOutcome) -> Figure {
-    let map = Map::new(task, true);
+    let map = Ground::new(task, true);
     let small = |s: &Standing| {
         let name = Name::new(
             id(&[task.task, "path", s.optimizer]),

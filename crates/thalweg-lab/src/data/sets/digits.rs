@@ -1,6 +1,7 @@
 //! The digits that ship inside the program.
 
-use super::{DataSet, Examples, cache::sha256, divide};
+use super::images::{DataSet, Examples, divide};
+use crate::data::cache::sha256;
 use crate::{Error, Result};
 
 /// See `digits.LICENSE.md` for origin, licence and layout.
@@ -11,14 +12,13 @@ const PIXELS: usize = 64;
 /// Sizes of the training, validation and test parts.
 const PARTS: [usize; 3] = [1_077, 360, 360];
 
-pub(super) fn load() -> Result<DataSet> {
+pub(in crate::data) fn load() -> Result<DataSet> {
     let [train, validation, test] = divide("digits", &parse(BYTES)?, PARTS);
     Ok(DataSet {
         name: "digits",
         shape: [1, 8, 8],
         classes: 10,
-        scale: 1.0 / 16.0,
-        offset: 0.0,
+        normal: vec![[1.0 / 16.0, 0.0]],
         train,
         validation,
         test,
@@ -26,7 +26,12 @@ pub(super) fn load() -> Result<DataSet> {
     })
 }
 
-pub(super) fn verify() -> Result<String> {
+/// All digits in the order of their source.
+pub(in crate::data) fn in_order() -> Result<Examples> {
+    parse(BYTES)
+}
+
+pub(in crate::data) fn verify() -> Result<String> {
     let found = sha256(BYTES);
     if found == SHA256 {
         return Ok(found);
