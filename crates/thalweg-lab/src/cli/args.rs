@@ -131,7 +131,7 @@ pub struct CompareArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code 1 if a number or a verdict differs from the reference.\n\
     Examples:\n  \
-    thalweg experiment                                 every claim, one to two minutes\n  \
+    thalweg experiment                                 every claim, about a minute\n  \
     thalweg experiment gain-order X18 --out figures    these, with their figures as SVG\n  \
     thalweg experiment all --json --quiet > findings.json")]
 pub struct ExperimentArgs {
