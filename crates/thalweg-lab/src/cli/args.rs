@@ -134,7 +134,7 @@ pub struct CompareArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code 1 if a number or a verdict differs from the reference.\n\
     Examples:\n  \
-    thalweg experiment                                 every claim, one to two minutes\n  \
+    thalweg experiment                                 every claim, about a minute\n  \
     thalweg experiment gain-order X18 --out figures    these, with their figures as SVG\n  \
     thalweg experiment all --json --quiet > findings.json")]
 pub struct ExperimentArgs {
@@ -144,7 +144,7 @@ pub struct ExperimentArgs {
     /// Print the findings as one JSON array instead of text.
     #[arg(long)]
     pub json: bool,
-    /// Directory for `experiments.json` and one SVG per figure.
+    /// Directory for `experiments.html` (open it in a browser), `experiments.json` and one SVG per figure.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Show no progress.

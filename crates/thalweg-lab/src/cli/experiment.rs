@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::ExperimentArgs;
 use super::table::Table;
-use crate::experiments::{self, Finding, Verdict};
+use crate::experiments::{self, Finding, Tally, Verdict};
 use crate::{Error, Result, report, store};
 
 pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
@@ -42,7 +42,7 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
     verdict(&findings)
 }
 
-/// All findings as JSON, and every figure as SVG.
+/// All findings as a page and as JSON, and every figure on its own.
 fn write(out: &std::path::Path, findings: &[Finding]) -> Result<()> {
     let text = serde_json::to_string(findings).map_err(|e| {
         Error::failed(
@@ -51,17 +51,17 @@ fn write(out: &std::path::Path, findings: &[Finding]) -> Result<()> {
         )
     })?;
     store::write(out, "experiments.json", &text)?;
+    store::write(out, "experiments.html", &report::claims(findings))?;
     for figure in findings.iter().flat_map(|f| &f.figures) {
-        store::write(out, &format!("{}.svg", figure.name), &report::figure(figure))?;
+        let picture = report::picture(figure)?;
+        store::write(out, &format!("{}.svg", picture.name), &picture.svg)?;
     }
     Ok(())
 }
 
 /// What the process ends with: a failure if anything differs from the reference.
 fn verdict(findings: &[Finding]) -> Result<()> {
-    let differing: Vec<&str> =
-        findings.iter().filter(|f| f.agrees == Some(false)).map(|f| f.name).collect();
-    match differing.as_slice() {
+    match Tally::new(findings).differing.as_slice() {
         [] => Ok(()),
         names => Err(Error::failed(
             format!("{} differ from the reference: {}", names.len(), names.join(", ")),
@@ -89,13 +89,8 @@ fn details(finding: &Finding) -> String {
     let mut table = Table::new(&["measured", "value", "reference", "within", ""]);
     let mut references = finding.reference.iter().peekable();
     for measured in &finding.measured {
-        let mut row = [
-            measured.what.clone(),
-            number(measured.value),
-            String::new(),
-            String::new(),
-            String::new(),
-        ];
+        let mut row =
+            [measured.what.clone(), measured.shown(), String::new(), String::new(), String::new()];
         // References come in the order of what was measured; a note has none.
         if let Some(r) = references.next_if(|r| r.what == measured.what) {
             row[2].clone_from(&r.value);
@@ -105,13 +100,6 @@ fn details(finding: &Finding) -> String {
         table.row(row);
     }
     text + &table.render()
-}
-
-fn number(value: f64) -> String {
-    match value.is_infinite() && value > 0.0 {
-        true => "never".to_owned(),
-        false => experiments::short(value),
-    }
 }
 
 /// One line per experiment, then the counts and what differs.
@@ -131,19 +119,19 @@ fn summary(findings: &[Finding]) -> String {
             f.verdict.to_string(),
         ]);
     }
-    let count = |wanted: &dyn Fn(&Finding) -> bool| findings.iter().filter(|f| wanted(f)).count();
-    let numbers: usize = findings.iter().map(|f| f.reference.len()).sum();
+    let tally = Tally::new(findings);
     format!(
         "\n{}\n{} claims: {} hold, {} hold under a condition, {} refuted, {} not run, {} pending\n\
-         {numbers} numbers compared with the reference, {} differ\n",
+         {} numbers compared with the reference, {} differ\n",
         table.render(),
-        findings.len(),
-        count(&|f| f.verdict == Verdict::Holds),
-        count(&|f| matches!(f.verdict, Verdict::HoldsIf(_))),
-        count(&|f| f.verdict == Verdict::Refuted),
-        count(&|f| f.verdict == Verdict::NotRun),
-        count(&|f| f.verdict == Verdict::Pending),
-        findings.iter().flat_map(|f| &f.reference).filter(|r| !r.agrees).count(),
+        tally.claims,
+        tally.hold,
+        tally.conditional,
+        tally.refuted,
+        tally.not_run,
+        tally.pending,
+        tally.numbers,
+        tally.numbers_differing,
     )
 }
 
@@ -227,5 +215,7 @@ mod tests {
         assert!(roxmltree::Document::parse(&svg).is_ok());
         let json = std::fs::read_to_string(dir.path().join("experiments.json")).unwrap();
         assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap().is_array());
+        let page = std::fs::read_to_string(dir.path().join("experiments.html")).unwrap();
+        assert!(page.contains("parabola-rate"));
     }
 }

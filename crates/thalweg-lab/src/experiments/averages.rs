@@ -19,6 +19,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "the error of the running mean square shrinks by β per step",
         correct: "its expectation does; of Gaussian gradients the spread stays √(2(1 − β)/(1 + β))",
         errata: &["E59", "E36"],
+        decides: &["standard deviation of v, β = 0.9"],
         features: &["F078", "F083"],
         expected: Verdict::HoldsIf("the gradient is constant, or in expectation"),
         run: tracking,
@@ -30,6 +31,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "momentum reduces the variance of the gradient to (1 − β₁)/(1 + β₁) of it",
         correct: "so it does for independent gradients",
         errata: &[],
+        decides: &["variance of m, β₁ = 0.9"],
         features: &["F082", "F084", "F113"],
         expected: Verdict::Holds,
         run: momentum_variance,
@@ -41,6 +43,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "v_t = (1 − β)/(1 − β^t)·Σ β^(t−i)·g_i²",
         correct: "v_t = (1 − β)·Σ; the displayed form is the corrected average",
         errata: &["E59", "E56"],
+        decides: &["v after five gradients of 2, β = 0.9", "the displayed sum"],
         features: &["F081", "F083"],
         expected: Verdict::Refuted,
         run: expansion,
@@ -52,6 +55,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "Adam is m/(√v + ε) with plain averages",
         correct: "both averages are corrected; without that the first step is 3.16 and the twelfth 6.57 times the rate",
         errata: &["E13"],
+        decides: &["first step/rate, as printed", "step 12/rate, as printed"],
         features: &["F031", "F080", "F081"],
         expected: Verdict::Refuted,
         run: bias_correction,
@@ -63,6 +67,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "Adam is RMSProp with momentum",
         correct: "with momentum in place of the gradient and the averages corrected for their start",
         errata: &["E60"],
+        decides: &["first step by Adam's", "step 30 000 by Adam's"],
         features: &["F085"],
         expected: Verdict::HoldsIf("the start of the averages has been forgotten"),
         run: adam_is_rmsprop,
@@ -132,7 +137,7 @@ fn expansion(r: &mut Record) -> Result<()> {
     r.printed("v after five gradients of 2, β = 0.9", v, "1.638");
     let displayed =
         0.1 / (1.0 - 0.9f64.powi(5)) * (0..5).map(|i| 4.0 * 0.9f64.powi(i)).sum::<f64>();
-    r.printed("the displayed sum", displayed, "4.0");
+    r.printed("the displayed sum", displayed, "4.000000");
     r.claim("five gradients of 2", (v - displayed).abs() < 1e-9);
     Ok(())
 }

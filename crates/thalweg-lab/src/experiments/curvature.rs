@@ -16,6 +16,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "for L = a·w² + b·w + c the slope is a·w + b, the curvature a, and the best step 1/a",
         correct: "L' = 2a·w + b and L'' = 2a: the minimum −b/(2a) is one step of 1/(2a) away; a step of 1/a goes to and fro for ever",
         errata: &["E44", "E46", "E49"],
+        decides: &["w after a step of 1/(2a)", "w after 3 steps of 1/a"],
         features: &["F068", "F094", "F096", "F097"],
         expected: Verdict::Refuted,
         run: parabola,
@@ -27,6 +28,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "gradient descent finally reaches the minimum",
         correct: "for rates below 2/L''",
         errata: &["E45"],
+        decides: &["error after 50 steps of 1.9/L''", "error after 50 steps of 2.1/L''"],
         features: &["F001", "F060", "F095"],
         expected: Verdict::HoldsIf("0 < η < 2/L''"),
         run: parabola_rate,
@@ -38,6 +40,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "gradient descent shrinks the error by (κ − 1)/(κ + 1) per step",
         correct: "at the rate 2/(L + μ) only; at 1/L by 1 − 1/κ",
         errata: &["E55", "E41"],
+        decides: &["ratio at η = 2/101", "ratio at η = 1/100"],
         features: &["F001", "F060", "F101", "F108"],
         expected: Verdict::HoldsIf("the rate is 2/(L + μ)"),
         run: descent_rate,
@@ -49,6 +52,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "the ideal diagonal preconditioner has D⁻² proportional to the curvature",
         correct: "D proportional to the curvature; D⁻² ∝ a is right for D·A·D only",
         errata: &["E40"],
+        decides: &["condition number with D = a", "condition number with D⁻² ∝ a"],
         features: &["F092", "F097", "F106"],
         expected: Verdict::Refuted,
         run: preconditioner,
@@ -60,6 +64,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "on Σ Lᵢ·xᵢ²/2 AdaGrad balances all directions",
         correct: "so it does, and so do RMSProp, Adam and AdaBelief: all coordinates take the same way",
         errata: &["E47"],
+        decides: &["AdaGrad, largest difference of coordinates"],
         features: &["F064"],
         expected: Verdict::Holds,
         run: balance,
@@ -71,6 +76,11 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "adaptive methods greatly improve ill-conditioned problems",
         correct: "a bowl along the axes, yes; turned by 45° they are slower than gradient descent",
         errata: &["E43"],
+        decides: &[
+            "gradient descent, turned by 45°, steps",
+            "Adam, along the axes, steps",
+            "Adam, turned by 45°, steps",
+        ],
         features: &["F092", "F107"],
         expected: Verdict::HoldsIf("the curvature is along the axes"),
         run: rotation,
@@ -240,6 +250,9 @@ fn turned(chain: Chain, (sin, cos): (f64, f64)) -> Result<(Option<usize>, Vec<(f
     Ok((None, path))
 }
 
+/// Steps that the figure shows: with more, descent fills it with one colour.
+const SHOWN: usize = 60;
+
 fn rotation(r: &mut Record) -> Result<()> {
     let table = [
         ("gradient descent", tuned(gd(), &[("lr", 2.0 / 101.0)])?, 444, 444),
@@ -257,20 +270,20 @@ fn rotation(r: &mut Record) -> Result<()> {
         };
         let mut figure = Figure::new(
             ["ill-conditioning-aligned", "ill-conditioning-turned"][k],
-            &format!("(x₁² + 100·x₂²)/2 {place}: paths until the loss is below 1e-6"),
+            &format!("The first {SHOWN} steps on (x₁² + 100·x₂²)/2 {place}"),
             Axis::linear("x₁").between(-1.6, 1.6),
             Axis::linear("x₂").between(-1.6, 1.6),
         )
-        .contours(&[0.01, 0.1, 0.5, 2.0, 8.0, 25.0, 60.0, 120.0], height);
+        .over(&[0.01, 0.1, 0.5, 2.0, 8.0, 25.0, 60.0, 120.0], height);
         let (baseline, path) = turned(table[0].1.clone(), angle)?;
         r.count(&format!("gradient descent, {place}, steps"), baseline, Some(444), 1);
-        figure = figure.line(table[0].0, path);
+        figure = figure.line(table[0].0, path.into_iter().take(SHOWN + 1));
         for (name, chain, aligned, rotated) in table.iter().skip(1) {
             let (steps, path) = turned(chain.clone(), angle)?;
             let want = if k == 0 { *aligned } else { *rotated };
             r.count(&format!("{name}, {place}, steps"), steps, Some(want), 1);
             r.claim(&format!("{name}, {place}: sooner than gradient descent"), steps < baseline);
-            figure = figure.line(name, path);
+            figure = figure.line(name, path.into_iter().take(SHOWN + 1));
         }
         r.figure(figure);
     }

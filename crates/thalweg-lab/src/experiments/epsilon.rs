@@ -18,6 +18,10 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "√(v + ε) and √v + ε are the same guard against division by zero",
         correct: "with ε = 1e-8 the first step at |g| = 1e-6 is 0.01 of the rate inside the root and 0.99 outside",
         errata: &["E29"],
+        decides: &[
+            "AdaGrad inside 1e-8, first step/rate at |g| = 1e-6",
+            "AdaGrad outside 1e-8, first step/rate at |g| = 1e-6",
+        ],
         features: &["F062", "F073", "F089"],
         expected: Verdict::HoldsIf("the gradient is far above the root of ε"),
         run: placement,
@@ -29,6 +33,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "ε gives the effective rate the lower bound η/ε",
         correct: "an upper bound, as 002 has it",
         errata: &["E58"],
+        decides: &["highest effective rate times ε/η, ε = 1e-8"],
         features: &["F089", "F112"],
         expected: Verdict::Refuted,
         run: cap,
@@ -40,6 +45,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "with ε too large Adam degenerates to SGD",
         correct: "to SGD with a bias-corrected momentum",
         errata: &[],
+        decides: &["distance at ε = 1e6 by that at ten times ε"],
         features: &["F091"],
         expected: Verdict::Holds,
         run: large,
@@ -65,8 +71,8 @@ fn placement(r: &mut Record) -> Result<()> {
     let table = [
         (1e-2, "1.000000 .999999 .999950 .999999 3.162268 3.160698 3.015113e-3"),
         (1e-4, ".999999 .999900 .7071068 .999900 3.161278 .9534626 9.995004e-5"),
-        (1e-6, ".999900 .990099 9.9995e-3 .990099 3.065343 9.99995e-3 1.0e-6"),
-        (1e-8, ".990099 .5 1.0e-4 .5 .759747 1.0e-4 1.0e-8"),
+        (1e-6, ".999900 .990099 9.9995e-3 .990099 3.065343 9.99995e-3 1.00000e-6"),
+        (1e-8, ".990099 .500000 1.00000e-4 .500000 .759747 1.00000e-4 1.00000e-8"),
     ];
     for (g, row) in table {
         for ((name, chain), want) in chains.iter().zip(row.split(' ')) {
@@ -121,9 +127,11 @@ fn distance_to_momentum(eps: f64, curvature: f64, start: f64) -> Result<f64> {
 }
 
 fn large(r: &mut Record) -> Result<()> {
-    // The reference names no problem for its number; on x²/4 from 2 it comes out.
+    // The reference names no problem for its number; on x²/4 from 2 it comes out. What decides is that
+    // the distance is in proportion to 1/ε.
     let at_million = distance_to_momentum(1e6, 0.5, 2.0)?;
-    r.printed("distance to momentum after 50 steps, ε = 1e6", at_million, "1.9e-7");
+    r.printed("distance after 50 steps on x²/4 from 2, ε = 1e6", at_million, "1.9e-7");
+    r.note("the same on x²/2 from 1", distance_to_momentum(1e6, 1.0, 1.0)?);
     let sizes = [1.0, 10.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
     let distances = sizes
         .map(|eps| distance_to_momentum(eps, 0.5, 2.0))

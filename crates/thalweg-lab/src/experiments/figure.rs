@@ -1,4 +1,4 @@
-//! Figures as data: lines in the plane. The report draws them.
+//! Figures as data: lines in the plane, and heights under them. The report draws them.
 
 use serde::Serialize;
 
@@ -20,8 +20,6 @@ pub enum Kind {
     Line,
     /// What theory or the source promised.
     Bound,
-    /// Points of equal loss; nameless and in the background.
-    Contour,
     /// Single places.
     Points,
 }
@@ -29,7 +27,7 @@ pub enum Kind {
 /// One line of a figure.
 #[derive(Debug, Clone, Serialize)]
 pub struct Line {
-    /// What it shows; empty for contours.
+    /// What it shows.
     pub name: String,
     /// How it is drawn.
     pub kind: Kind,
@@ -63,6 +61,17 @@ impl Axis {
     }
 }
 
+/// A function of both coordinates, at the nodes of a grid that spans the ranges of the axes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Heights {
+    /// Nodes along the horizontal axis.
+    pub columns: usize,
+    /// The values, row by row from the smallest vertical coordinate.
+    pub values: Vec<f64>,
+    /// The values at which lines of equal height are drawn, ascending.
+    pub levels: Vec<f64>,
+}
+
 /// Lines in the plane, under a title.
 #[derive(Debug, Clone, Serialize)]
 pub struct Figure {
@@ -74,6 +83,8 @@ pub struct Figure {
     pub x: Axis,
     /// The vertical axis.
     pub y: Axis,
+    /// The ground under the lines, if there is one.
+    pub heights: Option<Heights>,
     /// The lines, those behind first.
     pub lines: Vec<Line>,
 }
@@ -81,9 +92,12 @@ pub struct Figure {
 /// More points than a figure has pixels help nobody.
 const POINTS: usize = 600;
 
+/// Nodes per axis of the ground.
+const NODES: usize = 97;
+
 impl Figure {
     pub(super) fn new(name: &'static str, title: &str, x: Axis, y: Axis) -> Figure {
-        Figure { name, title: title.to_owned(), x, y, lines: vec![] }
+        Figure { name, title: title.to_owned(), x, y, heights: None, lines: vec![] }
     }
 
     /// The figure with one more curve.
@@ -101,10 +115,15 @@ impl Figure {
         self.add(name, Kind::Points, points)
     }
 
-    /// The figure over the lines on which `f` has these values. Both axes need a range.
-    pub(super) fn contours(mut self, levels: &[f64], f: impl Fn(f64, f64) -> f64) -> Figure {
+    /// The figure over the heights of `f`, with lines at these levels. Both axes need a range.
+    pub(super) fn over(mut self, levels: &[f64], f: impl Fn(f64, f64) -> f64) -> Figure {
         if let (Some(x), Some(y)) = (self.x.range, self.y.range) {
-            self.lines.extend(levels.iter().flat_map(|level| contour(*level, x, y, &f)));
+            let place = |(low, high): (f64, f64), i: usize| {
+                low + (high - low) * i as f64 / (NODES - 1) as f64
+            };
+            let nodes = (0..NODES).flat_map(|j| (0..NODES).map(move |i| (i, j)));
+            let values = nodes.map(|(i, j)| f(place(x, i), place(y, j))).collect();
+            self.heights = Some(Heights { columns: NODES, values, levels: levels.to_vec() });
         }
         self
     }
@@ -140,56 +159,18 @@ fn thin(points: Vec<(f64, f64)>, spread: Spread) -> Vec<(f64, f64)> {
     kept.into_iter().map(|i| points[i.min(count - 1)]).collect()
 }
 
-/// Cells per axis in which contours are sought.
-const CELLS: usize = 96;
-
-/// The pieces of a contour, one per cell that it crosses (marching squares).
-fn contour(level: f64, x: (f64, f64), y: (f64, f64), f: &impl Fn(f64, f64) -> f64) -> Vec<Line> {
-    let place = |(low, high): (f64, f64), i: usize| low + (high - low) * i as f64 / CELLS as f64;
-    let height: Vec<Vec<f64>> = (0..=CELLS)
-        .map(|i| (0..=CELLS).map(|j| f(place(x, i), place(y, j)) - level).collect())
-        .collect();
-    let mut lines = vec![];
-    for i in 0..CELLS {
-        for j in 0..CELLS {
-            let corners = [(i, j), (i + 1, j), (i + 1, j + 1), (i, j + 1)];
-            let crossings: Vec<(f64, f64)> = (0..4)
-                .filter_map(|k| {
-                    let ((i0, j0), (i1, j1)) = (corners[k], corners[(k + 1) % 4]);
-                    let (a, b) = (height[i0][j0], height[i1][j1]);
-                    ((a < 0.0) != (b < 0.0)).then(|| {
-                        let share = a / (a - b);
-                        let mix = |from: f64, to: f64| from + share * (to - from);
-                        (mix(place(x, i0), place(x, i1)), mix(place(y, j0), place(y, j1)))
-                    })
-                })
-                .collect();
-            for pair in crossings.chunks_exact(2) {
-                let points = pair.to_vec();
-                lines.push(Line { name: String::new(), kind: Kind::Contour, points });
-            }
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_contour_lies_where_the_value_is() {
-        let figure = Figure::new(
-            "t",
-            "",
-            Axis::linear("x").between(-2.0, 2.0),
-            Axis::linear("y").between(-2.0, 2.0),
-        )
-        .contours(&[1.0], |x, y| x * x + y * y);
-        assert!(figure.lines.len() > 100);
-        for (x, y) in figure.lines.iter().flat_map(|l| &l.points) {
-            assert!((x * x + y * y - 1.0).abs() < 2e-3);
-        }
+    fn heights_are_those_of_their_nodes() {
+        let axis = |label: &str| Axis::linear(label).between(-2.0, 2.0);
+        let figure = Figure::new("t", "", axis("x"), axis("y")).over(&[1.0], |x, y| 10.0 * y + x);
+        let ground = figure.heights.unwrap();
+        assert_eq!(ground.values.len(), NODES * NODES);
+        assert_eq!((ground.values[0], ground.values[NODES - 1]), (-22.0, -18.0));
+        assert_eq!(ground.values.last(), Some(&22.0));
     }
 
     #[test]

@@ -16,6 +16,12 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "where the gradient keeps its sign the gain grows, coordinate by coordinate",
         correct: "so it does; the first step has gain 1 and the first product is at step 2",
         errata: &["E11", "E12"],
+        decides: &[
+            "ν at step 200[1]",
+            "ν at step 200[2]",
+            "ν at step 200[3]",
+            "positive products, of 597",
+        ],
         features: &["F023", "F025", "F027", "F029", "F036", "F038", "F041", "F047", "F048", "F049"],
         expected: Verdict::Holds,
         run: bowl_gains,
@@ -27,6 +33,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "ν_t = exp(γ·Σ g_k·g_{k+1}) with k from 1 to t − 1",
         correct: "ν_t = exp(γ·Σ g_{k−1}·g_k): the source's last product needs a gradient that is not there yet",
         errata: &["E11"],
+        decides: &["ν₃[1]", "ν₃ by eq. 42[1]"],
         features: &["F024", "F028", "F031"],
         expected: Verdict::Refuted,
         run: index,
@@ -38,6 +45,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "γ = γ₀·exp(−α·t/T) lets the gains learn fast first and settle later",
         correct: "so it does; it is a fixed schedule and adapts to nothing",
         errata: &["E25"],
+        decides: &["ν after 200 steps[3]", "loss after 200 steps"],
         features: &["F052"],
         expected: Verdict::Holds,
         run: schedule,
@@ -49,6 +57,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "each group of parameters learns its gains at its own γ",
         correct: "so it does; gains are per coordinate anyway, only γ differs",
         errata: &["E26"],
+        decides: &["ν after 200 steps[1]", "ν after 200 steps[2]", "ν after 200 steps[3]"],
         features: &["F053", "F152"],
         expected: Verdict::Holds,
         run: groups,
@@ -60,6 +69,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "MetaEGD needs less memory than Adam",
         correct: "both keep two numbers per coordinate; EGDD keeps three and one per tensor",
         errata: &["E21"],
+        decides: &["numbers per coordinate, Adam", "numbers per coordinate, MetaEGD"],
         features: &["F044"],
         expected: Verdict::Refuted,
         run: memory,
@@ -85,7 +95,7 @@ fn bowl_gains(r: &mut Record) -> Result<()> {
         let ell = opt.slot("x", "ell").unwrap_or_default();
         let gains: Vec<f64> = ell.iter().map(|ell| ell.exp()).collect();
         match t {
-            1 => r.all_printed("ν at step 1", &gains, &["1", "1", "1"]),
+            1 => r.all_printed("ν at step 1", &gains, &["1.00000000"; 3]),
             2 => r.all_printed("ν at step 2", &gains, &["1.0000999", "1.00994917", "2.45960311"]),
             3 => r.all_printed("ν at step 3", &gains, &["1.00019962", "1.0197954", "4.53022745"]),
             200 => {

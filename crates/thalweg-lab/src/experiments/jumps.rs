@@ -16,6 +16,10 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "after gradients have jumped up AdaGrad cannot forget their small past",
         correct: "it forgets a small past in about t₀/c² steps; what it never forgets is a large one",
         errata: &["E32"],
+        decides: &[
+            "steps to 90 % of a fresh start, up × 10",
+            "steps to 90 % of a fresh start, down from 10",
+        ],
         features: &["F075", "F142"],
         expected: Verdict::Refuted,
         run: adagrad_jump,
@@ -27,6 +31,11 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "RMSProp adapts to a jump within its time constant 1/(1 − ρ)",
         correct: "the mean square forgets by 1/e in −1/ln ρ steps; the rate, its inverse root, takes 17 steps up and 58 to 102 down at ρ = 0.9",
         errata: &["E34"],
+        decides: &[
+            "steps until the rate is within 10 %, from 1 to 10, ρ = 0.9",
+            "steps until the rate is within 10 %, from 10 to 1, ρ = 0.9",
+            "steps to 1/e, ρ = 0.9",
+        ],
         features: &["F074", "F075", "F078"],
         expected: Verdict::HoldsIf("what adapts is the mean square and not the rate"),
         run: time_constant,
@@ -38,6 +47,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "when a quiet feature becomes relevant its past slows AdaGrad down",
         correct: "a quiet past is no burden: the relative effect is 5e-6; AdaGrad then slows down on the new gradients",
         errata: &["E33"],
+        decides: &["share of AdaGrad's step that the past takes"],
         features: &["F076"],
         expected: Verdict::Refuted,
         run: relevance,
@@ -49,6 +59,11 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "from a flat region into a steep one RMSProp does better than AdaGrad",
         correct: "it crosses sooner, and then cycles at half its rate where AdaGrad converges",
         errata: &["E32"],
+        decides: &[
+            "AdaGrad, step at which it enters",
+            "RMSProp 0.9, step at which it enters",
+            "RMSProp 0.9, |x| after 2000 steps",
+        ],
         features: &["F077"],
         expected: Verdict::HoldsIf("what counts is the crossing and not the end"),
         run: flat_to_steep,
@@ -140,9 +155,9 @@ fn time_constant(r: &mut Record) -> Result<()> {
 
 fn relevance(r: &mut Record) -> Result<()> {
     let cases = [
-        ("AdaGrad", ada()?, [".999995", ".707105", ".316228", ".1"]),
+        ("AdaGrad", ada()?, [".999995", ".707105", ".316228", ".100000"]),
         ("RMSProp 0.9", rms(0.9)?, ["3.162278", "2.294157", "1.239088", "1.000013"]),
-        ("RMSProp 0.99", rms(0.99)?, ["10.0", "7.0888", "3.2339", "1.2559"]),
+        ("RMSProp 0.99", rms(0.99)?, ["10.0000", "7.0888", "3.2339", "1.2559"]),
     ];
     let mut figure = Figure::new(
         "feature-relevance",

@@ -3,7 +3,7 @@
 //! An [`Experiment`] is a claim, where it stands, the correct form, and a function that measures. What
 //! it measures is compared with the numbers of the reference at the precision they are printed with;
 //! the cases in which it tries the claim decide the [`Verdict`]. Experiments of one family share a file
-//! of this folder; each file ends up as one line of the list of families below.
+//! of this folder; each file ends up in the list of topics below.
 
 mod adagrad;
 mod averages;
@@ -30,6 +30,7 @@ mod rules;
 mod simplex;
 mod spiral;
 mod stream;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -39,9 +40,10 @@ use std::time::Instant;
 use rayon::prelude::*;
 use serde::Serialize;
 
-pub use figure::{Axis, Figure, Kind, Line, Spread};
+pub use figure::{Axis, Figure, Heights, Kind, Line, Spread};
 pub(crate) use record::short;
 pub use record::{Case, Check, Record, Verdict};
+pub use tally::Tally;
 
 use crate::{Error, Result};
 
@@ -60,6 +62,8 @@ pub struct Experiment {
     pub correct: &'static str,
     /// The errata (E01–E76) about it.
     pub errata: &'static [&'static str],
+    /// Which of the numbers that it measures decide, by name.
+    pub decides: &'static [&'static str],
     /// The rows of the feature table (F001–F163) that it covers.
     pub features: &'static [&'static str],
     /// The verdict of the reference.
@@ -73,6 +77,8 @@ pub struct Experiment {
 pub struct Finding {
     /// The experiment.
     pub name: &'static str,
+    /// What it is about, in a few words; those of one topic follow each other.
+    pub topic: &'static str,
     /// The acceptance experiment whose numbers it is compared with.
     pub row: &'static str,
     /// Document and section of the claim.
@@ -83,6 +89,8 @@ pub struct Finding {
     pub correct: &'static str,
     /// The errata about it.
     pub errata: &'static [&'static str],
+    /// Which of `measured` decide, by name.
+    pub decides: &'static [&'static str],
     /// The rows of the feature table that it covers.
     pub features: &'static [&'static str],
     /// What was measured.
@@ -104,6 +112,16 @@ pub struct Finding {
     pub seconds: f64,
 }
 
+impl Finding {
+    /// The numbers that decide, each with the number of the reference if there is one.
+    pub fn decisive(&self) -> impl Iterator<Item = (&Measured, Option<&Reference>)> {
+        self.decides.iter().filter_map(|what| {
+            let measured = self.measured.iter().find(|m| m.what == *what)?;
+            Some((measured, self.reference.iter().find(|r| r.what == *what)))
+        })
+    }
+}
+
 /// A measured number.
 #[derive(Debug, Clone, Serialize)]
 pub struct Measured {
@@ -111,6 +129,32 @@ pub struct Measured {
     pub what: String,
     /// The number; `null` in JSON if it is infinite or NaN.
     pub value: f64,
+}
+
+impl Measured {
+    /// The number for people; a count that is infinite is a `never`.
+    pub fn shown(&self) -> String {
+        match self.value == f64::INFINITY {
+            true => "never".to_owned(),
+            false => short(self.value),
+        }
+    }
+
+    /// The number in four digits; where it should be zero, how near to zero counts as such.
+    pub fn brief(&self, reference: Option<&Reference>) -> String {
+        match reference {
+            Some(r) if r.value == "0" && r.agrees && r.within != "exactly" && r.within != "0e0" => {
+                format!("0 within {}", r.within)
+            }
+            _ if self.value.is_finite() && self.value != 0.0 => {
+                let digits = 3 - self.value.abs().log10().floor() as i32;
+                let unit = 10f64.powi(digits);
+                let rounded = (self.value * unit).round() / unit;
+                short(if rounded.is_finite() { rounded } else { self.value })
+            }
+            _ => self.shown(),
+        }
+    }
 }
 
 /// A number of the reference.
@@ -126,34 +170,31 @@ pub struct Reference {
     pub agrees: bool,
 }
 
-/// The families. Their order is that of the acceptance experiments.
-const FAMILIES: &[&[Experiment]] = &[
-    egd::ALL,
-    simplex::ALL,
-    regret::ALL,
-    gains::ALL,
-    orders::ALL,
-    noise::ALL,
-    descent::ALL,
-    egdd::ALL,
-    regression::ALL,
-    jumps::ALL,
-    averages::ALL,
-    decay::ALL,
-    epsilon::ALL,
-    precision::ALL,
-    curvature::ALL,
-    adagrad::ALL,
-    rates::ALL,
-    bowl::ALL,
-    spiral::ALL,
-    mnist::ALL,
-    pending::ALL,
+/// The families under their topics, in the order in which they are shown.
+const TOPICS: &[(&str, &[&[Experiment]])] = &[
+    ("Exponentiated gradient, mirror descent and regret", &[egd::ALL, simplex::ALL, regret::ALL]),
+    ("Step sizes that learn", &[gains::ALL, orders::ALL, noise::ALL, descent::ALL, egdd::ALL]),
+    (
+        "From AdaGrad to AdamW",
+        &[regression::ALL, jumps::ALL, averages::ALL, decay::ALL, adagrad::ALL],
+    ),
+    ("ε and low precision", &[epsilon::ALL, precision::ALL]),
+    ("Rates from derivatives, and ill-conditioning", &[curvature::ALL]),
+    ("AdaBelief, convergence and regret of Adam", &[rates::ALL]),
+    ("All methods side by side", &[bowl::ALL, spiral::ALL, mnist::ALL]),
+    ("Matrix and second-order methods (pending)", &[pending::ALL]),
 ];
 
 /// Every experiment, those that are pending last.
 pub fn all() -> Vec<&'static Experiment> {
-    FAMILIES.iter().flat_map(|family| family.iter()).collect()
+    TOPICS.iter().flat_map(|(_, families)| families.iter().copied().flatten()).collect()
+}
+
+/// The topic of an experiment; nothing for one that is not in the list.
+fn topic(name: &str) -> &'static str {
+    let has =
+        |families: &[&[Experiment]]| families.iter().copied().flatten().any(|e| e.name == name);
+    TOPICS.iter().find(|(_, families)| has(families)).map_or("", |(topic, _)| topic)
 }
 
 /// The experiments with these names, or of these acceptance experiments (`X18`), each once. No names,
@@ -230,11 +271,13 @@ impl Experiment {
         let compared = verdict != Verdict::NotRun && !reference.is_empty();
         Finding {
             name: self.name,
+            topic: topic(self.name),
             row: self.row,
             source: self.source,
             claim: self.claim,
             correct: self.correct,
             errata: self.errata,
+            decides: self.decides,
             features: self.features,
             measured: measured.collect(),
             agrees: compared

@@ -17,6 +17,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "on the bowl diag(1, 10, 100) the gains end as ν₃ > ν₂ > ν₁",
         correct: "ln ν = γ·λ²·r/(1 − r²) with r = 1 − η·λ, for small γ; a clip of the products reverses the order, and so do signs",
         errata: &["E27"],
+        decides: &["η·λ₃ up to which ν₃ > ν₂", "η·λ₃ up to which ν₃ > 1"],
         features: &["F054", "F037"],
         expected: Verdict::HoldsIf("γ is small, products are not clipped and η·λ₃ < 0.95012"),
         run: order,
@@ -28,6 +29,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "η = 0.001, γ = 0.1 and gains within [0.001, 1000] train the source's own bowl",
         correct: "they diverge, as does any γ from 0.001 on at that rate: the product must be clipped or free of scale",
         errata: &["E28", "E17", "E23"],
+        decides: &["ν₃ at step 2", "step at which the loss is infinite"],
         features: &["F035", "F042", "F045", "F050"],
         expected: Verdict::Refuted,
         run: defaults,
@@ -39,6 +41,11 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "clipping the products keeps the gains from exploding",
         correct: "so it does, and the bowl is trained; the order of the gains is then reversed",
         errata: &["E27"],
+        decides: &[
+            "ν, γ = 0.1, 200 steps[1]",
+            "ν, γ = 0.1, 200 steps[2]",
+            "ν, γ = 0.1, 200 steps[3]",
+        ],
         features: &["F037", "F038"],
         expected: Verdict::Holds,
         run: clip,
@@ -50,6 +57,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "γ between 0.01 and 0.5 suits every problem",
         correct: "γ has the unit of 1/gradient²; only signs or directions do not depend on the scale of the loss",
         errata: &["E10"],
+        decides: &["ν₃, loss × 0.001", "ν₃, loss × 1000"],
         features: &["F026", "F045"],
         expected: Verdict::Refuted,
         run: scale,
@@ -194,8 +202,8 @@ fn scale(r: &mut Record) -> Result<()> {
     let (small, large) = (rescaled(1e-3)?, rescaled(1e3)?);
     r.printed("ν₁, loss × 0.001", small[0], "1.00000001");
     r.printed("ν₃, loss × 0.001", small[2], "1.000005");
-    for (i, nu) in large.iter().enumerate() {
-        r.relative(&format!("ν{}, loss × 1000", i + 1), *nu, 1000.0, 1e-12);
+    for (name, nu) in ["ν₁", "ν₂", "ν₃"].iter().zip(&large) {
+        r.relative(&format!("{name}, loss × 1000"), *nu, 1000.0, 1e-12);
     }
     for (g, gain) in [(1.0, 1e-1), (1e-2, 1e-5), (1e-4, 1e-9)] {
         let mut walk = Walk::new(raw(meta_egd(), 1e-3, 0.1)?, &[0.0])?;

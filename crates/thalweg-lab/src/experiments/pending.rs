@@ -17,6 +17,7 @@ const fn pending(
         claim,
         correct: "",
         errata: &[],
+        decides: &[],
         features,
         expected: Verdict::Pending,
         run: nothing,

@@ -19,6 +19,11 @@ pub(super) const ALL: &[Experiment] = &[Experiment {
     claim: "Adam reaches the target in fewer steps than SGD, at the same time per step",
     correct: "the source's numbers are invented (it says so); measured, Adam needs fewer steps than descent without momentum and more than Nesterov",
     errata: &["E69", "E74"],
+    decides: &[
+        "GD, steps to a loss of 0.1",
+        "Nesterov, steps to a loss of 0.1",
+        "Adam, steps to a loss of 0.1",
+    ],
     features: &["F055", "F056", "F057", "F093", "F141", "F145", "F147"],
     expected: Verdict::HoldsIf("SGD has no momentum"),
     run,

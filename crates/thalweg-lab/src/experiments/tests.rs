@@ -121,6 +121,11 @@ fn agree(rows: &[&str]) {
         );
         assert_eq!(finding.agrees, Some(true));
         assert!(finding.figures.iter().all(|f| !f.lines.is_empty()));
+        assert!(!finding.decides.is_empty(), "{}", experiment.name);
+        for what in finding.decides {
+            let known = finding.measured.iter().any(|m| m.what == *what);
+            assert!(known, "{}: nothing called {what} was measured", experiment.name);
+        }
     }
 }
 
@@ -231,6 +236,7 @@ const TEMPLATE: Experiment = Experiment {
     claim: "",
     correct: "",
     errata: &[],
+    decides: &[],
     features: &[],
     expected: Verdict::Holds,
     run: right,

@@ -5,6 +5,7 @@
 //! and leaves out points too close to be seen. The page's own script computes one thing again: means,
 //! bands and profiles of the runs that the reader has not hidden.
 
+mod claims;
 mod data;
 mod draw;
 mod export;
@@ -13,14 +14,13 @@ mod live;
 mod markup;
 mod page;
 mod palette;
-mod plane;
 mod sections;
 mod tables;
 mod view;
 
+pub use claims::{claims, picture};
 pub use export::{Picture, pictures, prepare, save};
 pub use page::render;
-pub use plane::figure;
 
 #[cfg(test)]
 mod tests;

@@ -73,7 +73,7 @@ fn page(view: &View<'_>) -> String {
 }
 
 /// A style sheet; the comments hide the marks that XML needs from CSS.
-fn style(id: &str, rules: &str) -> String {
+pub(super) fn style(id: &str, rules: &str) -> String {
     format!("<style id=\"{id}\">/*<![CDATA[*/\n{rules}/*]]>*/</style>\n")
 }
 

@@ -54,7 +54,7 @@ impl Contour<'_> {
         let x = Axis::between(Scale::Linear, self.x, left, right);
         let y = Axis::between(Scale::Linear, self.y, bottom, top);
         let mut svg = self.name.open(width, height);
-        self.heights(&mut svg, &x, &y);
+        ground(&mut svg, &x, &y, (self.columns, self.values), &self.levels());
         if self.small {
             let heading = self.ways.first().map_or("", |w| w.name);
             let _ = write!(svg, "<text class=\"name\" x=\"4\" y=\"10\">{}</text>", escape(heading));
@@ -83,39 +83,6 @@ impl Contour<'_> {
         let mut levels: Vec<f64> = (0..wanted).filter_map(at).collect();
         levels.dedup();
         levels
-    }
-
-    fn heights(&self, svg: &mut String, x: &Axis, y: &Axis) {
-        let [left, right] = x.pixels();
-        let [bottom, top] = y.pixels();
-        let _ = write!(
-            svg,
-            "<rect class=\"ground\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
-            px(left),
-            px(top),
-            px(right - left),
-            px(bottom - top)
-        );
-        let rows = self.values.len() / self.columns.max(1);
-        let map = Grid { columns: self.columns, values: self.values };
-        let place = |(i, j): (f64, f64)| {
-            let (u, v) = (i / (self.columns - 1) as f64, j / (rows - 1) as f64);
-            format!("{} {}", px(left + u * (right - left)), px(bottom + v * (top - bottom)))
-        };
-        if self.columns < 2 || rows < 2 {
-            return;
-        }
-        for level in self.levels() {
-            let mut path = String::new();
-            for outline in map.above(level) {
-                let mut corners: Vec<String> = outline.into_iter().map(place).collect();
-                corners.dedup();
-                let _ = write!(path, "M{}Z", corners.join("L"));
-            }
-            if !path.is_empty() {
-                let _ = write!(svg, "<path class=\"height\" d=\"{path}\"/>");
-            }
-        }
     }
 
     fn way(&self, svg: &mut String, way: &Trajectory<'_>, x: &Axis, y: &Axis) {
@@ -192,6 +159,46 @@ impl Contour<'_> {
                 px(left + 28.0),
                 px(y + 24.0)
             );
+        }
+    }
+}
+
+/// The values at the nodes of a grid over the whole of both axes, each level filled from there up. The
+/// map is the number of its columns and the values, row by row from the bottom.
+pub(super) fn ground(
+    svg: &mut String,
+    x: &Axis,
+    y: &Axis,
+    (columns, values): (usize, &[f64]),
+    levels: &[f64],
+) {
+    let ([left, right], [bottom, top]) = (x.pixels(), y.pixels());
+    let _ = write!(
+        svg,
+        "<rect class=\"ground\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+        px(left),
+        px(top),
+        px(right - left),
+        px(bottom - top)
+    );
+    let rows = values.len() / columns.max(1);
+    if columns < 2 || rows < 2 {
+        return;
+    }
+    let map = Grid { columns, values };
+    let place = |(i, j): (f64, f64)| {
+        let (u, v) = (i / (columns - 1) as f64, j / (rows - 1) as f64);
+        format!("{} {}", px(left + u * (right - left)), px(bottom + v * (top - bottom)))
+    };
+    for level in levels {
+        let mut path = String::new();
+        for outline in map.above(*level) {
+            let mut corners: Vec<String> = outline.into_iter().map(place).collect();
+            corners.dedup();
+            let _ = write!(path, "M{}Z", corners.join("L"));
+        }
+        if !path.is_empty() {
+            let _ = write!(svg, "<path class=\"height\" d=\"{path}\"/>");
         }
     }
 }

@@ -11,6 +11,7 @@ mod lines;
 mod panel;
 mod parallel;
 mod path;
+mod plane;
 mod strip;
 
 use std::fmt::Write as _;
@@ -23,6 +24,7 @@ pub(super) use lines::{Line, LineChart, Point, Role, Shape};
 pub(super) use panel::{Mark, Panel};
 pub(super) use parallel::Parallel;
 pub(super) use path::decimate;
+pub(super) use plane::{Ground, Plane, Side, Stroke, Trace};
 pub(super) use strip::{Strip, StripChart};
 
 use super::markup::{escape, px};
