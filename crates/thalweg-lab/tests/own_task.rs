@@ -147,7 +147,8 @@ fn sparse_gradients_train_as_dense_ones_where_a_zero_gradient_changes_nothing() 
         assert!(a.validation_loss() < 1e-2 * a.points[0].validation.loss, "{optimizer}");
     }
     // Others skip the rows that were not seen, and still arrive.
-    for optimizer in ["momentum", "adam", "adamw", "rmsprop", "adabelief", "meta_egd_adam", "egdd"] {
+    for optimizer in ["momentum", "adam", "adamw", "rmsprop", "adabelief", "meta_egd_adam", "egdd"]
+    {
         let run = run(sparse, optimizer, 0.05, 400);
         assert!(run.divergence.is_none(), "{optimizer}: {:?}", run.divergence);
         assert!(run.validation_loss() < 0.1 * run.points[0].validation.loss, "{optimizer}");
