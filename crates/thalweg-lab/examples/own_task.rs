@@ -155,7 +155,7 @@ impl Problem for Fit {
 }
 
 /// Registers the task, and is the `thalweg` command from there on.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the test of this example registers the task itself")]
 fn main() -> ExitCode {
     match tasks::register(SPRINGS) {
         Ok(_) => thalweg_lab::cli::main(),

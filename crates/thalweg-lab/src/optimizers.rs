@@ -110,9 +110,11 @@ pub fn unfit(name: &str, domain: Domain) -> Option<&'static str> {
     if let Some((_, reason)) = ADDITIVE.iter().find(|(beginnings, _)| starts(beginnings)) {
         return Some(reason);
     }
-    let decays = registry::build(name, &[]).is_ok_and(|chain| {
-        chain.hypers().iter().any(|h| h.spec().name == "decay" && h.value(1) != 0.0)
-    });
+    let tuned = registry::get(name).is_ok_and(|e| e.tune.iter().any(|t| t.hyper == "decay"));
+    let decays = tuned
+        || registry::build(name, &[]).is_ok_and(|chain| {
+            chain.hypers().iter().any(|h| h.spec().name == "decay" && h.value(1) != 0.0)
+        });
     decays.then_some("its weight decay pulls towards zero, which is not in the domain")
 }
 
