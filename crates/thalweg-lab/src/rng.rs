@@ -37,6 +37,8 @@ pub enum Purpose {
     Tuning = 4,
     /// Noise of gradients; the step is the gradient evaluation.
     Noise = 5,
+    /// Random changes of training images; the step counts the images.
+    Augment = 6,
     /// Resampling for intervals; the step is the number of the resample.
     Bootstrap = 20,
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+pub(super) use super::augment::Augmentation;
 use super::engine::NetworkModel;
 use super::{
-    Batch, Batches, Gradient, Measurement, Model, Network, ParameterSpec, Part, Problem, Score,
-    Task, Workload,
+    Batch, Batches, Gradient, Measurement, Model, Network, Opened, ParameterSpec, Part, Problem,
+    Score, Task, Workload,
 };
 use crate::Result;
 use crate::data::{self, DataSet, Examples};
@@ -17,12 +18,18 @@ const CHUNK: usize = 250;
 struct Images {
     task: &'static Task,
     network: Network,
+    /// How training images are changed, if at all.
+    augmentation: Option<Augmentation>,
     data: Arc<DataSet>,
 }
 
 /// Loads the task's data set for this network.
-pub(super) fn open(task: &'static Task, network: Network) -> Result<Arc<dyn Workload>> {
-    Ok(Arc::new(Images { task, network, data: data::shared(task.data)? }))
+pub(super) fn open(
+    task: &'static Task,
+    network: Network,
+    augmentation: Option<Augmentation>,
+) -> Opened {
+    Ok(Arc::new(Images { task, network, augmentation, data: data::shared(task.data)? }))
 }
 
 impl Workload for Images {
@@ -33,6 +40,7 @@ impl Workload for Images {
             batches: Batches::new(self.task.name, seed, count, self.task.batch),
             batch: Batch::default(),
             dense: Vec::new(),
+            changed: Vec::new(),
             seed,
             images: self,
         }))
@@ -57,6 +65,8 @@ struct Classification {
     batches: Batches,
     batch: Batch,
     dense: Vec<Vec<f32>>,
+    /// The bytes of an image after augmentation.
+    changed: Vec<u8>,
     seed: u64,
 }
 
@@ -70,8 +80,19 @@ impl Problem for Classification {
     }
 
     fn prepare(&mut self, step: usize) -> Result<()> {
-        let data = &self.images.data;
-        fill(&mut self.batch, data, &data.train, self.batches.at(step));
+        let images = &self.images;
+        let (data, task) = (&images.data, images.task);
+        let indices = self.batches.at(step);
+        let first = (step * indices.len()) as u64;
+        fill(&mut self.batch, data, &data.train, indices, |i, image, inputs| {
+            let Some(augmentation) = images.augmentation else {
+                return data.normalise(image, inputs);
+            };
+            self.changed.clear();
+            let change = augmentation.change(task.name, self.seed, first + i as u64);
+            change.apply(image, data.shape, &mut self.changed);
+            data.normalise(&self.changed, inputs);
+        });
         Ok(())
     }
 
@@ -81,13 +102,7 @@ impl Problem for Classification {
         values: &mut [Vec<f32>],
         gradients: &mut [Gradient],
     ) -> Result<f64> {
-        self.dense.clear();
-        self.dense.extend(gradients.iter_mut().map(|g| std::mem::take(g.dense())));
-        let loss = self.model.loss_and_gradients(values, &self.batch, &mut self.dense)?;
-        for (gradient, dense) in gradients.iter_mut().zip(&mut self.dense) {
-            *gradient.dense() = std::mem::take(dense);
-        }
-        Ok(f64::from(loss))
+        dense_gradient(&mut self.model, values, &self.batch, gradients, &mut self.dense)
     }
 
     fn evaluate(&mut self, part: Part, values: &mut [Vec<f32>]) -> Result<Measurement> {
@@ -100,21 +115,45 @@ impl Problem for Classification {
         let indices: Vec<u32> = (0..examples.len() as u32).collect();
         let mut total = Score::default();
         for chunk in indices.chunks(CHUNK) {
-            fill(&mut self.batch, data, examples, chunk);
+            fill(&mut self.batch, data, examples, chunk, |_, image, inputs| {
+                data.normalise(image, inputs);
+            });
             total += self.model.evaluate(values, &self.batch)?;
         }
         Ok(Measurement { loss: total.loss(), metric: Some(total.accuracy()) })
     }
 }
 
-/// Fills `batch` with the normalised examples at `indices`.
-fn fill(batch: &mut Batch, data: &DataSet, examples: &Examples, indices: &[u32]) {
+/// Fills `batch` with the examples at `indices`; `append` turns the i-th image into inputs.
+fn fill(
+    batch: &mut Batch,
+    data: &DataSet,
+    examples: &Examples,
+    indices: &[u32],
+    mut append: impl FnMut(usize, &[u8], &mut Vec<f32>),
+) {
     let pixels = data.pixels();
     batch.inputs.clear();
     batch.labels.clear();
-    for &i in indices {
-        let image = &examples.images[i as usize * pixels..][..pixels];
-        data.normalise(image, &mut batch.inputs);
-        batch.labels.push(examples.labels[i as usize]);
+    for (i, &index) in indices.iter().enumerate() {
+        append(i, &examples.images[index as usize * pixels..][..pixels], &mut batch.inputs);
+        batch.labels.push(examples.labels[index as usize]);
     }
+}
+
+/// The loss and the gradients of a model, all of them dense; `dense` is a buffer.
+pub(super) fn dense_gradient(
+    model: &mut NetworkModel,
+    values: &mut [Vec<f32>],
+    batch: &Batch,
+    gradients: &mut [Gradient],
+    dense: &mut Vec<Vec<f32>>,
+) -> Result<f64> {
+    dense.clear();
+    dense.extend(gradients.iter_mut().map(|g| std::mem::take(g.dense())));
+    let loss = model.loss_and_gradients(values, batch, dense)?;
+    for (gradient, dense) in gradients.iter_mut().zip(dense) {
+        *gradient.dense() = std::mem::take(dense);
+    }
+    Ok(f64::from(loss))
 }

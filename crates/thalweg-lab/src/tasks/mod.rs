@@ -4,17 +4,20 @@
 //! of each run.
 
 mod analytic;
+mod augment;
 mod batches;
 mod convex;
 pub mod engine;
 mod formula;
 mod images;
+mod language;
 mod model;
 mod network;
+mod networks;
 mod problem;
 mod task;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use batches::Batches;
 pub use model::{Batch, Model, ParameterSpec, Score};
@@ -23,6 +26,9 @@ pub use problem::{Gradient, Measurement, Part, Problem, Workload};
 pub use task::{Domain, Family, Limit, Metric, Plane, Schedule, Task, Tier};
 
 use crate::{Error, Result};
+
+/// What opening a task gives.
+type Opened = Result<Arc<dyn Workload>>;
 
 /// One of each family, for tasks on which a run takes many seconds.
 const SHORTLIST: &[&str] = &[
@@ -41,12 +47,12 @@ const SHORTLIST: &[&str] = &[
 const CROSS_ENTROPY: &str = "mean cross-entropy in nats";
 
 /// The tasks of the program, room by room.
-const ROOMS: &[&[Task]] = &[TASKS, convex::TASKS, analytic::TASKS];
+const ROOMS: &[&[Task]] = &[TASKS, networks::TASKS, convex::TASKS, analytic::TASKS];
 
 /// The families of the program.
-const FAMILIES: &[&[Family]] = &[analytic::FAMILIES];
+const FAMILIES: &[&[Family]] = &[networks::FAMILIES, analytic::FAMILIES];
 
-/// Tasks that train networks on images.
+/// The tasks of a comparison where nobody names any.
 const TASKS: &[Task] = &[
     Task {
         name: "digits-softmax",
@@ -59,7 +65,7 @@ const TASKS: &[Task] = &[
         domain: Domain::Free,
         limit: Limit::Times(1e3),
         plane: None,
-        open: |task| images::open(task, Network::mlp(&[64, 10])),
+        open: |task| images::open(task, Network::mlp(&[64, 10]), None),
         batch: 64,
         budget: 800,
         trials: 16,
@@ -71,7 +77,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "digits-mlp",
         summary: "multi-layer perceptron 64-128-64-10 on the 8x8 digits",
-        groups: &["digits"],
+        groups: &["digits", "networks"],
         tier: Tier::Smoke,
         data: "digits",
         loss: CROSS_ENTROPY,
@@ -79,7 +85,7 @@ const TASKS: &[Task] = &[
         domain: Domain::Free,
         limit: Limit::Times(1e3),
         plane: None,
-        open: |task| images::open(task, Network::mlp(&[64, 128, 64, 10])),
+        open: |task| images::open(task, Network::mlp(&[64, 128, 64, 10]), None),
         batch: 64,
         budget: 800,
         trials: 16,
@@ -87,46 +93,6 @@ const TASKS: &[Task] = &[
         shortlist: &[],
         evaluations: 40,
         schedule: Schedule::Constant,
-    },
-    Task {
-        name: "mnist-mlp",
-        summary: "multi-layer perceptron 784-256-128-10 on MNIST",
-        groups: &["mnist"],
-        tier: Tier::Standard,
-        data: "mnist",
-        loss: CROSS_ENTROPY,
-        metric: Some(Metric::ACCURACY),
-        domain: Domain::Free,
-        limit: Limit::Times(1e3),
-        plane: None,
-        open: |task| images::open(task, Network::mlp(&[784, 256, 128, 10])),
-        batch: 128,
-        budget: 4_300,
-        trials: 8,
-        seeds: 3,
-        shortlist: SHORTLIST,
-        evaluations: 20,
-        schedule: Schedule::WarmupCosine,
-    },
-    Task {
-        name: "mnist-cnn",
-        summary: "two 3x3 convolutions (32, 64 channels) with pooling and a linear layer on MNIST",
-        groups: &["mnist"],
-        tier: Tier::Standard,
-        data: "mnist",
-        loss: CROSS_ENTROPY,
-        metric: Some(Metric::ACCURACY),
-        domain: Domain::Free,
-        limit: Limit::Times(1e3),
-        plane: None,
-        open: |task| images::open(task, Network::cnn([1, 28, 28], [32, 64], 10)),
-        batch: 64,
-        budget: 2_600,
-        trials: 4,
-        seeds: 3,
-        shortlist: SHORTLIST,
-        evaluations: 8,
-        schedule: Schedule::WarmupCosine,
     },
 ];
 

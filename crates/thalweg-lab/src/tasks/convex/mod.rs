@@ -47,7 +47,7 @@ pub(super) const TASKS: &[Task] = &[
         loss: CROSS_ENTROPY,
         metric: Some(Metric::ACCURACY),
         domain: Domain::Free,
-        open: |task| images::open(task, Network::mlp(&[784, 10])),
+        open: |task| images::open(task, Network::mlp(&[784, 10]), None),
         batch: 128,
         budget: 2_150,
         trials: 8,
