@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Axis, Name, Scale, WIDTH, room};
+use super::{Axis, Name, Scale, WIDTH, room, ticks_below};
 use crate::report::markup::{escape, px};
 
 /// A row.
@@ -37,17 +37,7 @@ impl BarChart<'_> {
         let totals = self.bars.iter().map(|b| b.parts.iter().sum::<f64>());
         let x = Axis::new(Scale::Linear, totals.chain([0.0]), left, right);
         let mut svg = self.name.open(WIDTH, bottom + 40.0);
-        for (at, label) in x.ticks(6) {
-            let _ = write!(
-                svg,
-                "<line class=\"grid\" x1=\"{0}\" x2=\"{0}\" y1=\"{1}\" y2=\"{2}\"/>\
-                 <text class=\"tick\" x=\"{0}\" y=\"{3}\" text-anchor=\"middle\">{label}</text>",
-                px(at),
-                px(TOP),
-                px(bottom),
-                px(bottom + 15.0),
-            );
-        }
+        ticks_below(&mut svg, &x, 6, [TOP, bottom], 15.0);
         let _ = write!(
             svg,
             "<text class=\"label\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",

@@ -69,6 +69,21 @@ impl Name {
     }
 }
 
+/// Lines from `top` to `bottom` at about `wanted` ticks of a horizontal axis, their numbers `below`.
+fn ticks_below(svg: &mut String, x: &Axis, wanted: usize, [top, bottom]: [f64; 2], below: f64) {
+    for (at, label) in x.ticks(wanted) {
+        let _ = write!(
+            svg,
+            "<line class=\"grid\" x1=\"{0}\" x2=\"{0}\" y1=\"{1}\" y2=\"{2}\"/>\
+             <text class=\"tick\" x=\"{0}\" y=\"{3}\" text-anchor=\"middle\">{label}</text>",
+            px(at),
+            px(top),
+            px(bottom),
+            px(bottom + below),
+        );
+    }
+}
+
 /// Grid lines and tick labels of both axes, and the names of the axes.
 fn grid(svg: &mut String, x: (&Axis, &str, usize), y: (&Axis, &str, usize)) {
     let ([left, right], [bottom, top]) = (x.0.pixels(), y.0.pixels());
@@ -84,17 +99,7 @@ fn grid(svg: &mut String, x: (&Axis, &str, usize), y: (&Axis, &str, usize)) {
             px(at + 4.0),
         );
     }
-    for (at, label) in x.0.ticks(x.2) {
-        let _ = write!(
-            svg,
-            "<line class=\"grid\" x1=\"{0}\" x2=\"{0}\" y1=\"{1}\" y2=\"{2}\"/>\
-             <text class=\"tick\" x=\"{0}\" y=\"{3}\" text-anchor=\"middle\">{label}</text>",
-            px(at),
-            px(top),
-            px(bottom),
-            px(bottom + 17.0),
-        );
-    }
+    ticks_below(svg, x.0, x.2, [top, bottom], 17.0);
     let _ = write!(
         svg,
         "<path class=\"axis\" d=\"M{0} {1}L{0} {2}L{3} {2}\"/>\

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::path::cross;
-use super::{Axis, LETTER, Name, Scale, WIDTH, room};
+use super::{Axis, LETTER, Name, Scale, WIDTH, room, ticks_below};
 use crate::report::markup::{escape, px, style};
 
 /// A row.
@@ -51,17 +51,7 @@ impl StripChart<'_> {
         let shown = values.filter(|v| *v <= self.ceiling && *v >= floor - (self.ceiling - floor));
         let x = Axis::new(self.scale, shown, left, right - 8.0);
         let mut svg = self.name.open(WIDTH, bottom + 40.0);
-        for (at, label) in x.ticks(7) {
-            let _ = write!(
-                svg,
-                "<line class=\"grid\" x1=\"{0}\" x2=\"{0}\" y1=\"{1}\" y2=\"{2}\"/>\
-                 <text class=\"tick\" x=\"{0}\" y=\"{3}\" text-anchor=\"middle\">{label}</text>",
-                px(at),
-                px(TOP),
-                px(bottom),
-                px(bottom + 15.0),
-            );
-        }
+        ticks_below(&mut svg, &x, 7, [TOP, bottom], 15.0);
         let _ = write!(
             svg,
             "<text class=\"label\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\
