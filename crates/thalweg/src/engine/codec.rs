@@ -16,7 +16,7 @@
 use half::slice::HalfFloatSliceExt;
 
 use super::isa::{Isa, Target, Task, on};
-use super::kernel::{BLOCK, CHUNK};
+use super::kernel::{BLOCK, CHUNK, prefetch};
 
 /// A storage format other than the number type of the formulas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +67,8 @@ impl Packing {
 pub(crate) enum Rounding {
     /// To the nearest, ties to even.
     Nearest,
-    /// Up or down with the probability that keeps the mean, by a generator that counts: coordinate
-    /// `first + i` draws number `first + i` of stream `key`.
+    /// Up or down with the probability that keeps the mean, by a generator that counts: what
+    /// coordinate `first + i` draws of stream `key` depends on nothing else.
     Stochastic {
         /// The stream.
         key: u32,
@@ -84,6 +84,15 @@ fn noise(key: u32, i: u32) -> u32 {
     h = (h ^ (h >> 16)).wrapping_mul(0x21F0_AAAD);
     h = (h ^ (h >> 15)).wrapping_mul(0x735A_2D97);
     h ^ (h >> 15)
+}
+
+/// Half a random word for a coordinate: those half a chunk apart share a word, so that a loop over
+/// chunks mixes half as many.
+#[inline(always)]
+fn half_noise(key: u32, coordinate: usize) -> u32 {
+    let (chunk, lane) = (coordinate / CHUNK, coordinate % CHUNK);
+    let word = noise(key, (chunk * (CHUNK / 2) + lane % (CHUNK / 2)) as u32);
+    if lane < CHUNK / 2 { word >> 16 } else { word & 0xFFFF }
 }
 
 /// A parameter's name as a number (FNV-1a), the same in every process.
@@ -120,9 +129,9 @@ fn to_bf16(value: f32) -> u16 {
 }
 
 #[inline(always)]
-fn to_bf16_stochastic(value: f32, noise: u32) -> u16 {
+fn to_bf16_stochastic(value: f32, half_noise: u32) -> u16 {
     let bits = value.to_bits();
-    let moved = bits.wrapping_add(noise >> 16) >> 16;
+    let moved = bits.wrapping_add(half_noise) >> 16;
     let fixed = (bits >> 16) | if value.is_nan() { 0x40 } else { 0 };
     (if value.is_finite() { moved } else { fixed }) as u16
 }
@@ -156,23 +165,31 @@ impl<const TOP: u32> Book<TOP> {
         p * p * (0.875 * (f + 0.5) - 0.75 * p) * (1.0 / Self::UNIT)
     }
 
-    /// The code of a magnitude in `[0, 1]` (in units of the block's largest), 0 below the lowest
-    /// decade.
+    /// The bits of a float whose low byte is the code of a magnitude in `[FLOOR, 1)`, in units of
+    /// the block's largest: `trunc(2^(TOP − d)·(8/7·8ᵈ·y + 6/7))` in decade `d`.
     #[inline(always)]
     fn code(y: f32) -> u32 {
-        // Just below one, so that the largest of the block does not round into a code too many.
-        let inside = y.min(1.0 - 1.0 / 65536.0).max(Self::LEAST);
-        let below = 126 - (inside.to_bits() >> 23);
-        // A third, exact up to 30.
-        let decade = (below * 11) >> 5;
-        let scale = f32::from_bits((127 + 3 * decade) << 23);
-        let p = f32::from_bits((127 + TOP - decade) << 23);
-        (p * (scale * inside * (8.0 / 7.0) + 6.0 / 7.0)) as i32 as u32
+        let below = 126 - (y.to_bits() >> 23);
+        // A third, exact up to 30, as an exponent.
+        let decade = ((below * 11) << 18) & 0x7F80_0000;
+        let slope = f32::from_bits((8.0f32 / 7.0).to_bits() + (TOP << 23) + 2 * decade);
+        let offset = f32::from_bits((6.0f32 / 7.0).to_bits() + (TOP << 23) - decade);
+        // Adding 2²³ − ½ leaves the whole part in the lowest bits.
+        (y * slope + offset + 8_388_607.5).to_bits()
     }
+
+    /// Where a magnitude is held up: in the decade below the lowest, whose code is zero.
+    const FLOOR: f32 = Self::LEAST / 8.0;
 }
 
 type Signed = Book<6>;
 type Unsigned = Book<7>;
+
+/// The larger, and `floor` instead of a NaN.
+#[inline(always)]
+fn at_least(floor: f32, y: f32) -> f32 {
+    if y > floor { y } else { floor }
+}
 
 #[inline(always)]
 fn signed_value(code: u8) -> f32 {
@@ -182,23 +199,42 @@ fn signed_value(code: u8) -> f32 {
 
 #[inline(always)]
 fn signed_code(value: f32, inverse: f32) -> u8 {
-    let y = value.abs() * inverse;
-    let magnitude = if y < Signed::LEAST { 0 } else { Signed::code(y) };
+    let magnitude = Signed::code(at_least(Signed::FLOOR, value.abs() * inverse));
     (magnitude | ((value.to_bits() >> 24) & 0x80)) as u8
 }
 
 #[inline(always)]
 fn unsigned_code(value: f32, inverse: f32) -> u8 {
     // A second moment that vanished would divide by ε alone: rather too large than zero.
-    (if value > 0.0 { Unsigned::code(value * inverse) } else { 0 }) as u8
+    // (One and a half of the least is well inside the interval of code 1.)
+    let code = Unsigned::code(at_least(1.5 * Unsigned::LEAST, value * inverse));
+    (if value > 0.0 { code } else { 0 }) as u8
 }
 
 /// Loops over chunks of constant length, which become vector code.
 #[inline(always)]
 fn map<A: Copy, B>(from: &[A], to: &mut [B], formula: impl Fn(usize, A) -> B) {
+    map_asking(from, to, |_, _| {}, formula);
+}
+
+/// [`map`] to memory: asks for what will be written one block later, which the next block reads
+/// first.
+#[inline(always)]
+fn map_out<A: Copy, B>(from: &[A], to: &mut [B], formula: impl Fn(usize, A) -> B) {
+    map_asking(from, to, |_, to| prefetch(to.wrapping_add(BLOCK)), formula);
+}
+
+#[inline(always)]
+fn map_asking<A: Copy, B>(
+    from: &[A],
+    to: &mut [B],
+    ask: impl Fn(*const A, *const B),
+    formula: impl Fn(usize, A) -> B,
+) {
     let (chunks, rest) = from.as_chunks::<CHUNK>();
     let (chunks_to, rest_to) = to.as_chunks_mut::<CHUNK>();
     for (k, (from, to)) in chunks.iter().zip(chunks_to).enumerate() {
+        ask(from.as_ptr(), to.as_ptr());
         for j in 0..CHUNK {
             to[j] = formula(k * CHUNK + j, from[j]);
         }
@@ -206,6 +242,29 @@ fn map<A: Copy, B>(from: &[A], to: &mut [B], formula: impl Fn(usize, A) -> B) {
     let done = chunks.len() * CHUNK;
     for (j, (from, to)) in rest.iter().zip(rest_to).enumerate() {
         *to = formula(done + j, *from);
+    }
+}
+
+/// Rounds to bfloat16 with the noise of the coordinates from `first` on.
+#[inline(always)]
+fn bf16_stochastic(key: u32, first: usize, from: &[f32], to: &mut [[u8; 2]]) {
+    const HALF: usize = CHUNK / 2;
+    let mut done = 0;
+    if first.is_multiple_of(CHUNK) {
+        let words = (first / 2) as u32;
+        let (chunks, _) = from.as_chunks::<CHUNK>();
+        for (k, (from, to)) in chunks.iter().zip(to.as_chunks_mut::<CHUNK>().0).enumerate() {
+            prefetch(to.as_ptr().wrapping_add(BLOCK));
+            for j in 0..HALF {
+                let word = noise(key, words.wrapping_add((k * HALF + j) as u32));
+                to[j] = to_bf16_stochastic(from[j], word >> 16).to_le_bytes();
+                to[j + HALF] = to_bf16_stochastic(from[j + HALF], word & 0xFFFF).to_le_bytes();
+            }
+        }
+        done = chunks.len() * CHUNK;
+    }
+    for (i, (from, to)) in from.iter().zip(to).enumerate().skip(done) {
+        *to = to_bf16_stochastic(*from, half_noise(key, first + i)).to_le_bytes();
     }
 }
 
@@ -265,45 +324,49 @@ impl Task for Encode<'_> {
         let Encode { packing, rounding, from, to, scale } = self;
         match (packing, rounding) {
             (Packing::Bf16, Rounding::Nearest) => {
-                map(from, to.as_chunks_mut::<2>().0, |_, v| to_bf16(v).to_le_bytes());
+                map_out(from, to.as_chunks_mut::<2>().0, |_, v| to_bf16(v).to_le_bytes());
             }
             (Packing::Bf16, Rounding::Stochastic { key, first }) => {
-                let first = first as u32;
-                map(from, to.as_chunks_mut::<2>().0, |i, v| {
-                    to_bf16_stochastic(v, noise(key, first.wrapping_add(i as u32))).to_le_bytes()
-                });
+                bf16_stochastic(key, first, from, to.as_chunks_mut::<2>().0);
             }
             (Packing::F16, Rounding::Nearest) => {
                 let mut words = [half::f16::ZERO; BLOCK];
                 words[..from.len()].convert_from_f32_slice(from);
                 let to = to.as_chunks_mut::<2>().0;
-                map(&words[..from.len()], to, |_, h| h.to_le_bytes());
+                map_out(&words[..from.len()], to, |_, h| h.to_le_bytes());
             }
             (Packing::F16, Rounding::Stochastic { key, first }) => {
                 let first = first as u32;
-                map(from, to.as_chunks_mut::<2>().0, |i, v| {
+                map_out(from, to.as_chunks_mut::<2>().0, |i, v| {
                     to_f16_stochastic(v, noise(key, first.wrapping_add(i as u32))).to_le_bytes()
                 });
             }
             (Packing::Signed, _) => {
-                *scale = largest(from);
+                *scale = scale_of(from);
                 let inverse = inverse(*scale);
-                map(from, to, |_, v| signed_code(v, inverse));
+                map_out(from, to, |_, v| signed_code(v, inverse));
             }
             (Packing::Unsigned, _) => {
-                *scale = largest(from);
+                *scale = scale_of(from);
                 let inverse = inverse(*scale);
-                map(from, to, |_, v| unsigned_code(v, inverse));
+                map_out(from, to, |_, v| unsigned_code(v, inverse));
             }
         }
     }
 }
 
-/// What a block's values are multiplied by to lie in [−1, 1].
+/// What a block's values are divided by: the largest magnitude, but no number whose reciprocal
+/// might be infinite.
 #[inline(always)]
-fn inverse(largest: f32) -> f32 {
-    // The reciprocal of a subnormal number is infinite; its block is coded as zeros or ones.
-    if largest > 0.0 { (1.0 / largest).min(f32::MAX) } else { 0.0 }
+fn scale_of(values: &[f32]) -> f32 {
+    let (largest, least) = (largest(values), f32::from_bits(3 << 23));
+    if largest > 0.0 { largest.max(least) } else { 0.0 }
+}
+
+/// What a block's values are multiplied by to lie strictly within [−1, 1].
+#[inline(always)]
+fn inverse(scale: f32) -> f32 {
+    if scale > 0.0 { (1.0 - 1.0 / 65536.0) / scale } else { 0.0 }
 }
 
 /// Decodes `to.len()` coordinates, at most a block.
@@ -371,14 +434,14 @@ mod tests {
 
     #[test]
     fn stochastic_rounding_keeps_the_mean_and_what_is_representable() {
-        let mean = |v: f32, round: &dyn Fn(f32, u32) -> f32| {
-            (0..40_000).map(|i| f64::from(round(v, noise(7, i)))).sum::<f64>() / 40_000.0
+        let mean = |v: f32, round: &dyn Fn(f32, usize) -> f32| {
+            (0..40_000).map(|i| f64::from(round(v, i))).sum::<f64>() / 40_000.0
         };
-        let bf16 = |v, n| from_bf16(to_bf16_stochastic(v, n));
-        let f16 = |v, n| half::f16::from_bits(to_f16_stochastic(v, n)).to_f32();
+        let bf16 = |v, i| from_bf16(to_bf16_stochastic(v, half_noise(7, i)));
+        let f16 = |v, i| half::f16::from_bits(to_f16_stochastic(v, noise(7, i as u32))).to_f32();
         for v in [1.001f32, -0.3333, 1e-3, 12345.0, 2.5e-6, 3e-8] {
             for (name, round, spacing) in [
-                ("bf16", &bf16 as &dyn Fn(f32, u32) -> f32, v.abs() / 128.0),
+                ("bf16", &bf16 as &dyn Fn(f32, usize) -> f32, v.abs() / 128.0),
                 ("f16", &f16, (v.abs() / 1024.0).max(6e-8)),
             ] {
                 // Four standard errors of a mean of 40,000 draws one spacing apart.
@@ -388,7 +451,18 @@ mod tests {
             }
         }
         for v in [1.0f32, -0.5, 0.0, 65504.0] {
-            assert_eq!((bf16(1.0, u32::MAX), f16(v, u32::MAX)), (1.0, v));
+            let f16 = half::f16::from_bits(to_f16_stochastic(v, u32::MAX)).to_f32();
+            assert_eq!((from_bf16(to_bf16_stochastic(1.0, 0xFFFF)), f16), (1.0, v));
+        }
+        // The loop over chunks draws what the coordinates draw one by one.
+        let values: Vec<f32> = (0..200).map(|i| 1.0 + i as f32 / 777.0).collect();
+        for first in [0, 64, 99, 1024] {
+            let mut all = vec![[0; 2]; values.len()];
+            bf16_stochastic(5, first, &values, &mut all);
+            for (i, v) in values.iter().enumerate() {
+                let one = to_bf16_stochastic(*v, half_noise(5, first + i)).to_le_bytes();
+                assert_eq!(all[i], one, "{first} {i}");
+            }
         }
     }
 
@@ -401,19 +475,33 @@ mod tests {
             assert!(values.windows(2).all(|w| w[0] < w[1]));
             assert!(*values.last().expect("a code") > 0.99);
         }
-        assert!((1..128).all(|c| Signed::code(signed[c as usize]) == c));
-        assert!((1..256).all(|c| Unsigned::code(unsigned[c as usize]) == c));
-        assert_eq!((Signed::code(1.0), Unsigned::code(1.0)), (127, 255));
+        let scale = inverse(1.0);
+        let signed_of = |y: f32| u32::from(signed_code(y, scale));
+        let unsigned_of = |y: f32| u32::from(unsigned_code(y, scale));
+        assert!((0..128).all(|c| signed_of(signed[c as usize]) == c));
+        assert!((0..256).all(|c| unsigned_of(unsigned[c as usize]) == c));
+        assert_eq!((signed_of(1.0), signed_of(-1.0), unsigned_of(1.0)), (127, 255, 255));
         // A number lies no further from its code's value than half the interval.
         for k in 0..100_000 {
             let y = (k as f32 + 0.5) / 1e5;
-            let (s, u) = (Signed::value(Signed::code(y)), Unsigned::value(Unsigned::code(y)));
+            let (s, u) = (Signed::value(signed_of(y)), Unsigned::value(unsigned_of(y)));
             assert!((s - y).abs() <= 0.44 / 64.0 * 1.001, "{y} {s}");
             assert!((u - y).abs() <= 0.44 / 128.0 * 1.001, "{y} {u}");
         }
+        // Whatever the largest, it comes back: down to where floats have few digits.
+        for largest in [f32::MAX, 1.0, 1e-30, 1e-37, 2e-38, 1e-39] {
+            let scale = scale_of(&[largest, 0.0]);
+            let signed = scale * Signed::value(u32::from(signed_code(largest, inverse(scale))));
+            let unsigned =
+                scale * Unsigned::value(u32::from(unsigned_code(largest, inverse(scale))));
+            for back in [signed, unsigned] {
+                assert!((back / largest - 1.0).abs() < 0.07, "{largest:e}: {back:e}");
+            }
+        }
+        assert_eq!(signed_code(f32::NAN, 1.0) & 0x7F, 0);
         // Tiny against the largest: nothing that is positive becomes zero where it divides.
-        assert_eq!((signed_code(1e-9, 1.0), unsigned_code(1e-30, 1.0)), (0, 1));
-        assert_eq!((signed_code(-1.0, 1.0), signed_code(0.0, 0.0)), (255, 0));
+        assert_eq!((signed_code(1e-9, scale), unsigned_code(1e-30, scale)), (0, 1));
+        assert_eq!((signed_code(-1.0, scale), signed_code(0.0, 0.0)), (255, 0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::given::{self, Given, RowCopy};
 use super::kernel::{BLOCK, Block, CHUNK, Gather, Kernel, MAX_HINTS, MAX_SLOTS};
 use super::plan::{Partial, Plan, RowPartial, Rows};
-use super::tensor::{Buffer, Copies, Edge, Loaded, Tensor};
+use super::tensor::{Buffer, Edge, Loaded, MAX_CHAIN_SLOTS, Tensor};
 use super::threads::Threads;
 use super::{Element, Isa};
 use crate::part::Join;
@@ -15,6 +15,9 @@ const AHEAD: usize = 2048;
 const READ_AHEAD: usize = 4096;
 /// Below this many coordinates everything is in a cache already, and asking only costs.
 const CACHED: usize = 1 << 19;
+
+/// As many slots as most chains have, at most.
+const FEW_SLOTS: usize = 4;
 
 /// The formulas of a chain at one moment.
 pub(crate) struct Prepared<E> {
@@ -60,22 +63,24 @@ impl<E: Element> Sweep<'_, E> {
             let mut edge = Edge::new();
             if tensor.slots_in_place() {
                 work(tensor, place, &tensor.load(self.isa, start, n, &mut edge));
+            } else if tensor.slots.count() <= FEW_SLOTS {
+                self.copied::<FEW_SLOTS>(tensor, place, &mut edge, &work);
             } else {
-                self.copied(tensor, place, &mut edge, &work);
+                self.copied::<MAX_CHAIN_SLOTS>(tensor, place, &mut edge, &work);
             }
         });
     }
 
-    /// Apart, so that blocks in place do not pay for its stack.
+    /// Apart, so that blocks in place do not pay for its stack: every page of it is touched per block.
     #[inline(never)]
-    fn copied(
+    fn copied<const SLOTS: usize>(
         &self,
         tensor: &Tensor<'_, E>,
         place: Place,
         edge: &mut Edge<E>,
         work: &impl Fn(&Tensor<'_, E>, Place, &Loaded<E>),
     ) {
-        let mut copies = Copies::new();
+        let mut copies = [const { Buffer::new() }; SLOTS];
         let loaded = tensor.load_copied(self.isa, place.start, place.n, edge, &mut copies);
         work(tensor, place, &loaded);
     }
@@ -213,8 +218,11 @@ impl<E: Element> Sweep<'_, E> {
             let chain = &prepared[tensor.chain];
             let jobs = watches.len() + chain.kernels.len();
             let direct = tensor.slots_in_place();
-            let mut hints =
-                if cached || !direct { Hints::none() } else { Hints::new(tensor, place, jobs) };
+            let mut hints = if cached || tensor.rows.is_some() {
+                Hints::none()
+            } else {
+                Hints::new(tensor, place, jobs)
+            };
             let watch = |before: bool, hints: &mut Hints<E>| {
                 let mine = watches.iter().zip(&rows).filter(|(w, _)| w.before == before);
                 for (watch, rows) in mine {
@@ -287,8 +295,8 @@ impl<E: Element> Sweep<'_, E> {
     }
 }
 
-/// The streams of a block, shared out among the jobs that work on it: each asks the memory for its
-/// share of what comes later.
+/// The streams of a block that are used in place, shared out among the jobs that work on it: each
+/// asks the memory for its share of what comes later. (Decoding asks for what it decodes.)
 struct Hints<E> {
     streams: [*const E; MAX_HINTS],
     count: usize,
@@ -299,15 +307,22 @@ struct Hints<E> {
 impl<E: Element> Hints<E> {
     fn new(tensor: &Tensor<'_, E>, place: Place, jobs: usize) -> Hints<E> {
         // A single job asks for what it needs itself a little later, several for the next block.
-        let ahead = if jobs == 1 { AHEAD / size_of::<E>() } else { BLOCK };
+        let alone = jobs == 1 && tensor.slots_in_place();
+        let ahead = if alone { AHEAD / size_of::<E>() } else { BLOCK };
         let at = place.start + ahead;
-        let slots = tensor.slots.count().min(MAX_SLOTS);
-        let mut streams = [tensor.g.place::<E>(at).cast_const().cast(); MAX_HINTS];
-        streams[0] = tensor.x.place::<E>(at).cast_const().cast();
-        for k in 0..slots {
-            streams[2 + k] = tensor.slots.place(k, at).cast_const().cast();
+        let given = [
+            (tensor.x.packing, tensor.x.place::<E>(at)),
+            (tensor.g.packing, tensor.g.place::<E>(at)),
+        ];
+        let slots = (0..tensor.slots.count().min(MAX_SLOTS))
+            .map(|k| (tensor.slots.packing(k), tensor.slots.place(k, at)));
+        let in_place = given.into_iter().chain(slots).filter(|(packing, _)| packing.is_none());
+        let mut streams = [std::ptr::null(); MAX_HINTS];
+        let mut count = 0;
+        for (stream, (_, place)) in streams.iter_mut().zip(in_place) {
+            *stream = place.cast_const().cast();
+            count += 1;
         }
-        let count = 2 + slots;
         Hints { streams, count, share: count.div_ceil(jobs.max(1)), given: 0 }
     }
 

@@ -155,20 +155,25 @@ type Lane<E> = [E; CHUNK];
 
 /// Asks the memory for a chunk.
 #[inline(always)]
-fn prefetch<E>(chunk: *const E) {
+pub(super) fn prefetch<E>(chunk: *const E) {
+    let mut line = 0;
+    while line < CHUNK * size_of::<E>() {
+        prefetch_line(chunk.cast::<u8>().wrapping_add(line));
+        line += 64;
+    }
+}
+
+/// Asks the memory for a cache line.
+#[inline(always)]
+pub(super) fn prefetch_line(place: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let chunk = chunk.cast::<i8>();
-        let mut line = 0;
-        while line < CHUNK * size_of::<E>() {
-            // SAFETY: prefetching never faults, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(chunk.wrapping_add(line)) };
-            line += 64;
-        }
+        // SAFETY: prefetching never faults, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = chunk;
+    let _ = place;
 }
 
 /// The coordinate loop's index; opaque for the scalar target, whose loop must stay scalar.

@@ -96,11 +96,17 @@ impl<'a> Lent<'a> {
             return unsafe { std::slice::from_raw_parts(self.stream.data.cast(), self.len) }.into();
         }
         let mut values = vec![E::number(0.0); self.len];
-        for (block, values) in values.chunks_mut(BLOCK).enumerate() {
-            // SAFETY: made of a slice of this length; `&self` excludes the step that writes it.
-            unsafe { self.stream.read(isa, block * BLOCK, values) }
-        }
+        self.read(isa, 0, &mut values);
         values.into()
+    }
+
+    /// Reads the values from `at` on, which must be there.
+    pub(crate) fn read<E: Element>(&self, isa: Isa, at: usize, to: &mut [E]) {
+        assert!(at + to.len() <= self.len, "{} values from {at} of {}", to.len(), self.len);
+        for (block, to) in to.chunks_mut(BLOCK).enumerate() {
+            // SAFETY: made of a slice that long; `&self` excludes the step that writes it.
+            unsafe { self.stream.read(isa, at + block * BLOCK, to) }
+        }
     }
 
     /// Writes all values, rounded to the nearest. Only for what was lent to be written.

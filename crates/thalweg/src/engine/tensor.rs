@@ -4,11 +4,15 @@
 use std::mem::MaybeUninit;
 
 use super::codec::{Packing, Rounding, stream};
-use super::kernel::{BLOCK, CHUNK, MAX_SLOTS};
+use super::kernel::{BLOCK, CHUNK, MAX_SLOTS, prefetch_line};
 use super::{Element, Isa, buffer::Slots};
 
 /// Most slots the stages of a chain may have together, with those the engine adds.
 pub(crate) const MAX_CHAIN_SLOTS: usize = 32;
+
+/// How many rows ahead of use the memory is asked for one: rows of a sparse gradient follow no
+/// pattern that the hardware might guess.
+const ROWS_AHEAD: usize = 16;
 
 /// A buffer of the user's.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +33,13 @@ impl Stream {
         self.data.wrapping_add(at * self.width::<E>())
     }
 
+    /// Asks the memory for `count` coordinates.
+    fn ask<E>(self, at: usize, count: usize) {
+        for line in (0..count * self.width::<E>()).step_by(64) {
+            prefetch_line(self.place::<E>(at).wrapping_add(line));
+        }
+    }
+
     /// Copies or decodes `to.len()` coordinates.
     ///
     /// # Safety
@@ -45,6 +56,21 @@ impl Stream {
                 }
             }
         }
+    }
+
+    /// [`read`](Self::read) from row to row.
+    ///
+    /// # Safety
+    /// As for [`read`](Self::read), for all of the rows' coordinates from `start` on.
+    unsafe fn read_rows<E: Element>(self, isa: Isa, rows: &Rows<'_>, start: usize, to: &mut [E]) {
+        rows.each_run(start, to.len(), |offset, k, column, count| {
+            if let Some(later) = rows.index.get(k + ROWS_AHEAD) {
+                self.ask::<E>(*later as usize * rows.width + column, count);
+            }
+            let at = rows.index[k] as usize * rows.width + column;
+            // SAFETY: the caller's promise.
+            unsafe { self.read(isa, at, &mut to[offset..offset + count]) }
+        });
     }
 
     /// Copies or encodes `from.len()` coordinates.
@@ -101,18 +127,48 @@ pub(crate) struct Rows<'a> {
     pub(crate) index: &'a [u32],
     /// Coordinates in a row.
     pub(crate) width: usize,
+    /// Where the gradient of each row is, if not in the same order.
+    pub(crate) source: Option<Source<'a>>,
+}
+
+/// Where the gradients of rows are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'a> {
+    /// Which row of the gradient each is. Those from `given` on are rows of `sums`.
+    pub(crate) rows: &'a [u32],
+    pub(crate) given: usize,
+    pub(crate) sums: Stream,
+}
+
+impl Source<'_> {
+    /// The stream that holds the gradient of row `k`, and its row there.
+    fn of(&self, g: Stream, k: usize) -> (Stream, usize) {
+        match (self.rows[k] as usize).checked_sub(self.given) {
+            None => (g, self.rows[k] as usize),
+            Some(sum) => (self.sums, sum),
+        }
+    }
 }
 
 impl Rows<'_> {
     /// Calls `run(offset, at, count)` for each run of coordinates from `start` to `start + n` that
     /// lies in one row: its offset from `start`, and its place in the tensor.
     fn each(&self, start: usize, n: usize, mut run: impl FnMut(usize, usize, usize)) {
+        self.each_run(start, n, |offset, k, column, count| {
+            run(offset, self.index[k] as usize * self.width + column, count);
+        });
+    }
+
+    /// Calls `run(offset, k, column, count)` for each such run: its offset from `start`, which of the
+    /// rows it is of, and where in it.
+    fn each_run(&self, start: usize, n: usize, mut run: impl FnMut(usize, usize, usize, usize)) {
+        let (mut k, mut column) = (start / self.width, start % self.width);
         let mut done = 0;
         while done < n {
-            let (row, column) = ((start + done) / self.width, (start + done) % self.width);
             let count = (self.width - column).min(n - done);
-            run(done, self.index[row] as usize * self.width + column, count);
+            run(done, k, column, count);
             done += count;
+            (k, column) = (k + 1, 0);
         }
     }
 }
@@ -149,8 +205,11 @@ unsafe impl<E: Element> Send for Tensor<'_, E> {}
 unsafe impl<E: Element> Sync for Tensor<'_, E> {}
 
 /// A block in the cache. Not cleared: that would cost as much as a stage.
+///
+/// A chunk longer than a block: buffers that follow each other would lie 4 KiB apart otherwise, where
+/// loads wait for stores to the other (see [`Slots::new`]).
 #[repr(align(64))]
-pub(super) struct Buffer<E>(MaybeUninit<[E; BLOCK]>);
+pub(super) struct Buffer<E>(MaybeUninit<[E; BLOCK + CHUNK]>);
 
 impl<E: Element> Buffer<E> {
     pub(super) const fn new() -> Buffer<E> {
@@ -165,9 +224,9 @@ impl<E: Element> Buffer<E> {
     pub(super) fn filled(&mut self, n: usize, fill: impl FnOnce(&mut [E])) -> *mut E {
         let whole = n.next_multiple_of(CHUNK);
         let start = self.pointer();
-        // SAFETY: a buffer holds a block; zeroed numbers are initialised, and `fill` sees no others.
+        // SAFETY: a buffer holds a block. `fill` writes before it reads, as all do that are passed.
         unsafe {
-            std::ptr::write_bytes(start, 0, whole);
+            std::ptr::write_bytes(start.add(n), 0, whole - n);
             fill(std::slice::from_raw_parts_mut(start, n));
         }
         start
@@ -183,15 +242,6 @@ pub(super) struct Edge<E> {
 impl<E: Element> Edge<E> {
     pub(super) fn new() -> Edge<E> {
         Edge { x: Buffer::new(), g: Buffer::new() }
-    }
-}
-
-/// Copies of slots that cannot be used in place.
-pub(super) struct Copies<E>([Buffer<E>; MAX_CHAIN_SLOTS]);
-
-impl<E: Element> Copies<E> {
-    pub(super) fn new() -> Copies<E> {
-        Copies([const { Buffer::new() }; MAX_CHAIN_SLOTS])
     }
 }
 
@@ -259,6 +309,20 @@ impl<'a, E: Element> Tensor<'a, E> {
         n: usize,
         edge: &mut Edge<E>,
     ) -> *const E {
+        if let Some(rows @ Rows { source: Some(source), .. }) = &self.rows {
+            return edge.g.filled(n, |to| {
+                rows.each_run(start, n, |offset, k, column, count| {
+                    if k + ROWS_AHEAD < rows.index.len() {
+                        let (stream, row) = source.of(self.g, k + ROWS_AHEAD);
+                        stream.ask::<E>(row * rows.width + column, count);
+                    }
+                    let (stream, row) = source.of(self.g, k);
+                    let at = row * rows.width + column;
+                    // SAFETY: every source is a row of the gradient or of the sums.
+                    unsafe { stream.read(isa, at, &mut to[offset..offset + count]) }
+                });
+            });
+        }
         let whole = n.is_multiple_of(CHUNK);
         if whole && self.g.packing.is_none() && self.sum.is_none() {
             return self.g.place::<E>(start).cast();
@@ -312,26 +376,20 @@ impl<'a, E: Element> Tensor<'a, E> {
         start: usize,
         n: usize,
         edge: &mut Edge<E>,
-        copies: &mut Copies<E>,
+        copies: &mut [Buffer<E>],
     ) -> Loaded<E> {
         let mut loaded = self.load(isa, start, n, edge);
-        for (k, copy) in copies.0.iter_mut().enumerate().take(self.slots.count()) {
+        for (k, copy) in copies.iter_mut().enumerate().take(self.slots.count()) {
             if !self.copied(k) {
                 continue;
             }
             loaded.slots[k] = copy.filled(n, |to| match &self.rows {
                 None => self.slots.unpack(k, start, isa, to),
                 Some(rows) => {
-                    rows.each(start, n, |offset, at, count| {
-                        // SAFETY: slot and copy hold the run; this thread alone has its rows.
-                        unsafe {
-                            let slot = Stream {
-                                data: self.slots.place(k, 0),
-                                packing: self.slots.packing(k),
-                            };
-                            slot.read(isa, at, &mut to[offset..offset + count]);
-                        }
-                    });
+                    let packing = self.slots.packing(k);
+                    let slot = Stream { data: self.slots.place(k, 0), packing };
+                    // SAFETY: slot and copy hold the block's rows, which this thread alone has.
+                    unsafe { slot.read_rows(isa, rows, start, to) }
                 }
             });
         }
@@ -371,10 +429,8 @@ impl<'a, E: Element> Tensor<'a, E> {
             // SAFETY: the caller's promise.
             return unsafe { self.x.read(isa, start, to) };
         };
-        rows.each(start, to.len(), |offset, at, count| {
-            // SAFETY: the caller's promise.
-            unsafe { self.x.read(isa, at, &mut to[offset..offset + count]) }
-        });
+        // SAFETY: the caller's promise.
+        unsafe { self.x.read_rows(isa, rows, start, to) }
     }
 
     /// Adds to the parameter what its format could not hold.

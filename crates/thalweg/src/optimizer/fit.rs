@@ -61,6 +61,10 @@ pub(super) fn whole<E: Element>(param: &Param<'_, E>) -> Result<(), Error> {
     if let Some(row) = rows.iter().find(|row| **row as usize >= count) {
         return error(format!("has {count} rows, but its gradient names row {row}"));
     }
+    if u32::try_from(rows.len()).is_err() {
+        let k = rows.len();
+        return error(format!("has a sparse gradient of {k} rows; add some of them up before"));
+    }
     if n != rows.len() * width {
         let k = rows.len();
         return error(format!(

@@ -13,7 +13,7 @@ use crate::engine::codec::name_hash;
 use crate::engine::drive::Sweep;
 use crate::engine::plan::Plan;
 use crate::engine::stage::Moment;
-use crate::engine::tensor::{Rows, Stream, Tensor};
+use crate::engine::tensor::{Stream, Tensor};
 use crate::error::Error;
 use crate::part::Supply;
 use crate::probe;
@@ -330,14 +330,10 @@ impl<E: Element> Optimizer<E> {
             tensor.sum = sum;
             let weight = if param.grad.is_some() { cast.weight / self.loss_scale() } else { 0.0 };
             tensor.weight = E::lift(weight);
-            if let Some(Merged { index, values }) = merged {
-                let width = width(param.shape);
-                tensor.len = index.len() * width;
-                tensor.rows = Some(Rows { index, width });
-                if let Some(values) = values {
-                    let data = values.as_ptr().cast_mut().cast();
-                    tensor.g = Stream { data, packing: None };
-                }
+            if let Some(merged) = merged {
+                let rows = merged.rows(width(param.shape));
+                tensor.len = rows.index.len() * rows.width;
+                tensor.rows = Some(rows);
             }
             tensors.push(tensor);
         }
