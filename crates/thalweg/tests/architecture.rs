@@ -47,7 +47,7 @@ fn never(places: &[&str], words: &[&str]) {
 const LANGUAGE: &[&str] = &[
     "real.rs",
     "math.rs",
-    "sym.rs",
+    "sym",
     "notation.rs",
     "hyper.rs",
     "schedule.rs",

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use super::codec::{Packing, Rounding};
 use super::kernel::BLOCK;
-use super::tensor::Stream;
+use super::stream::Stream;
 use super::{Element, Isa};
 
 mod sealed {

@@ -2,6 +2,7 @@
 //! same bits on all of them. The only unsafe code of the crate lives here.
 
 pub(crate) mod buffer;
+mod code_book;
 pub(crate) mod codec;
 pub(crate) mod drive;
 pub(crate) mod given;
@@ -10,6 +11,7 @@ pub(crate) mod kernel;
 pub(crate) mod lent;
 pub(crate) mod plan;
 pub(crate) mod stage;
+pub(crate) mod stream;
 mod team;
 pub(crate) mod tensor;
 pub(crate) mod threads;

@@ -1,5 +1,6 @@
 //! The optimizer: groups of parameters, their state, and the step.
 
+mod admission;
 mod builder;
 mod checkpoint;
 mod differences;

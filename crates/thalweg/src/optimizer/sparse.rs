@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::engine::lent::Lent;
-use crate::engine::tensor::{Rows, Source, Stream};
+use crate::engine::stream::{Rows, Source, Stream};
 use crate::engine::{Element, Isa};
 
 /// Rows in ascending order, each once.

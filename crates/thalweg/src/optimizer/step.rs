@@ -1,9 +1,8 @@
 //! The step.
 
-use super::fit::{fits, whole, width};
-use super::group::assign;
+use super::fit::width;
 use super::param::Gradient;
-use super::settle::{Scalars, has_own_scalars, stands_alone};
+use super::settle::{Scalars, stands_alone};
 use super::sparse::{Merged, merge};
 use super::{Accumulation, Optimizer, Outcome, Param, State, StepReport};
 use crate::chain::Chain;
@@ -13,7 +12,8 @@ use crate::engine::codec::name_hash;
 use crate::engine::drive::Sweep;
 use crate::engine::plan::Plan;
 use crate::engine::stage::Moment;
-use crate::engine::tensor::{Stream, Tensor};
+use crate::engine::stream::Stream;
+use crate::engine::tensor::Tensor;
 use crate::error::Error;
 use crate::part::Supply;
 use crate::probe;
@@ -130,16 +130,6 @@ impl<E: Element> Optimizer<E> {
         answer
     }
 
-    /// Forgets parameters met in an attempt that came to nothing. A geometry's memory is that of
-    /// the value a parameter came with; by the next attempt the user may have changed it.
-    fn forget_from(&mut self, known: usize) {
-        if self.states.len() > known {
-            self.states.truncate(known);
-            self.index.retain(|_, k| *k < known);
-            self.order.clear();
-        }
-    }
-
     fn attempt(
         &mut self,
         params: &mut [Param<'_, E>],
@@ -198,106 +188,6 @@ impl<E: Element> Optimizer<E> {
             readings: vec![],
             moments: vec![],
         }
-    }
-
-    /// The state of each parameter, made if it is new.
-    fn resolve(&mut self, params: &[Param<'_, E>]) -> Result<Vec<usize>, Error> {
-        let mut order = std::mem::take(&mut self.order);
-        let same = order.len() == params.len()
-            && order.iter().zip(params).all(|(k, p)| self.states[*k].name == p.name);
-        if !same {
-            order.clear();
-            let mut seen = std::collections::HashSet::new();
-            for param in params {
-                if !seen.insert(param.name) {
-                    let name = param.name.to_owned();
-                    return Err(Error::Duplicate { what: "parameter", name });
-                }
-            }
-            for param in params {
-                whole(param)?;
-                match self.index.get(param.name) {
-                    Some(k) => order.push(*k),
-                    None => {
-                        let state = self.admit(param)?;
-                        order.push(self.states.len());
-                        self.index.insert(param.name.to_owned(), self.states.len());
-                        self.states.push(state);
-                    }
-                }
-            }
-        }
-        for (k, param) in order.iter().zip(params) {
-            fits(&self.states[*k], param)?;
-        }
-        Ok(order)
-    }
-
-    /// The state of a parameter met for the first time.
-    fn admit(&self, param: &Param<'_, E>) -> Result<State<E>, Error> {
-        let group = assign(&self.groups, param.name, param.shape)?;
-        let stages = self.groups[group].chain.stages();
-        let values = param.value.values::<E>(self.isa);
-        for stage in stages {
-            let bad = values.iter().filter_map(|x| stage.admits(x.widen()).err());
-            let (mut count, mut why) = (0, "");
-            for what in bad {
-                (count, why) = (count + 1, what);
-            }
-            if count > 0 {
-                let parameter = param.name.to_owned();
-                return Err(Error::Domain { parameter, count, what: why });
-            }
-        }
-        let value = param.value.packing();
-        Ok(State {
-            name: param.name.to_owned(),
-            shape: param.shape.to_vec(),
-            len: values.len(),
-            group,
-            t: 0,
-            frozen: false,
-            value,
-            slots: self.first_slots(group, value, &values),
-            sum: None,
-            scalars: if stages.iter().any(|s| has_own_scalars(s.as_ref())) {
-                stages.iter().map(|s| s.first_scalars()).collect()
-            } else {
-                vec![]
-            },
-        })
-    }
-
-    /// What a parameter with these values remembers before the first step.
-    fn first_slots(
-        &self,
-        group: usize,
-        value: Option<crate::engine::codec::Packing>,
-        values: &[E],
-    ) -> Slots<E> {
-        let chain = &self.groups[group].chain;
-        let formats = self.precision.formats(
-            self.groups[group].storage,
-            &chain.slot_list(),
-            values.len(),
-            value,
-        );
-        let mut slots = Slots::new(&formats, values.len());
-        let mut first = 0;
-        for stage in chain.stages() {
-            let count = stage.slots().len();
-            let mut streams = vec![vec![E::number(0.0); values.len()]; count];
-            let mut views: Vec<&mut [E]> = streams.iter_mut().map(Vec::as_mut_slice).collect();
-            E::stage(stage.as_ref()).start(values, &mut views);
-            for (k, stream) in streams.iter().enumerate() {
-                slots.set(first + k, self.isa, stream);
-            }
-            first += count;
-        }
-        if self.precision.own_slot(value) == Some("@master") {
-            slots.set(first, self.isa, values);
-        }
-        slots
     }
 
     /// The tensors of the cast. Those whose gradient was accumulated, or will be, point to the sum.

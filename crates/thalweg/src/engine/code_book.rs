@@ -1,0 +1,149 @@
+//! The 8-bit code books, for numbers in units of the largest of their block.
+//!
+//! The code book is *dynamic* (Dettmers, Lewis, Shleifer & Zettlemoyer 2022, arXiv 2110.02861):
+//! few large numbers are told apart finely, many small ones coarsely. A magnitude code `c` with its
+//! highest bit at `e` stands in decade `e` of eight's powers and has `e` bits that divide the
+//! decade evenly, so with `f = c` as a float and `p = 2ᵉ`
+//!
+//! ```text
+//! value(c) = p²·(7/8·(f + 1/2) − 3/4·p) / 8ᵗᵒᵖ      (the middle of its interval)
+//! ```
+//!
+//! Decades of eight instead of the paper's ten make both directions a dozen vector instructions
+//! without a table: the exponent of the float says the decade.
+
+use super::kernel::CHUNK;
+
+/// The constants of an 8-bit code book with `TOP` as its highest decade: 6 with a sign, else 7.
+pub(super) struct Book<const TOP: u32>;
+
+impl<const TOP: u32> Book<TOP> {
+    /// `2^(3·TOP)`: what the formula of the module gives at the end of the highest decade.
+    const UNIT: f32 = (1u32 << (3 * TOP)) as f32;
+    /// The lower end of the lowest decade.
+    const LEAST: f32 = 1.0 / (8.0 * Self::UNIT);
+
+    /// The number a magnitude code stands for, in units of the block's largest.
+    #[inline(always)]
+    pub(super) fn value(code: u32) -> f32 {
+        let f = code as f32;
+        let p = f32::from_bits(f.to_bits() & 0x7F80_0000);
+        p * p * (0.875 * (f + 0.5) - 0.75 * p) * (1.0 / Self::UNIT)
+    }
+
+    /// The bits of a float whose low byte is the code of a magnitude in `[FLOOR, 1)`, in units of
+    /// the block's largest: `trunc(2^(TOP − d)·(8/7·8ᵈ·y + 6/7))` in decade `d`.
+    #[inline(always)]
+    fn code(y: f32) -> u32 {
+        let below = 126 - (y.to_bits() >> 23);
+        // A third, exact up to 30, as an exponent.
+        let decade = ((below * 11) << 18) & 0x7F80_0000;
+        let slope = f32::from_bits((8.0f32 / 7.0).to_bits() + (TOP << 23) + 2 * decade);
+        let offset = f32::from_bits((6.0f32 / 7.0).to_bits() + (TOP << 23) - decade);
+        // Adding 2²³ − ½ leaves the whole part in the lowest bits.
+        (y * slope + offset + 8_388_607.5).to_bits()
+    }
+
+    /// Where a magnitude is held up: in the decade below the lowest, whose code is zero.
+    const FLOOR: f32 = Self::LEAST / 8.0;
+}
+
+pub(super) type Signed = Book<6>;
+pub(super) type Unsigned = Book<7>;
+
+/// The larger, and `floor` instead of a NaN.
+#[inline(always)]
+fn at_least(floor: f32, y: f32) -> f32 {
+    if y > floor { y } else { floor }
+}
+
+#[inline(always)]
+pub(super) fn signed_value(code: u8) -> f32 {
+    let magnitude = Signed::value(u32::from(code & 0x7F));
+    f32::from_bits(magnitude.to_bits() | (u32::from(code & 0x80) << 24))
+}
+
+#[inline(always)]
+pub(super) fn signed_code(value: f32, inverse: f32) -> u8 {
+    let magnitude = Signed::code(at_least(Signed::FLOOR, value.abs() * inverse));
+    (magnitude | ((value.to_bits() >> 24) & 0x80)) as u8
+}
+
+#[inline(always)]
+pub(super) fn unsigned_code(value: f32, inverse: f32) -> u8 {
+    // A second moment that vanished would divide by ε alone: rather too large than zero.
+    // (One and a half of the least is well inside the interval of code 1.)
+    let code = Unsigned::code(at_least(1.5 * Unsigned::LEAST, value * inverse));
+    (if value > 0.0 { code } else { 0 }) as u8
+}
+
+/// The largest magnitude.
+#[inline(always)]
+fn largest(values: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; CHUNK];
+    let (chunks, rest) = values.as_chunks::<CHUNK>();
+    for chunk in chunks {
+        for j in 0..CHUNK {
+            let a = chunk[j].abs();
+            lanes[j] = if a > lanes[j] { a } else { lanes[j] };
+        }
+    }
+    lanes.iter().copied().chain(rest.iter().map(|v| v.abs())).fold(0.0, f32::max)
+}
+
+/// What a block's values are divided by: the largest magnitude, but no number whose reciprocal
+/// might be infinite.
+#[inline(always)]
+pub(super) fn scale_of(values: &[f32]) -> f32 {
+    let (largest, least) = (largest(values), f32::from_bits(3 << 23));
+    if largest > 0.0 { largest.max(least) } else { 0.0 }
+}
+
+/// What a block's values are multiplied by to lie strictly within [−1, 1].
+#[inline(always)]
+pub(super) fn inverse(scale: f32) -> f32 {
+    if scale > 0.0 { (1.0 - 1.0 / 65536.0) / scale } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_values_are_inverse_and_in_order() {
+        let signed: Vec<f32> = (0..128).map(Signed::value).collect();
+        let unsigned: Vec<f32> = (0..256).map(Unsigned::value).collect();
+        for values in [&signed, &unsigned] {
+            assert_eq!(values[0], 0.0);
+            assert!(values.windows(2).all(|w| w[0] < w[1]));
+            assert!(*values.last().expect("a code") > 0.99);
+        }
+        let scale = inverse(1.0);
+        let signed_of = |y: f32| u32::from(signed_code(y, scale));
+        let unsigned_of = |y: f32| u32::from(unsigned_code(y, scale));
+        assert!((0..128).all(|c| signed_of(signed[c as usize]) == c));
+        assert!((0..256).all(|c| unsigned_of(unsigned[c as usize]) == c));
+        assert_eq!((signed_of(1.0), signed_of(-1.0), unsigned_of(1.0)), (127, 255, 255));
+        // A number lies no further from its code's value than half the interval.
+        for k in 0..100_000 {
+            let y = (k as f32 + 0.5) / 1e5;
+            let (s, u) = (Signed::value(signed_of(y)), Unsigned::value(unsigned_of(y)));
+            assert!((s - y).abs() <= 0.44 / 64.0 * 1.001, "{y} {s}");
+            assert!((u - y).abs() <= 0.44 / 128.0 * 1.001, "{y} {u}");
+        }
+        // Whatever the largest, it comes back: down to where floats have few digits.
+        for largest in [f32::MAX, 1.0, 1e-30, 1e-37, 2e-38, 1e-39] {
+            let scale = scale_of(&[largest, 0.0]);
+            let signed = scale * Signed::value(u32::from(signed_code(largest, inverse(scale))));
+            let unsigned =
+                scale * Unsigned::value(u32::from(unsigned_code(largest, inverse(scale))));
+            for back in [signed, unsigned] {
+                assert!((back / largest - 1.0).abs() < 0.07, "{largest:e}: {back:e}");
+            }
+        }
+        assert_eq!(signed_code(f32::NAN, 1.0) & 0x7F, 0);
+        // Tiny against the largest: nothing that is positive becomes zero where it divides.
+        assert_eq!((signed_code(1e-9, scale), unsigned_code(1e-30, scale)), (0, 1));
+        assert_eq!((signed_code(-1.0, scale), signed_code(0.0, 0.0)), (255, 0));
+    }
+}

@@ -1,0 +1,151 @@
+//! A buffer of numbers in any format, and rows scattered over one.
+
+use super::codec::{Packing, Rounding};
+use super::kernel::prefetch_line;
+use super::{Element, Isa};
+
+/// How many rows ahead of use the memory is asked for one: rows of a sparse gradient follow no
+/// pattern that the hardware might guess.
+pub(super) const ROWS_AHEAD: usize = 16;
+
+/// A buffer of the user's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stream {
+    pub(crate) data: *mut u8,
+    /// Its format; `None` is the number type of the formulas.
+    pub(crate) packing: Option<Packing>,
+}
+
+impl Stream {
+    /// Bytes of a coordinate.
+    pub(super) fn width<E>(self) -> usize {
+        self.packing.map_or(size_of::<E>(), Packing::bytes)
+    }
+
+    /// The place of a coordinate.
+    pub(super) fn place<E>(self, at: usize) -> *mut u8 {
+        self.data.wrapping_add(at * self.width::<E>())
+    }
+
+    /// Asks the memory for `count` coordinates.
+    pub(super) fn ask<E>(self, at: usize, count: usize) {
+        for line in (0..count * self.width::<E>()).step_by(64) {
+            prefetch_line(self.place::<E>(at).wrapping_add(line));
+        }
+    }
+
+    /// Copies or decodes `to.len()` coordinates.
+    ///
+    /// # Safety
+    /// The stream holds that many from `at` on, and nobody writes them meanwhile.
+    pub(super) unsafe fn read<E: Element>(self, isa: Isa, at: usize, to: &mut [E]) {
+        let from = self.place::<E>(at);
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.packing {
+                None => std::ptr::copy_nonoverlapping(from.cast(), to.as_mut_ptr(), to.len()),
+                Some(packing) => {
+                    let bytes = to.len() * packing.bytes();
+                    E::unpack(isa, packing, std::slice::from_raw_parts(from, bytes), 0.0, to);
+                }
+            }
+        }
+    }
+
+    /// [`read`](Self::read) from row to row.
+    ///
+    /// # Safety
+    /// As for [`read`](Self::read), for all of the rows' coordinates from `start` on.
+    pub(super) unsafe fn read_rows<E: Element>(
+        self,
+        isa: Isa,
+        rows: &Rows<'_>,
+        start: usize,
+        to: &mut [E],
+    ) {
+        rows.each_run(start, to.len(), |offset, k, column, count| {
+            if let Some(later) = rows.index.get(k + ROWS_AHEAD) {
+                self.ask::<E>(*later as usize * rows.width + column, count);
+            }
+            let at = rows.index[k] as usize * rows.width + column;
+            // SAFETY: the caller's promise.
+            unsafe { self.read(isa, at, &mut to[offset..offset + count]) }
+        });
+    }
+
+    /// Copies or encodes `from.len()` coordinates.
+    ///
+    /// # Safety
+    /// The stream holds that many from `at` on, and nobody else uses them meanwhile.
+    pub(super) unsafe fn write<E: Element>(self, isa: Isa, at: usize, how: Rounding, from: &[E]) {
+        let to = self.place::<E>(at);
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.packing {
+                None => std::ptr::copy_nonoverlapping(from.as_ptr(), to.cast(), from.len()),
+                Some(packing) => {
+                    let bytes = from.len() * packing.bytes();
+                    E::pack(isa, packing, how, from, std::slice::from_raw_parts_mut(to, bytes));
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a larger tensor, one after another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    /// The row of the tensor behind each row, in ascending order, each once.
+    pub(crate) index: &'a [u32],
+    /// Coordinates in a row.
+    pub(crate) width: usize,
+    /// Where the gradient of each row is, if not in the same order.
+    pub(crate) source: Option<Source<'a>>,
+}
+
+/// Where the gradients of rows are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'a> {
+    /// Which row of the gradient each is. Those from `given` on are rows of `sums`.
+    pub(crate) rows: &'a [u32],
+    pub(crate) given: usize,
+    pub(crate) sums: Stream,
+}
+
+impl Source<'_> {
+    /// The stream that holds the gradient of row `k`, and its row there.
+    pub(super) fn of(&self, g: Stream, k: usize) -> (Stream, usize) {
+        match (self.rows[k] as usize).checked_sub(self.given) {
+            None => (g, self.rows[k] as usize),
+            Some(sum) => (self.sums, sum),
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// Calls `run(offset, at, count)` for each run of coordinates from `start` to `start + n` that
+    /// lies in one row: its offset from `start`, and its place in the tensor.
+    pub(super) fn each(&self, start: usize, n: usize, mut run: impl FnMut(usize, usize, usize)) {
+        self.each_run(start, n, |offset, k, column, count| {
+            run(offset, self.index[k] as usize * self.width + column, count);
+        });
+    }
+
+    /// Calls `run(offset, k, column, count)` for each such run: its offset from `start`, which of the
+    /// rows it is of, and where in it.
+    pub(super) fn each_run(
+        &self,
+        start: usize,
+        n: usize,
+        mut run: impl FnMut(usize, usize, usize, usize),
+    ) {
+        let (mut k, mut column) = (start / self.width, start % self.width);
+        let mut done = 0;
+        while done < n {
+            let count = (self.width - column).min(n - done);
+            run(done, k, column, count);
+            done += count;
+            (k, column) = (k + 1, 0);
+        }
+    }
+}
