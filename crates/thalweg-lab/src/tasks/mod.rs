@@ -16,6 +16,7 @@ mod network;
 mod networks;
 mod problem;
 mod task;
+mod training;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
