@@ -34,6 +34,7 @@ pub const SPRINGS: Task = Task {
     // A run whose loss rises above a thousand times that of the start has diverged.
     limit: Limit::Times(1e3),
     // Not two coordinates, so there is no map to draw.
+    floor: None,
     plane: None,
     open,
     batch: 20,

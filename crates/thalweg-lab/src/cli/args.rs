@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{DiffArgs, ExportArgs, RerunArgs};
 use crate::bench::BenchArgs;
-use crate::diagnosis::Severity;
+use crate::diagnosis::{Severity, Stored};
 use crate::tasks::Tier;
 
 /// Trains real tasks with many optimizers, fairly tuned, and reports which one wins.
@@ -83,7 +83,8 @@ pub enum Command {
     thalweg compare --json --quiet > results.json\n\n\
     The default takes at most two minutes on two cores: 20 optimizers, and per optimizer and task a run \
     with its defaults, screening trials, a quarter as many further ones (beyond a range whose edge was \
-    best), the best three on three fresh seeds, and five final seeds.\n\n\
+    best), the best three on three fresh seeds, and five final seeds. If every trial diverges, they are \
+    repeated at lower learning rates for the gradient evaluations that were left.\n\n\
     Every run is kept in DIR/runs.sqlite as it ends: after an interruption the same command continues. \
     Ctrl-C finishes the runs in hand and writes a report of what there is (exit code 130); a second one \
     gives the runs in hand up.")]
@@ -157,16 +158,22 @@ pub struct ExperimentArgs {
 #[command(after_help = "Examples:\n  \
     thalweg doctor thalweg-out                         every optimizer on every task\n  \
     thalweg doctor thalweg-out/digits-mlp/adam         one of them\n  \
+    thalweg doctor --if-stored f16                     may its state be kept in f16?\n  \
     thalweg doctor thalweg-out --json --fail-on warning   for continuous integration")]
 pub struct DoctorArgs {
     /// A result directory of `compare`, or in it a task (DIR/TASK) or one optimizer on it
     /// (DIR/TASK/OPTIMIZER).
     #[arg(value_name = "RUN", default_value = "thalweg-out")]
     pub run: PathBuf,
-    /// Print one JSON array with an object per task and optimizer.
+    /// Tell in full what this storage of the optimizer's state would have lost; without it, that takes one
+    /// line per optimizer.
+    #[arg(long, value_name = "STORAGE")]
+    pub if_stored: Option<Stored>,
+    /// Print one JSON array with an object per task and optimizer, all findings in it.
     #[arg(long)]
     pub json: bool,
-    /// End with exit code 1 if there is a finding at least this severe.
+    /// End with exit code 1 if there is a finding at least this severe. What other storage would have lost
+    /// counts only with --if-stored.
     #[arg(long, value_name = "SEVERITY")]
     pub fail_on: Option<Severity>,
 }

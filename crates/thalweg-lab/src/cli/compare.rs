@@ -70,7 +70,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
 fn table(task: &TaskOutcome) -> String {
     let mut table = Table::new(&[
         "rank",
-        "alike",
+        "best?",
         "optimizer",
         "test loss",
         "± 95 %",
@@ -83,7 +83,7 @@ fn table(task: &TaskOutcome) -> String {
         let interval = s.test_loss.half_width.map_or_else(|| "-".to_owned(), shown);
         table.row([
             s.rank.to_string(),
-            s.letters.clone(),
+            if s.may_be_best { "may be" } else { "no" }.to_owned(),
             s.optimizer.to_owned(),
             shown(s.test_loss.mean),
             interval,
@@ -97,7 +97,7 @@ fn table(task: &TaskOutcome) -> String {
         ]);
     }
     format!(
-        "\n{}: {} gradients{} per run; those that share a letter are not distinguishable\n{}\n{}\n",
+        "\n{}: {} gradients{} per run; at 95 % confidence the best is one of those that may be\n{}\n{}\n",
         task.task,
         task.budget,
         if task.batch == 0 { String::new() } else { format!(" of {} examples", task.batch) },
@@ -114,5 +114,9 @@ fn tuned(standing: &Standing) -> String {
         });
         format!("{hyper} {value:.2e}{}", edge.unwrap_or_default())
     });
-    values.collect::<Vec<_>>().join(", ")
+    let mut text = values.collect::<Vec<_>>().join(", ");
+    if standing.extensions.iter().any(|e| e.all_diverged) {
+        text += " (every trial of the declared range diverged)";
+    }
+    text
 }

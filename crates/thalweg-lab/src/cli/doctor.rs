@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::args::DoctorArgs;
-use crate::diagnosis::{Finding, Severity};
+use crate::diagnosis::{Finding, Severity, Stored, if_stored};
 use crate::{Error, Result};
 
 /// The file that `compare` leaves its results in.
@@ -47,15 +47,21 @@ pub(super) fn run(args: &DoctorArgs) -> Result<()> {
     if args.json {
         super::print_json(&patients)?;
     } else {
-        super::print(&text(&patients))?;
+        super::print(&text(&patients, args.if_stored))?;
     }
-    verdict(&patients, args.fail_on)
+    verdict(&patients, args.fail_on, args.if_stored)
+}
+
+/// Whether a finding is about the run itself, or about the storage that was asked for.
+fn concerns(finding: &Finding, stored: Option<Stored>) -> bool {
+    finding.kind.if_stored().is_none_or(|s| Some(s) == stored)
 }
 
 /// An error if something at least as severe as the limit was found.
-fn verdict(patients: &[Patient], limit: Option<Severity>) -> Result<()> {
+fn verdict(patients: &[Patient], limit: Option<Severity>, stored: Option<Stored>) -> Result<()> {
     let Some(limit) = limit else { return Ok(()) };
-    let count = patients.iter().flat_map(|p| &p.findings).filter(|f| f.severity >= limit).count();
+    let counts = |f: &&Finding| f.severity >= limit && concerns(f, stored);
+    let count = patients.iter().flat_map(|p| &p.findings).filter(counts).count();
     if count == 0 {
         return Ok(());
     }
@@ -117,22 +123,26 @@ fn locate(run: &Path) -> Result<(PathBuf, Vec<String>)> {
     ))
 }
 
-fn text(patients: &[Patient]) -> String {
+fn text(patients: &[Patient], stored: Option<Stored>) -> String {
     let mut text = String::new();
     for patient in patients {
         text += &format!("\n{} / {}\n", patient.task, patient.optimizer);
-        if patient.findings.is_empty() {
+        let groups = by_kind(patient.findings.iter().filter(|f| concerns(f, stored)));
+        if groups.is_empty() {
             text += "  nothing found\n";
         }
-        for group in by_kind(&patient.findings) {
+        for group in groups {
             text += &told(&group);
+        }
+        if let (None, Some(sentence)) = (stored, if_stored(&patient.findings)) {
+            text += &format!("  {sentence}\n");
         }
     }
     text
 }
 
 /// The findings of each kind, in the order in which the kinds come.
-fn by_kind(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+fn by_kind<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<Vec<&'f Finding>> {
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
     for finding in findings {
         match groups.iter_mut().find(|g| g[0].kind == finding.kind) {
@@ -212,17 +222,53 @@ mod tests {
         let directory = directory();
         let all = patients(directory.path()).unwrap();
         assert_eq!(all.len(), 2);
-        let told = text(&all);
+        let told = text(&all, None);
         assert!(told.contains("critical: diverged in the whole run"), "{told}");
         assert!(told.contains("in 2 of 2 seeds") && told.contains("to change: Lower"), "{told}");
-        assert_eq!(verdict(&all, Some(Severity::Critical)).unwrap_err().exit_code(), 1);
+        assert_eq!(verdict(&all, Some(Severity::Critical), None).unwrap_err().exit_code(), 1);
         let adam = patients(&directory.path().join("digits-softmax/adam")).unwrap();
         assert_eq!(adam.len(), 1);
         // Pixels at the rim of the digits are always blank: worth a note, and no warning.
         let kinds: Vec<&str> = adam[0].findings.iter().map(|f| f.kind.name()).collect();
         assert!(kinds.contains(&"dead-coordinates"), "{kinds:?}");
-        verdict(&adam, Some(Severity::Warning)).unwrap();
-        verdict(&all, None).unwrap();
+        verdict(&adam, Some(Severity::Warning), None).unwrap();
+        verdict(&all, None, None).unwrap();
+    }
+
+    /// A finding of this kind in a parameter.
+    fn finding(kind: &str, severity: &str, parameter: &str, measured: f64) -> Finding {
+        let json = format!(
+            r#"{{"kind":"{kind}","severity":"{severity}","parameter":"{parameter}","since":2,
+            "measured":{measured},"threshold":0.05,"beyond":9,"probes":9,"interval":[0.7,1.0],
+            "what":"so much of it","change":"nothing","figure":"f","seeds":5,"seeds_of":5}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn what_other_storage_would_lose_takes_one_line_unless_it_is_asked_for() {
+        let patient = |findings| Patient { task: "t".into(), optimizer: "o".into(), findings };
+        let hypothetical = vec![
+            finding("underflow-f16", "note", "a", 0.31),
+            finding("underflow-f16", "note", "b", 0.07),
+            finding("underflow-8-bit", "note", "b", 0.12),
+        ];
+        let alone = [patient(hypothetical.clone())];
+        let told = text(&alone, None);
+        assert!(told.contains("nothing found"), "{told}");
+        assert!(
+            told.contains("f16 in 2 parameters (up to 31 %), block8 in 1 parameter (up to 12 %)")
+        );
+        assert_eq!(told.lines().count(), 4, "{told}");
+        verdict(&alone, Some(Severity::Note), None).unwrap();
+        let asked = text(&alone, Some(Stored::F16));
+        assert!(asked.contains("note: underflow-f16 in a since step 2"), "{asked}");
+        assert!(asked.contains("also in: b") && !asked.contains("8-bit"), "{asked}");
+        assert!(verdict(&alone, Some(Severity::Note), Some(Stored::F16)).is_err());
+        // Bf16 loses what single precision is about to lose: that is about the run.
+        let real = [patient(vec![finding("underflow-bf16", "warning", "a", 0.2)])];
+        assert!(text(&real, None).contains("underflow-bf16"));
+        assert!(verdict(&real, Some(Severity::Warning), None).is_err());
     }
 
     #[test]
@@ -236,7 +282,7 @@ mod tests {
         let outcome = r#"{"outcome":{"tasks":[{"task":"a","standings":
             [{"optimizer":"b","findings":[]}]}]}}"#;
         std::fs::write(empty.path().join(RESULTS), outcome).unwrap();
-        assert!(text(&patients(empty.path()).unwrap()).contains("nothing found"));
+        assert!(text(&patients(empty.path()).unwrap(), None).contains("nothing found"));
         assert!(patients(&empty.path().join("a/c")).unwrap_err().fix().contains("a/b"));
     }
 }

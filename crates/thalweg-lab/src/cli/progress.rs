@@ -82,6 +82,13 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn added(&self, optimizer: &'static str, runs: usize) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(line) = lines.get_mut(optimizer) else { return };
+        line.of += runs;
+        line.bar.inc_length(runs as u64);
+    }
+
     fn ended(&self, _phase: Phase, run: &Run) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(line) = lines.get_mut(run.spec.optimizer) else { return };

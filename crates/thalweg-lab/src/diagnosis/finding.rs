@@ -27,6 +27,25 @@ impl Severity {
     }
 }
 
+/// A storage of the optimizer's state that the run did not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Stored {
+    /// Sixteen-bit floats.
+    F16,
+    /// Blocks of 8-bit numbers with one scale each.
+    Block8,
+}
+
+impl Stored {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stored::F16 => "f16",
+            Stored::Block8 => "block8",
+        }
+    }
+}
+
 /// What can be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -69,6 +88,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The storage that the kind is about, if it says nothing of the run itself: what that storage of the
+    /// optimizer's state would have lost.
+    pub fn if_stored(self) -> Option<Stored> {
+        match self {
+            Kind::UnderflowF16 => Some(Stored::F16),
+            Kind::Underflow8Bit => Some(Stored::Block8),
+            _ => None,
+        }
+    }
+
     /// The name, as in JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -124,6 +153,23 @@ pub struct Finding {
     pub seeds: usize,
     /// The seeds there are.
     pub seeds_of: usize,
+}
+
+/// What other storage would have lost, in one sentence; `None` if nothing.
+pub fn if_stored(findings: &[Finding]) -> Option<String> {
+    let told = |stored: Stored| {
+        let of = || findings.iter().filter(|f| f.kind.if_stored() == Some(stored));
+        let most = of().map(|f| f.measured).fold(0.0, f64::max);
+        let parameters = match of().count() {
+            0 => return None,
+            1 => "1 parameter".to_owned(),
+            n => format!("{n} parameters"),
+        };
+        Some(format!("{} in {parameters} (up to {:.0} %)", stored.name(), 100.0 * most))
+    };
+    let told: Vec<String> = [Stored::F16, Stored::Block8].into_iter().filter_map(told).collect();
+    (!told.is_empty())
+        .then(|| format!("other storage would lose second moments: {}", told.join(", ")))
 }
 
 /// The 95 % score interval of a share of which `k` of `n` were seen (Wilson 1927); `[0, 1]` of none.

@@ -15,9 +15,14 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use finding::{Finding, Kind, Severity, wilson};
+pub use finding::{Finding, Kind, Severity, Stored, if_stored, wilson};
 pub use record::{Gains, Layer, Probe, Recorder};
 pub use rules::{Case, diagnose};
+
+/// The most severe first, and last what only another storage would have done.
+fn sort(findings: &mut [Finding]) {
+    findings.sort_by_key(|f| (f.kind.if_stored().is_some(), std::cmp::Reverse(f.severity)));
+}
 
 /// What most seeds of an optimizer share, from the findings of each seed: a finding that more than half
 /// of them have (a divergence: any) stands once, in the words of the first seed that has it.
@@ -33,6 +38,6 @@ pub fn shared(seeds: &[&[Finding]]) -> Vec<Finding> {
             all.push(Finding { seeds: count, seeds_of: seeds.len(), ..finding.clone() });
         }
     }
-    all.sort_by_key(|f| std::cmp::Reverse(f.severity));
+    sort(&mut all);
     all
 }

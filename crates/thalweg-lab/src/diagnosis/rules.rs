@@ -15,7 +15,7 @@ pub struct Case<'a> {
     pub batch: usize,
 }
 
-/// What the probes of one run show, the most severe first. Fewer than four probes in the later half
+/// What the probes of one run show, the most severe first, and last what other storage would have lost. Fewer than four probes in the later half
 /// show nothing persistent.
 pub fn diagnose(case: &Case<'_>, probes: &[Probe]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -28,7 +28,7 @@ pub fn diagnose(case: &Case<'_>, probes: &[Probe]) -> Vec<Finding> {
             probes.iter().filter_map(|p| Some((p, p.layers.get(k)?))).collect();
         layer_findings(&series, peak, &mut findings);
     }
-    findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
+    super::sort(&mut findings);
     findings
 }
 

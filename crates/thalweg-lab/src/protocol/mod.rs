@@ -4,6 +4,8 @@
 //!
 //! 1. *Screening*: its defaults, and trials at shared scrambled-Sobol points of its declared ranges, on
 //!    one seed.
+//!    If all of them diverge, the screen is repeated at lower learning rates, with as many trials as the
+//!    gradient evaluations pay for that the diverged ones left.
 //! 2. *Extension*: a few more trials. An optimizer whose best trial lies at the edge of its range gets
 //!    them in the next decade beyond it, any other inside its ranges.
 //! 3. *Repetition*: the best trials on fresh seeds; the lowest median validation loss is chosen.
@@ -30,7 +32,7 @@ pub use outcome::{
     Band, CurvePoint, Edge, Extension, Flip, Leader, Level, Map, Outcome, Pair, Repeat, Rules,
     SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
 };
-pub use plan::{FINAL_SEEDS, FIRST_SEED, Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
+pub use plan::{FINAL_SEEDS, FIRST_SEED, LOWERINGS, Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
 pub use reproduce::first_difference;
 pub use search::{Job, Record};
 pub use training::{Divergence, Point, Run, RunSpec, train};
@@ -50,7 +52,8 @@ pub enum Phase {
     Default,
     /// It is one of the shared tuning trials.
     Screening,
-    /// It is one of the further trials, beyond the edge of a range if the best trial lies there.
+    /// It is one of the further trials: beyond the edge of a range if the best trial lies there, or at
+    /// lower learning rates if every trial diverged.
     Extension,
     /// It repeats one of the best trials on a fresh seed.
     Repeat,
@@ -79,6 +82,9 @@ impl Phase {
 pub trait Observer: Sync {
     /// A run has ended, or was found in the archive.
     fn ended(&self, phase: Phase, run: &Run);
+
+    /// An optimizer gets so many runs more than [`Plan::runs`] says, because it diverged in every trial.
+    fn added(&self, _optimizer: &'static str, _runs: usize) {}
 }
 
 /// Remembers runs, so that an interrupted comparison can continue.
@@ -156,6 +162,13 @@ pub fn compare_in(
     };
     let screening = contests.iter().flat_map(|c| c.screening(plan)).collect();
     run(&mut contests, screening)?;
+    for _ in 0..LOWERINGS {
+        if !interrupt::requested() {
+            let lowered: Vec<Job> = contests.iter_mut().flat_map(|c| c.lower(plan)).collect();
+            lowered.iter().for_each(|job| observer.added(job.spec.optimizer, 1));
+            run(&mut contests, lowered)?;
+        }
+    }
     for round in 0..ROUNDS {
         if !interrupt::requested() {
             let further = contests.iter_mut().flat_map(|c| c.further(plan, round)).collect();

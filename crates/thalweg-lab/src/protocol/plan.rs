@@ -21,6 +21,9 @@ pub const FINAL_SEEDS: usize = 5;
 /// the edge of its range gets its further trials in the next decade beyond it, any other inside.
 pub const ROUNDS: usize = 2;
 
+/// How often the screen of an optimizer is repeated at lower learning rates if every trial has diverged.
+pub const LOWERINGS: usize = 3;
+
 /// What is to be compared.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -93,7 +96,8 @@ impl Plan {
         asked.into_iter().filter_map(reason).collect()
     }
 
-    /// All runs of one optimizer on `task`, the one with its defaults included.
+    /// All runs of one optimizer on `task`, the one with its defaults included; a screen in which every
+    /// trial diverges is followed by more.
     pub fn runs_of(&self, task: &Task, entry: &Entry) -> usize {
         let (best, seeds) = self.repeats(task, entry);
         let search = self.trials(task, entry) + ROUNDS * self.further_trials(task, entry);

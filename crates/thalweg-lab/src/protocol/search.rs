@@ -11,6 +11,9 @@ use crate::tasks::Task;
 /// How far a range is extended at a time.
 const DECADE: f64 = 10.0;
 
+/// By how much the learning rates of a screen are lowered if every trial has diverged.
+const LOWERED: f64 = 1e3;
+
 /// A run that is to be made.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -49,6 +52,11 @@ pub(super) struct Contest {
     /// What has been searched, extensions included.
     pub ranges: Vec<Range>,
     pub extensions: Vec<Extension>,
+    /// How many trials there are beyond those of the plan.
+    pub extra: usize,
+    /// Where further trials lie that are at no edge: the ranges, or those of the last screen if it was
+    /// lowered.
+    inside: Vec<Range>,
     pub records: Vec<Record>,
     index: usize,
 }
@@ -56,7 +64,16 @@ pub(super) struct Contest {
 impl Contest {
     pub fn new(index: usize, task: &'static Task, entry: Entry) -> Self {
         let ranges = entry.tune.clone();
-        Contest { task, entry, ranges, extensions: Vec::new(), records: Vec::new(), index }
+        Contest {
+            task,
+            entry,
+            inside: ranges.clone(),
+            ranges,
+            extensions: Vec::new(),
+            extra: 0,
+            records: Vec::new(),
+            index,
+        }
     }
 
     /// The runs of a phase, in the order of trials and seeds.
@@ -91,26 +108,76 @@ impl Contest {
         sobol::points(self.task.name, TUNING_SEED, dimensions, to).split_off(from)
     }
 
+    /// The screen again, three decades lower, if every trial so far has diverged: that only says that the
+    /// learning rates were too large. There are as many trials as the gradient evaluations pay for that
+    /// the diverged ones left, so that the search costs no more than any other.
+    pub fn lower(&mut self, plan: &Plan) -> Vec<Job> {
+        let trials = self.trials();
+        let first = trials.len();
+        let budget = plan.budget(self.task);
+        let spent: usize = trials.iter().map(|r| r.run.gradients).sum();
+        let planned = plan.trials(self.task, &self.entry);
+        let count = (planned * budget).saturating_sub(spent) / budget;
+        let survived = trials.iter().any(|r| r.run.divergence.is_none());
+        let Some(index) = self.inside.iter().position(|r| r.hyper == "lr") else {
+            return Vec::new();
+        };
+        if planned < 2 || survived || count == 0 {
+            return Vec::new();
+        }
+        let high = self.inside[index].low;
+        let low = high / LOWERED;
+        let mut space = self.inside.clone();
+        space[index] = Range { low, high, ..space[index] };
+        if ![0.0, 1.0].iter().all(|u| self.takes(plan, &at(&space, &vec![*u; space.len()]))) {
+            return Vec::new();
+        }
+        self.ranges[index].low = low;
+        self.extensions.push(Extension {
+            hyper: space[index].hyper,
+            side: Side::Low,
+            low,
+            high,
+            all_diverged: true,
+        });
+        self.inside = space;
+        self.extra += count;
+        let points = self.points(0, count);
+        let jobs = points.iter().enumerate().map(|(i, point)| {
+            let hypers = at(&self.inside, point);
+            self.job(plan, Phase::Extension, first + i + 1, hypers, TUNING_SEED)
+        });
+        jobs.collect()
+    }
+
+    /// Whether the optimizer can be made with these values.
+    fn takes(&self, plan: &Plan, hypers: &[(&'static str, f64)]) -> bool {
+        let (task, budget) = (self.task, plan.budget(self.task));
+        Stepper::new(self.entry.name, hypers, task.schedule, task.domain, budget).is_ok()
+    }
+
     /// The further trials of a round: beyond the edge at which the best trial lies, or else inside. The
     /// points of the unit cube are again the same for every optimizer.
     pub fn further(&mut self, plan: &Plan, round: usize) -> Vec<Job> {
         debug_assert!(round < ROUNDS);
         let count = plan.further_trials(self.task, &self.entry);
         let first = plan.trials(self.task, &self.entry) + round * count;
-        let mut space = self.ranges.clone();
+        let made = self.trials().len();
+        let mut space = self.inside.clone();
         if count > 0
             && let Some((index, extension)) = self.extension(plan)
         {
             space[index] =
                 Range { hyper: extension.hyper, low: extension.low, high: extension.high };
-            let range = &mut self.ranges[index];
-            range.low = range.low.min(extension.low);
-            range.high = range.high.max(extension.high);
+            for range in [&mut self.ranges[index], &mut self.inside[index]] {
+                range.low = range.low.min(extension.low);
+                range.high = range.high.max(extension.high);
+            }
             self.extensions.push(extension);
         }
         let points = self.points(first, first + count);
         let trials = points.iter().enumerate().map(|(i, point)| {
-            self.job(plan, Phase::Extension, first + i + 1, at(&space, point), TUNING_SEED)
+            self.job(plan, Phase::Extension, made + i + 1, at(&space, point), TUNING_SEED)
         });
         trials.collect()
     }
@@ -120,19 +187,21 @@ impl Contest {
     fn extension(&self, plan: &Plan) -> Option<(usize, Extension)> {
         let best = self.best(1).first().copied()?;
         let edge = *edges(best, &self.trials()).first()?;
-        let index = self.ranges.iter().position(|r| r.hyper == edge.hyper)?;
-        let range = self.ranges[index];
+        let index = self.inside.iter().position(|r| r.hyper == edge.hyper)?;
+        let range = self.inside[index];
         let (low, high) = match edge.side {
             Side::Low => (range.low / DECADE, range.low),
             Side::High => (range.high, range.high * DECADE),
         };
         let mut hypers = best.run.spec.hypers.clone();
-        let (task, budget) = (self.task, plan.budget(self.task));
         for end in [low, high] {
             hypers[index].1 = end;
-            Stepper::new(self.entry.name, &hypers, task.schedule, task.domain, budget).ok()?;
+            if !self.takes(plan, &hypers) {
+                return None;
+            }
         }
-        Some((index, Extension { hyper: edge.hyper, side: edge.side, low, high }))
+        let Edge { hyper, side } = edge;
+        Some((index, Extension { hyper, side, low, high, all_diverged: false }))
     }
 
     /// The `count` trials with the lowest validation loss, the best first. Among trials that diverged,

@@ -89,6 +89,8 @@ pub struct Run {
     pub stride: usize,
     /// What the diagnosis looked at (final runs only).
     pub probes: Vec<Probe>,
+    /// What the diagnosis found; nothing in a run that was not probed, unless it diverged.
+    pub findings: Vec<Finding>,
 }
 
 impl Run {
@@ -98,12 +100,6 @@ impl Run {
             (None, Some(best)) => best.validation.loss,
             _ => f64::INFINITY,
         }
-    }
-
-    /// What the diagnosis finds in the run; nothing in one that was not probed, unless it diverged.
-    pub fn findings(&self) -> Vec<Finding> {
-        let divergence = self.divergence.as_ref().map(|d| (d.step, d.reason.as_str()));
-        diagnosis::diagnose(&Case { divergence, batch: self.spec.task.batch }, &self.probes)
     }
 }
 
@@ -185,6 +181,7 @@ impl Trainer {
                 trajectory: Vec::new(),
                 stride: budget.div_ceil(TRAJECTORY).max(1),
                 probes: Vec::new(),
+                findings: Vec::new(),
             },
         };
         trainer.trace(0);
@@ -216,7 +213,7 @@ impl Trainer {
         if loss > limit.loss(self.initial_loss) {
             return Ok(Err(format!("the training loss is {}", limit.describe())));
         }
-        self.losses.push(loss);
+        self.losses.push(self.run.spec.task.counted(loss));
         let stepped = self.step(loss);
         self.trace(self.run.gradients);
         Ok(match stepped {
@@ -228,8 +225,11 @@ impl Trainer {
     /// One step of the optimizer, looked at if that is due.
     fn step(&mut self, loss: f64) -> Stepped {
         let (step, parameters) = (self.run.gradients, self.problem.parameters());
-        let watched = self.recorder.is_due(step);
-        if watched || self.recorder.is_due(step + 1) {
+        // What a run does at the floor of its task is round-off, and says nothing of its health.
+        let solved =
+            self.run.best.is_some_and(|p| Some(p.validation.loss) == self.run.spec.task.floor);
+        let watched = !solved && self.recorder.is_due(step);
+        if !solved && (watched || self.recorder.is_due(step + 1)) {
             self.recorder.before(step, &self.values, &views(parameters, &self.gradients));
         }
         self.stepper.probe(watched);
@@ -247,7 +247,8 @@ impl Trainer {
 
     /// Measures where the run stands.
     fn record(&mut self, step: usize) -> Result<()> {
-        let validation = self.problem.evaluate(Part::Validation, &mut self.values)?;
+        let mut validation = self.problem.evaluate(Part::Validation, &mut self.values)?;
+        validation.loss = self.run.spec.task.counted(validation.loss);
         if step == 0 {
             self.initial_loss = validation.loss;
         }
@@ -271,11 +272,16 @@ impl Trainer {
 
     fn finish(mut self, phase: Phase) -> Result<Run> {
         if phase == Phase::Final && self.run.divergence.is_none() {
-            self.run.test = Some(self.problem.evaluate(Part::Test, &mut self.best_values)?);
+            let mut test = self.problem.evaluate(Part::Test, &mut self.best_values)?;
+            test.loss = self.run.spec.task.counted(test.loss);
+            self.run.test = Some(test);
         }
         self.run.gradient_seconds = self.gradient_time.as_secs_f64();
         self.run.optimizer_seconds = self.optimizer_time.as_secs_f64();
         self.run.probes = self.recorder.into_probes();
+        let divergence = self.run.divergence.as_ref().map(|d| (d.step, d.reason.as_str()));
+        let case = Case { divergence, batch: self.run.spec.task.batch };
+        self.run.findings = diagnosis::diagnose(&case, &self.run.probes);
         Ok(self.run)
     }
 }

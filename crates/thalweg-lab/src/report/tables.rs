@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::draw::{Axis, Scale};
 use super::markup::{escape, interval, number, px, style};
-use crate::protocol::{Side, Standing, TaskOutcome};
+use crate::protocol::{Extension, Side, Standing, TaskOutcome};
 
 /// The ranking.
 pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> String {
@@ -12,12 +12,14 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
         task.metric.map_or_else(|| "metric".to_owned(), |m| format!("test {}", escape(m.name)));
     let mut html = format!(
         "<p class=\"caption\">Ranked by mean test loss, ± 95 % interval \
-         over the seeds. Optimizers that share a letter are not told apart (paired t tests, corrected for all pairs). The vertical line is \
-         the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value that was the highest or lowest tried.</p><div class=\"wide\"><table class=\"ranking\"><thead><tr><th scope=\"col\">rank</th><th scope=\"col\">alike</th>\
+         over the seeds. “may be” marks those that may be the best as well: at 95 % confidence the best is among these and the first (paired t tests against the first, Holm over \
+         {} comparisons). Optimizers that share a letter are not told apart by the same tests between all pairs, corrected for all of them. The vertical line is \
+         the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value that was the highest or lowest tried.</p><div class=\"wide\"><table class=\"ranking\"><thead><tr><th scope=\"col\">rank</th><th scope=\"col\">best?</th><th scope=\"col\">alike</th>\
          <th scope=\"col\">optimizer</th><th scope=\"col\">test loss</th><th scope=\"col\"></th>\
          <th scope=\"col\">{metric}</th><th scope=\"col\">behind the first</th>\
          <th scope=\"col\">chosen by tuning</th><th scope=\"col\">diverged</th>\
          <th scope=\"col\">step</th></tr></thead><tbody>",
+        task.standings.len().saturating_sub(1),
     );
     // As many decimals as one test example is worth.
     let decimals = if task.examples[2] < 1_000 { 1 } else { 2 };
@@ -36,10 +38,17 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
         };
         let _ = write!(
             html,
-            "<tr><td>{}</td><td>{}</td><th scope=\"row\">{}{}</th><td class=\"n\">{}</td><td>{whisker}</td>\
+            "<tr><td>{}</td><td>{}</td><td>{}</td><th scope=\"row\">{}{}</th><td class=\"n\">{}</td><td>{whisker}</td>\
              <td class=\"n\">{metric}</td><td class=\"n\">{behind}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{} µs</td></tr>",
             s.rank,
+            match s.p_first {
+                None => "first".to_owned(),
+                Some(_) if s.may_be_best => "may be".to_owned(),
+                Some(p) if p < 1e-3 => "no, p &lt; 0.001".to_owned(),
+                Some(p) if p < 0.05 => format!("no, p = {p:.3}"),
+                Some(_) => "no, diverged".to_owned(),
+            },
             escape(&s.letters),
             sample(styles(s.optimizer)),
             escape(s.optimizer),
@@ -91,10 +100,11 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
             .map(|r| format!("{} {} to {}", escape(r.hyper), number(r.low), number(r.high)))
             .collect::<Vec<_>>()
             .join(", ");
+        let lowered: String = s.extensions.iter().filter(|e| e.all_diverged).map(lowered).collect();
         let ranges = if ranges.is_empty() { "nothing".to_owned() } else { ranges };
         let _ = write!(
             html,
-            "<tr><th scope=\"row\">{}</th><td>{ranges}</td><td class=\"n\">{}</td>\
+            "<tr><th scope=\"row\">{}</th><td>{ranges}{lowered}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{} µs of {} µs</td></tr>",
             escape(s.optimizer),
             s.trials.len(),
@@ -105,6 +115,16 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
         );
     }
     html + "</tbody></table></div>\n"
+}
+
+/// The alarm that every trial above a stretch of a range diverged.
+fn lowered(e: &Extension) -> String {
+    format!(
+        "<br/><mark>every trial at {} above {} diverged: searched from {} to there</mark>",
+        escape(e.hyper),
+        number(e.high),
+        number(e.low)
+    )
 }
 
 /// The sample of an optimizer's line, for tables.

@@ -143,7 +143,9 @@ fn findings_are_told_once_for_all_who_share_them() {
     let said: String = section.descendants().filter_map(|n| n.text()).collect();
     for standing in &document.outcome.tasks[0].standings {
         for finding in &standing.findings {
-            assert!(said.contains(&finding.what) && said.contains(standing.optimizer));
+            let in_full = finding.kind.if_stored().is_none();
+            assert_eq!(said.contains(&finding.what), in_full, "{}", finding.what);
+            assert!(said.contains(standing.optimizer));
         }
     }
     assert!(said.contains("critical") && said.contains("diverged"));
@@ -163,6 +165,27 @@ fn ways_over_a_plane_are_drawn_where_there_are_any() {
     let each = format!("fig-{}-each-path", document.outcome.tasks[0].task);
     let figure = tree.descendants().find(|n| n.attribute("id") == Some(&each)).unwrap();
     assert_eq!(figure.descendants().filter(|n| n.has_tag_name("svg")).count(), 5);
+}
+
+#[test]
+fn a_report_of_planes_stays_small() {
+    let names = ["gd", "momentum", "adam", "lion"].map(str::to_owned);
+    let plan = Plan {
+        tasks: tasks::select(&["plane".to_owned(), "bowl-rotated@1e4".to_owned()], None).unwrap(),
+        optimizers: Some(optimizers::select(&names).unwrap()),
+        seeds: Some(2),
+        trials: Some(4),
+        budget: None,
+        workers: 2,
+    };
+    let document = Document::new(compare(&plan, &Silent).unwrap(), Vec::new(), 1.0);
+    let html = render(&document);
+    let from = html.find("<section id=\"paths\"").unwrap();
+    let paths = &html[from..from + html[from..].find("</section>").unwrap()];
+    // The large maps do not grow with the optimizers; the small ones and the ways do.
+    let each = paths.len() / (names.len() * plan.tasks.len());
+    assert!(each < 16_000, "{each} bytes per optimizer and task");
+    assert!(parse(&html).descendants().any(|n| n.attribute("class") == Some("halo")));
 }
 
 #[test]

@@ -7,10 +7,11 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
+use serde::de::DeserializeOwned;
 
 use super::number::Number;
-use crate::diagnosis::Probe;
+use crate::diagnosis::{Finding, Probe};
 use crate::protocol::{Archive, Divergence, Job, Point, Record, Run};
 use crate::tasks::Measurement;
 use crate::{Error, Result};
@@ -269,6 +270,7 @@ fn find(db: &Connection, job: &Job) -> rusqlite::Result<Option<Found>> {
             trajectory: pairs(&trajectory.unwrap_or_default()),
             stride: row.get(11)?,
             probes: Vec::new(),
+            findings: Vec::new(),
         };
         let best: Option<usize> = row.get(8)?;
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, usize>(2)?, best, run))
@@ -276,6 +278,7 @@ fn find(db: &Connection, job: &Job) -> rusqlite::Result<Option<Found>> {
     let Some((id, trial, budget, best, mut run)) = found.optional()? else { return Ok(None) };
     run.points = points(db, id)?;
     run.probes = probes(db, id)?;
+    run.findings = findings(db, id)?;
     run.best = best.and_then(|i| run.points.get(i).copied());
     Ok(Some((hypers(db, trial)?, budget, run)))
 }
@@ -302,13 +305,21 @@ pub(super) fn points(db: &Connection, run: i64) -> rusqlite::Result<Vec<Point>> 
 pub(super) fn probes(db: &Connection, run: i64) -> rusqlite::Result<Vec<Probe>> {
     let mut statement =
         db.prepare_cached("SELECT probe FROM probes WHERE run = ?1 ORDER BY step")?;
-    let rows = statement.query_map([run], |row| {
-        let text: String = row.get(0)?;
-        serde_json::from_str(&text).map_err(|e| {
-            rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e))
-        })
-    })?;
-    rows.collect()
+    statement.query_map([run], from_json)?.collect()
+}
+
+/// What the diagnosis found in a run.
+fn findings(db: &Connection, run: i64) -> rusqlite::Result<Vec<Finding>> {
+    let mut statement =
+        db.prepare_cached("SELECT finding FROM findings WHERE run = ?1 ORDER BY position")?;
+    statement.query_map([run], from_json)?.collect()
+}
+
+fn from_json<T: DeserializeOwned>(row: &Row<'_>) -> rusqlite::Result<T> {
+    let text: String = row.get(0)?;
+    serde_json::from_str(&text).map_err(|e| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e))
+    })
 }
 
 /// The hyper-parameters of a trial.
@@ -365,7 +376,7 @@ fn keep(db: &Transaction<'_>, record: &Record) -> rusqlite::Result<()> {
         statement.execute(params![id, probe.step, json(serde_json::to_string(probe))?])?;
     }
     let mut statement = db.prepare_cached("INSERT INTO findings VALUES (?1, ?2, ?3)")?;
-    for (i, finding) in run.findings().iter().enumerate() {
+    for (i, finding) in run.findings.iter().enumerate() {
         statement.execute(params![id, i, json(serde_json::to_string(finding))?])?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What is kept comes back, and what does not belong is refused.
 
 use super::*;
-use crate::diagnosis::{Finding, Kind, Layer, Probe};
+use crate::diagnosis::{Case, Finding, Kind, Layer, Probe, diagnose};
 use crate::protocol::{Archive, Divergence, Job, Phase, Point, Record, Run, RunSpec};
 use crate::tasks::Measurement;
 use crate::{optimizers, tasks};
@@ -66,6 +66,7 @@ fn record() -> Record {
         trajectory: vec![[0.1, -2.0], [f64::INFINITY, 0.0]],
         stride: 3,
         probes: vec![probe()],
+        findings: diagnose(&Case { divergence: Some((9, "it shot off")), batch: 64 }, &[probe()]),
     };
     Record { phase: Phase::Repeat, trial: 4, run }
 }

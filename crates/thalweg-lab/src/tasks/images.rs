@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 pub(super) use super::augment::Augmentation;
-use super::engine::NetworkModel;
-use super::{
-    Batch, Batches, Gradient, Measurement, Model, Network, Opened, ParameterSpec, Part, Problem,
-    Score, Task, Workload,
-};
+use super::training::{self, Source};
+use super::{Batch, Batches, Network, Opened, ParameterSpec, Part, Problem, Score, Task, Workload};
 use crate::Result;
 use crate::data::{self, DataSet, Examples};
 
@@ -35,15 +32,13 @@ pub(super) fn open(
 impl Workload for Images {
     fn problem(self: Arc<Self>, seed: u64) -> Result<Box<dyn Problem>> {
         let count = self.data.train.len();
-        Ok(Box::new(Classification {
-            model: NetworkModel::new(&self.network, 1),
+        let classes = Classified {
             batches: Batches::new(self.task.name, seed, count, self.task.batch),
-            batch: Batch::default(),
-            dense: Vec::new(),
             changed: Vec::new(),
             seed,
-            images: self,
-        }))
+            images: Arc::clone(&self),
+        };
+        Ok(training::problem(self.task, &self.network, seed, classes))
     }
 
     fn parameters(&self) -> Vec<ParameterSpec> {
@@ -59,32 +54,32 @@ impl Workload for Images {
     }
 }
 
-struct Classification {
+struct Classified {
     images: Arc<Images>,
-    model: NetworkModel,
     batches: Batches,
-    batch: Batch,
-    dense: Vec<Vec<f32>>,
     /// The bytes of an image after augmentation.
     changed: Vec<u8>,
     seed: u64,
 }
 
-impl Problem for Classification {
-    fn parameters(&self) -> &[ParameterSpec] {
-        self.model.parameters()
+impl Classified {
+    fn part(&self, part: Part) -> &Examples {
+        let data = &self.images.data;
+        match part {
+            Part::Train => &data.train,
+            Part::Validation => &data.validation,
+            Part::Test => &data.test,
+        }
     }
+}
 
-    fn initial_values(&self) -> Vec<Vec<f32>> {
-        self.images.network.initial_values(self.images.task.name, self.seed)
-    }
-
-    fn prepare(&mut self, step: usize) -> Result<()> {
+impl Source for Classified {
+    fn draw(&mut self, step: usize, batch: &mut Batch) {
         let images = &self.images;
         let (data, task) = (&images.data, images.task);
         let indices = self.batches.at(step);
         let first = (step * indices.len()) as u64;
-        fill(&mut self.batch, data, &data.train, indices, |i, image, inputs| {
+        fill(batch, data, &data.train, indices.iter().copied(), |i, image, inputs| {
             let Some(augmentation) = images.augmentation else {
                 return data.normalise(image, inputs);
             };
@@ -93,34 +88,21 @@ impl Problem for Classification {
             change.apply(image, data.shape, &mut self.changed);
             data.normalise(&self.changed, inputs);
         });
-        Ok(())
     }
 
-    fn gradient(
-        &mut self,
-        _: usize,
-        values: &mut [Vec<f32>],
-        gradients: &mut [Gradient],
-    ) -> Result<f64> {
-        dense_gradient(&mut self.model, values, &self.batch, gradients, &mut self.dense)
+    fn pieces(&self, part: Part) -> usize {
+        self.part(part).len().div_ceil(CHUNK)
     }
 
-    fn evaluate(&mut self, part: Part, values: &mut [Vec<f32>]) -> Result<Measurement> {
-        let data = &self.images.data;
-        let examples = match part {
-            Part::Train => &data.train,
-            Part::Validation => &data.validation,
-            Part::Test => &data.test,
-        };
-        let indices: Vec<u32> = (0..examples.len() as u32).collect();
-        let mut total = Score::default();
-        for chunk in indices.chunks(CHUNK) {
-            fill(&mut self.batch, data, examples, chunk, |_, image, inputs| {
-                data.normalise(image, inputs);
-            });
-            total += self.model.evaluate(values, &self.batch)?;
-        }
-        Ok(Measurement { loss: total.loss(), metric: Some(total.accuracy()) })
+    fn piece(&self, part: Part, index: usize, batch: &mut Batch) {
+        let (data, examples) = (&self.images.data, self.part(part));
+        let first = index * CHUNK;
+        let indices = first as u32..(first + CHUNK).min(examples.len()) as u32;
+        fill(batch, data, examples, indices, |_, image, inputs| data.normalise(image, inputs));
+    }
+
+    fn metric(&self, score: &Score) -> f64 {
+        score.accuracy()
     }
 }
 
@@ -129,31 +111,14 @@ fn fill(
     batch: &mut Batch,
     data: &DataSet,
     examples: &Examples,
-    indices: &[u32],
+    indices: impl Iterator<Item = u32>,
     mut append: impl FnMut(usize, &[u8], &mut Vec<f32>),
 ) {
     let pixels = data.pixels();
     batch.inputs.clear();
     batch.labels.clear();
-    for (i, &index) in indices.iter().enumerate() {
+    for (i, index) in indices.enumerate() {
         append(i, &examples.images[index as usize * pixels..][..pixels], &mut batch.inputs);
         batch.labels.push(examples.labels[index as usize]);
     }
-}
-
-/// The loss and the gradients of a model, all of them dense; `dense` is a buffer.
-pub(super) fn dense_gradient(
-    model: &mut NetworkModel,
-    values: &mut [Vec<f32>],
-    batch: &Batch,
-    gradients: &mut [Gradient],
-    dense: &mut Vec<Vec<f32>>,
-) -> Result<f64> {
-    dense.clear();
-    dense.extend(gradients.iter_mut().map(|g| std::mem::take(g.dense())));
-    let loss = model.loss_and_gradients(values, batch, dense)?;
-    for (gradient, dense) in gradients.iter_mut().zip(dense) {
-        *gradient.dense() = std::mem::take(dense);
-    }
-    Ok(f64::from(loss))
 }

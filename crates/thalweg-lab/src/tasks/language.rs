@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use super::engine::NetworkModel;
-use super::images::dense_gradient;
+use super::training::{self, Source};
 use super::{
-    Batch, Embedding, Measurement, Model, Network, Opened, ParameterSpec, Part, Problem, Score,
-    Task, Workload,
+    Batch, Embedding, Network, Opened, ParameterSpec, Part, Problem, Score, Task, Workload,
 };
 use crate::data::{self, Text};
 use crate::rng::{Purpose, Stream};
-use crate::tasks::Gradient;
 use crate::{Error, Result};
 
 /// How large a model is.
@@ -100,13 +97,8 @@ impl Language {
 
 impl Workload for Language {
     fn problem(self: Arc<Self>, seed: u64) -> Result<Box<dyn Problem>> {
-        Ok(Box::new(Foretelling {
-            model: NetworkModel::new(&self.network, 1),
-            batch: Batch::default(),
-            dense: Vec::new(),
-            seed,
-            language: self,
-        }))
+        let windows = Windows { seed, language: Arc::clone(&self) };
+        Ok(training::problem(self.task, &self.network, seed, windows))
     }
 
     fn parameters(&self) -> Vec<ParameterSpec> {
@@ -122,62 +114,57 @@ impl Workload for Language {
     }
 }
 
-struct Foretelling {
+/// Windows of a text.
+struct Windows {
     language: Arc<Language>,
-    model: NetworkModel,
-    batch: Batch,
-    dense: Vec<Vec<f32>>,
     seed: u64,
 }
 
-impl Problem for Foretelling {
-    fn parameters(&self) -> &[ParameterSpec] {
-        self.model.parameters()
+impl Windows {
+    /// The windows that an evaluation of `part` takes.
+    fn count(&self, part: Part) -> usize {
+        let most = WINDOWS[usize::from(part == Part::Test)];
+        (self.last(part) / self.language.context + 1).min(most)
     }
 
-    fn initial_values(&self) -> Vec<Vec<f32>> {
-        self.language.network.initial_values(self.language.task.name, self.seed)
+    /// Where the last window of `part` begins.
+    fn last(&self, part: Part) -> usize {
+        self.language.part(part).len() - self.language.context - 1
     }
+}
 
-    fn prepare(&mut self, step: usize) -> Result<()> {
+impl Source for Windows {
+    fn draw(&mut self, step: usize, batch: &mut Batch) {
         let language = &self.language;
         let text = &language.text.train;
         let task = language.task;
         let mut stream = Stream::new(task.name, self.seed, Purpose::Order, step as u64);
         let places = u32::try_from(text.len() - language.context).unwrap_or(u32::MAX);
         let starts = (0..task.batch).map(|_| stream.below(places) as usize);
-        language.fill(&mut self.batch, text, starts);
-        Ok(())
+        language.fill(batch, text, starts);
     }
 
-    fn gradient(
-        &mut self,
-        _: usize,
-        values: &mut [Vec<f32>],
-        gradients: &mut [Gradient],
-    ) -> Result<f64> {
-        dense_gradient(&mut self.model, values, &self.batch, gradients, &mut self.dense)
+    fn pieces(&self, part: Part) -> usize {
+        self.count(part).div_ceil(self.language.task.batch)
     }
 
-    fn evaluate(&mut self, part: Part, values: &mut [Vec<f32>]) -> Result<Measurement> {
-        let text = self.language.part(part);
-        let last = text.len() - self.language.context - 1;
-        let most = WINDOWS[usize::from(part == Part::Test)];
-        let count = (last / self.language.context + 1).min(most);
-        let starts: Vec<usize> = (0..count).map(|i| last * i / (count - 1).max(1)).collect();
-        let mut total = Score::default();
-        for starts in starts.chunks(self.language.task.batch) {
-            self.language.fill(&mut self.batch, text, starts.iter().copied());
-            total += self.model.evaluate(values, &self.batch)?;
-        }
-        let loss = total.loss();
-        Ok(Measurement { loss, metric: Some(loss.exp()) })
+    fn piece(&self, part: Part, index: usize, batch: &mut Batch) {
+        let (last, count, size) = (self.last(part), self.count(part), self.language.task.batch);
+        let windows = index * size..((index + 1) * size).min(count);
+        let starts = windows.map(|i| last * i / (count - 1).max(1));
+        self.language.fill(batch, self.language.part(part), starts);
+    }
+
+    /// The perplexity.
+    fn metric(&self, score: &Score) -> f64 {
+        score.loss().exp()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks::Gradient;
 
     fn opened() -> Box<dyn Problem> {
         let task = super::super::select(&["lm-lincoln".to_owned()], None).unwrap()[0];

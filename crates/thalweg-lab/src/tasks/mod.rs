@@ -16,6 +16,7 @@ mod network;
 mod networks;
 mod problem;
 mod task;
+mod training;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -64,6 +65,7 @@ const TASKS: &[Task] = &[
         metric: Some(Metric::ACCURACY),
         domain: Domain::Free,
         limit: Limit::Times(1e3),
+        floor: None,
         plane: None,
         open: |task| images::open(task, Network::mlp(&[64, 10]), None),
         batch: 64,
@@ -84,6 +86,7 @@ const TASKS: &[Task] = &[
         metric: Some(Metric::ACCURACY),
         domain: Domain::Free,
         limit: Limit::Times(1e3),
+        floor: None,
         plane: None,
         open: |task| images::open(task, Network::mlp(&[64, 128, 64, 10]), None),
         batch: 64,

@@ -21,6 +21,7 @@ const IMAGES: Task = Task {
     metric: Some(Metric::ACCURACY),
     domain: Domain::Free,
     limit: Limit::Times(1e3),
+    floor: None,
     plane: None,
     open: |task| images::open(task, Network::mlp(&[784, 256, 128, 10]), None),
     batch: 64,

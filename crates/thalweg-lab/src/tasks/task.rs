@@ -27,6 +27,9 @@ pub struct Task {
     pub domain: Domain,
     /// When a loss that is still finite counts as a divergence.
     pub limit: Limit,
+    /// The loss at which the task is solved, if it has one: lower ones are measured as this one, because
+    /// only round-off tells them apart. It must not be below the smallest loss there is.
+    pub floor: Option<f64>,
     /// The picture of a task with two coordinates.
     pub plane: Option<&'static Plane>,
     /// Loads what the task needs. It gets the task itself, so that several tasks can share a function.
@@ -48,6 +51,11 @@ pub struct Task {
 }
 
 impl Task {
+    /// The loss as it is counted: not below the [`floor`](Task::floor). NaN stays NaN.
+    pub fn counted(&self, loss: f64) -> f64 {
+        self.floor.filter(|floor| loss < *floor).unwrap_or(loss)
+    }
+
     /// Whether validation and test measure the same as training: there are no examples to hold out.
     pub fn is_formula(&self) -> bool {
         self.data.is_empty()
@@ -233,6 +241,15 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn losses_below_the_floor_count_as_the_floor() {
+        let plain = crate::tasks::select(&["digits-softmax".to_owned()], None).unwrap()[0];
+        assert_eq!(plain.counted(-1e-90), -1e-90);
+        let task = Task { floor: Some(1e-12), ..*plain };
+        assert_eq!([0.0, 1e-90, 1e-12, 1.0].map(|l| task.counted(l)), [1e-12, 1e-12, 1e-12, 1.0]);
+        assert!(task.counted(f64::NAN).is_nan() && task.counted(f64::INFINITY).is_infinite());
+    }
 
     #[test]
     fn limits_hold_wherever_a_loss_starts() {

@@ -20,7 +20,7 @@ fn shared(a: &Standing, b: &Standing) -> (Vec<f64>, Vec<f64>) {
     both.unzip()
 }
 
-/// All pairs, corrected together.
+/// All pairs, corrected together: for the letters, which answer every question about two optimizers.
 pub(super) fn pairs(ranked: &[Standing]) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for (i, a) in ranked.iter().enumerate() {
@@ -46,19 +46,25 @@ pub(super) fn pairs(ranked: &[Standing]) -> Vec<Pair> {
     pairs
 }
 
-/// Writes ranks, letters and distances to the first into the standings.
+/// Writes ranks, letters and what the comparison with the first says into the standings.
 pub(super) fn place(ranked: &mut [Standing], pairs: &[Pair]) {
     let n = ranked.len();
     // Pairs come row by row: those of item i start after the n-1 + n-2 + ... of the rows before.
     let pair = |i: usize, j: usize| &pairs[i * (2 * n - i - 1) / 2 + j - i - 1];
     let letters = letters(n, |i, j| pair(i, j).distinguishable);
+    // The first against each other one: as many tests as the verdict talks of, and no more.
+    let p_first = holm(&(1..n).map(|j| pair(0, j).p).collect::<Vec<_>>());
     let first = ranked.first().map(losses).unwrap_or_default();
+    let best_is_finite = mean(&first).is_finite();
     for (i, (standing, letters)) in ranked.iter_mut().zip(letters).enumerate() {
         standing.rank = i + 1;
         standing.letters = letters;
         standing.behind_first = Estimate::of_differences(&losses(standing), &first);
         standing.behind_interval = if i == 0 { None } else { pair(0, i).interval };
-        standing.may_equal_first = i == 0 || !pair(0, i).distinguishable;
+        standing.p_first = i.checked_sub(1).map(|k| p_first[k]);
+        // Who has been seen to diverge has no finite mean, however few the seeds.
+        let out = best_is_finite && standing.test_loss.mean.is_infinite();
+        standing.may_be_best = standing.p_first.is_none_or(|p| p >= SIGNIFICANT) && !out;
     }
 }
 

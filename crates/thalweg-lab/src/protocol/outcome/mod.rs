@@ -36,7 +36,8 @@ pub(super) fn of(plan: &Plan, workloads: &Workloads, contests: &[Contest]) -> Ou
         words: words::rules(plan),
     };
     let done: usize = contests.iter().map(|c| c.records.len()).sum();
-    let planned: usize = plan.runs().iter().map(|(_, runs)| runs).sum();
+    let extra: usize = contests.iter().map(|c| c.extra).sum();
+    let planned = extra + plan.runs().iter().map(|(_, runs)| runs).sum::<usize>();
     Outcome {
         rules,
         profiles: profiles_of(&tasks),
@@ -74,6 +75,7 @@ fn task_outcome(
         summary: task.summary,
         tier: task.tier,
         loss: task.loss,
+        floor: task.floor,
         metric: task.metric,
         domain: task.domain,
         data: task.data,
@@ -96,16 +98,19 @@ fn task_outcome(
     }
 }
 
-/// The lowest mean test loss first. Equal losses (two optimizers that diverged on some seed) fall back to
-/// the metric, then to the order in which the optimizers were asked for; without final runs, to the best
-/// trial.
+/// The lowest mean test loss first. Of two that have solved the task on every seed (their losses are its
+/// floor) the faster one comes first. Other equal losses (two optimizers that diverged on some seed) fall
+/// back to the metric, then to the order in which the optimizers were asked for; without final runs, to
+/// the best trial.
 fn rank(standings: &mut [Standing], task: &Task) {
     let sign = if task.metric.is_some_and(|m| m.higher_is_better) { -1.0 } else { 1.0 };
     let metric = |s: &Standing| s.test_metric.as_ref().map_or(0.0, |m| sign * m.mean);
     let trial = |s: &Standing| s.trials.iter().map(|t| t.validation_loss).fold(f64::NAN, f64::min);
+    let steps = |s: &Standing| if s.solved(task.floor) { s.mean_best_step() } else { 0.0 };
     standings.sort_by(|a, b| {
         (a.seeds.is_empty().cmp(&b.seeds.is_empty()))
             .then(a.test_loss.mean.total_cmp(&b.test_loss.mean))
+            .then(steps(a).total_cmp(&steps(b)))
             .then(metric(a).total_cmp(&metric(b)))
             .then(trial(a).total_cmp(&trial(b)))
     });

@@ -30,6 +30,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
         summary: entry.summary,
         rank: 0,
         letters: String::new(),
+        declared: contest.entry.tune.clone(),
         ranges: contest.ranges.clone(),
         extensions: contest.extensions.clone(),
         edges: chosen.map(|best| edges(best, &trials)).unwrap_or_default(),
@@ -44,7 +45,8 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
         test_metric: task.metric.map(|metric| of(&|s| s.test_metric.unwrap_or(metric.worst()))),
         behind_first: Estimate::of(&[]),
         behind_interval: None,
-        may_equal_first: false,
+        p_first: None,
+        may_be_best: false,
         curve: curve(&finals, task),
         findings: findings(&finals),
         diverged_trials: trials.iter().filter(diverged).count(),
@@ -61,8 +63,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
 }
 
 fn findings(finals: &[&Run]) -> Vec<Finding> {
-    let seeds: Vec<Vec<Finding>> = finals.iter().map(|run| run.findings()).collect();
-    diagnosis::shared(&seeds.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    diagnosis::shared(&finals.iter().map(|run| &run.findings[..]).collect::<Vec<_>>())
 }
 
 fn trial(record: &Record) -> Trial {

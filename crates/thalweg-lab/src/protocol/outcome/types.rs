@@ -56,6 +56,8 @@ pub struct TaskOutcome {
     pub tier: Tier,
     /// What the loss is.
     pub loss: &'static str,
+    /// The loss at which the task is solved: lower ones were measured as this one.
+    pub floor: Option<f64>,
     /// What is measured beside the loss.
     pub metric: Option<Metric>,
     /// Where the parameters live.
@@ -243,9 +245,12 @@ pub struct Standing {
     pub rank: usize,
     /// Optimizers of this task that share a letter are not told apart; those that share none are.
     pub letters: String,
+    /// The ranges that the optimizer declares.
+    pub declared: Vec<Range>,
     /// The ranges that were searched, extensions included.
     pub ranges: Vec<Range>,
-    /// By how much which range was extended because the best trial lay at its edge.
+    /// By how much which range was extended, because the best trial lay at its edge or every trial
+    /// diverged.
     pub extensions: Vec<Extension>,
     /// Every tuning trial.
     pub trials: Vec<Trial>,
@@ -277,9 +282,17 @@ pub struct Standing {
     pub behind_first: Estimate,
     /// The 95 % bootstrap interval of the same.
     pub behind_interval: Option<Interval>,
-    /// Whether the paired difference to the first-ranked optimizer may be zero, corrected for all pairs
-    /// of the task.
-    pub may_equal_first: bool,
+    /// The probability of a difference to the first-ranked optimizer at least this large if there were
+    /// none: paired t test, corrected for the comparisons with the first (Holm). `None` for the first.
+    pub p_first: Option<f64>,
+    /// Whether this may be the optimizer with the lowest mean loss. At 95 % confidence it is one of those
+    /// for which this holds: the first, and those whose `p_first` is at least 0.05, without those whose
+    /// mean is infinite although the first's is not.
+    ///
+    /// That several of them are worse than the first may still be so; and which of two that are left out
+    /// is better, [`pairs`](TaskOutcome::pairs) and [`letters`](Standing::letters) answer, with a
+    /// correction for many more questions.
+    pub may_be_best: bool,
     /// Means over the final seeds.
     pub curve: Vec<CurvePoint>,
     /// What the diagnosis found in most of the final runs, the most severe first.
@@ -300,6 +313,19 @@ pub struct Standing {
     pub step_microseconds: f64,
     /// Microseconds per gradient, mean over the final runs.
     pub gradient_microseconds: f64,
+}
+
+impl Standing {
+    /// Whether every final run got down to `floor`, the loss at which the task is solved.
+    pub fn solved(&self, floor: Option<f64>) -> bool {
+        let at_floor = |floor: f64| self.seeds.iter().all(|s| s.test_loss <= floor);
+        !self.seeds.is_empty() && floor.is_some_and(at_floor)
+    }
+
+    /// The gradient evaluations to the lowest validation loss, mean over the final runs.
+    pub fn mean_best_step(&self) -> f64 {
+        mean(&self.seeds.iter().map(|s| s.best_step as f64).collect::<Vec<_>>())
+    }
 }
 
 /// One tuning trial.
@@ -347,7 +373,8 @@ pub struct Edge {
     pub side: Side,
 }
 
-/// A stretch beyond a range that was searched because the best trial lay at that edge.
+/// A stretch beyond a range that was searched because the best trial lay at that edge, or because every
+/// trial had diverged.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Extension {
     /// The hyper-parameter.
@@ -358,6 +385,8 @@ pub struct Extension {
     pub low: f64,
     /// The largest.
     pub high: f64,
+    /// Whether every trial before had diverged.
+    pub all_diverged: bool,
 }
 
 /// One final run.

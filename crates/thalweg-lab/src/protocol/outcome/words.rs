@@ -1,7 +1,8 @@
 //! The result in sentences.
 
 use super::types::{Standing, TaskOutcome};
-use crate::protocol::plan::{Plan, ROUNDS};
+use crate::protocol::plan::{LOWERINGS, Plan, ROUNDS};
+use crate::protocol::stats::distributions::sign_test;
 use crate::tasks::Task;
 
 /// The rules as sentences.
@@ -15,18 +16,27 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
              ranges, on one seed. {ROUNDS} times, an eighth as many trials follow: one decade beyond the \
              edge at which the best trial lies, or else inside."
         ),
+        format!(
+            "If every trial of a screen diverges, its learning rates were too large to say anything: the \
+             screen is repeated three decades lower, at most {LOWERINGS} times, with as many trials as the \
+             gradient evaluations pay for that the diverged trials left. So no search spends more \
+             gradient evaluations than another may."
+        ),
         "The best trials are repeated on fresh seeds, and the one with the lowest median validation loss \
          runs on the final seeds. Only those runs see the test set, at their point of lowest validation \
          loss. A divergence counts as the worst result and is never dropped."
             .to_owned(),
-        "Optimizers are compared in pairs on the same seeds: paired t tests, corrected for all pairs of a \
-         task (Holm); those that share a letter are not distinguishable. Bootstrap intervals are \
-         expanded-percentile intervals for one pair."
+        "Optimizers are compared on the same seeds by two-sided paired t tests, which take the \
+         differences for independent and roughly normal. The verdict compares the first with each other \
+         one and corrects for these comparisons (Holm): at 95 % confidence the best is one of those that \
+         may be. Letters compare all pairs and are corrected for all of them, so they tell fewer apart. \
+         Bootstrap intervals are expanded-percentile intervals for one pair."
             .to_owned(),
         "Targets: of the optimizers' median validation losses over the repetitions, the lowest (hard), the \
          median (medium) and the upper quartile (easy)."
             .to_owned(),
     ];
+    rules.extend(plan.tasks.iter().map(|task| plan.seeds(task).count()).min().map(smallest_p));
     let counts = plan.tasks.iter().filter_map(|task| {
         let entry = plan.entries(task).into_iter().next()?;
         let ((best, fresh), seeds) = (plan.repeats(task, &entry), plan.seeds(task).count());
@@ -42,6 +52,20 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
     rules.extend(counts);
     rules.extend(plan.tasks.iter().flat_map(|task| left_out(plan, task)));
     rules
+}
+
+/// What the tests can say at all with so many seeds.
+fn smallest_p(seeds: usize) -> String {
+    if seeds < 2 {
+        return "With one seed no test can tell anything apart.".to_owned();
+    }
+    format!(
+        "A t test has no smallest probability. Where one of two runs diverged there is no difference, and \
+         only signs are counted: with {seeds} seeds such a test cannot get below {:.3} unless one \
+         optimizer diverged on every seed and the other on none. An optimizer that diverged on any seed \
+         has an infinite mean loss, and is not the best if another did not.",
+        sign_test(seeds, 0)
+    )
 }
 
 /// Which optimizers are left out of a task, a sentence for each reason.
@@ -95,7 +119,19 @@ pub(super) fn verdict(task: &Task, standings: &[Standing], seeds: usize) -> Stri
     if first.test_loss.mean.is_infinite() {
         return format!("Every optimizer diverged on at least one seed of {}.", task.name);
     }
-    let mut text = format!(
+    let solved = standings.iter().filter(|s| s.solved(task.floor)).count();
+    if solved > 1 {
+        return format!(
+            "{solved} of {} optimizers solve {} on every seed (loss at most {}), {} soonest: after {:.0} \
+             gradient evaluations in the mean.",
+            standings.len(),
+            task.name,
+            shown(first.test_loss.mean),
+            first.optimizer,
+            first.mean_best_step()
+        );
+    }
+    let text = format!(
         "{} has the lowest mean test loss on {} ({}{}).",
         first.optimizer,
         task.name,
@@ -107,19 +143,30 @@ pub(super) fn verdict(task: &Task, standings: &[Standing], seeds: usize) -> Stri
             _ => String::new(),
         }
     );
-    let equal: Vec<&str> =
-        standings[1..].iter().filter(|s| s.may_equal_first).map(|s| s.optimizer).collect();
-    if !equal.is_empty() {
-        let them = match equal.len() {
-            1..=NAMED => enumerate(&equal),
-            n => format!("{n} of the {} others", standings.len() - 1),
-        };
-        text += &format!(
-            " With {seeds} {}, corrected for all comparisons, it is not distinguishable from {them}.",
-            if seeds == 1 { "seed" } else { "seeds" }
-        );
+    text + &confidence(standings, seeds)
+}
+
+/// Which optimizers may be the best.
+fn confidence(standings: &[Standing], seeds: usize) -> String {
+    let others = standings.len() - 1;
+    if others == 0 {
+        return String::new();
     }
-    text
+    let best: Vec<&str> = standings.iter().filter(|s| s.may_be_best).map(|s| s.optimizer).collect();
+    let (seeds, tests) = (count(seeds, "seed"), count(others, "comparison"));
+    if best.len() > others {
+        return format!(" With {seeds} none of the others can be told apart from it.");
+    }
+    let them = match best[..] {
+        [_] => "it is the best: all others are told apart from it".to_owned(),
+        _ if best.len() <= NAMED => format!("the best is one of {}", enumerate(&best)),
+        _ => format!("the best is it or one of {} of the {others} others", best.len() - 1),
+    };
+    format!(" At 95 % confidence {them} ({seeds}; paired t tests against it, Holm over {tests}).")
+}
+
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// What must not be concluded.
@@ -131,8 +178,8 @@ pub(super) fn limits(plan: &Plan, tasks: &[TaskOutcome]) -> Vec<String> {
         "Intervals come from a few seeds and assume independent, roughly normal results. They do not \
          contain the luck of the tuning trials, which were run on one seed."
             .to_owned(),
-        "The first of many is partly the luckiest: its lead over those it shares a letter with is no \
-         finding."
+        "The first of many is partly the luckiest: its lead over those that may be the best as well is no \
+         finding, and its lead over the others is overestimated."
             .to_owned(),
         "Only the hyper-parameters with a range above were tuned; all others keep their defaults."
             .to_owned(),

@@ -29,7 +29,11 @@ impl Estimate {
     /// The mean of `values` and its 95 % interval.
     pub fn of(values: &[f64]) -> Self {
         let count = values.len();
-        let mean = mean(values);
+        let mean = match values {
+            // A sum would round.
+            [first, rest @ ..] if rest.iter().all(|v| v == first) => *first,
+            _ => mean(values),
+        };
         let half_width = (count >= 2 && mean.is_finite()).then(|| {
             let variance =
                 values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (count - 1) as f64;

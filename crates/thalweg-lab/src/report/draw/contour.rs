@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::isolines::Grid;
-use super::path::arrow;
+use super::path::{Place, arrow, simplify, with_halo};
 use super::{Axis, LETTER, Name, Scale, grid, room};
 use crate::report::markup::{escape, px, style};
 
@@ -64,8 +64,8 @@ impl Contour<'_> {
         for [a, b] in &self.minima {
             star(&mut svg, x.at(*a), y.at(*b));
         }
-        for way in self.ways.iter().rev() {
-            self.way(&mut svg, way, &x, &y);
+        for i in (0..self.ways.len()).rev() {
+            self.way(&mut svg, i, &x, &y);
         }
         if !self.small {
             self.legend(&mut svg, right + 14.0);
@@ -85,41 +85,24 @@ impl Contour<'_> {
         levels
     }
 
-    fn way(&self, svg: &mut String, way: &Trajectory<'_>, x: &Axis, y: &Axis) {
+    fn way(&self, svg: &mut String, index: usize, x: &Axis, y: &Axis) {
+        let way = &self.ways[index];
         let name = escape(way.name);
         let _ = write!(
             svg,
             "<g class=\"series {}\" data-series=\"{name}\"><title>{name}</title>",
             style(way.look)
         );
-        let inside = |p: &[f64; 2]| x.shows(p[0]) && y.shows(p[1]);
-        let mut pieces: Vec<Vec<(f64, f64)>> = vec![Vec::new()];
-        for point in &way.points {
-            let here = (x.beyond(point[0]), y.beyond(point[1]));
-            let Some(piece) = pieces.last_mut() else { break };
-            if !inside(point) {
-                if !piece.is_empty() {
-                    pieces.push(Vec::new());
-                }
-            } else if piece.last().is_none_or(|l| (l.0 - here.0).hypot(l.1 - here.1) > 0.7) {
-                // Steps that cannot be seen only make the file larger.
-                piece.push(here);
-            }
+        let pieces = pieces(&way.points, x, y);
+        let path: String = pieces.iter().map(|piece| format!("M{}", corners(piece))).collect();
+        if !path.is_empty() {
+            *svg += &with_halo(&format!("{}-w{index}", self.name.id), &path, "line");
         }
-        for piece in pieces.iter().filter(|p| p.len() > 1) {
-            let corners: Vec<String> =
-                piece.iter().map(|p| format!("{} {}", px(p.0), px(p.1))).collect();
-            let path = corners.join("L");
-            let _ = write!(
-                svg,
-                "<path class=\"halo\" d=\"M{path}\"/><path class=\"line\" d=\"M{path}\"/>"
-            );
-        }
-        if let Some([.., before, last]) = pieces.iter().rev().find(|p| p.len() > 1).map(|p| &p[..])
-        {
+        if let Some([.., before, last]) = pieces.last().map(Vec::as_slice) {
             *svg += &arrow(*before, *last);
         }
-        if let Some(start) = way.points.first().filter(|p| inside(p)) {
+        let inside = |p: &&[f64; 2]| x.shows(p[0]) && y.shows(p[1]);
+        if let Some(start) = way.points.first().filter(inside) {
             let (cx, cy) = (px(x.at(start[0])), px(y.at(start[1])));
             let _ = write!(svg, "<circle class=\"start\" cx=\"{cx}\" cy=\"{cy}\" r=\"4\"/>");
         }
@@ -163,6 +146,26 @@ impl Contour<'_> {
     }
 }
 
+/// How far a drawn line may lie from what it stands for, in pixels: less than can be seen.
+const UNSEEN: f64 = 0.4;
+
+/// The parts of a way that lie on the map, without the corners that nobody could see. A part of a single
+/// point has no line.
+fn pieces(points: &[[f64; 2]], x: &Axis, y: &Axis) -> Vec<Vec<Place>> {
+    let on_map = |p: &[f64; 2]| x.shows(p[0]) && y.shows(p[1]);
+    let place = |p: &[f64; 2]| (x.beyond(p[0]), y.beyond(p[1]));
+    points
+        .split(|p| !on_map(p))
+        .map(|piece| simplify(&piece.iter().map(place).collect::<Vec<_>>(), UNSEEN))
+        .filter(|piece| piece.len() > 1)
+        .collect()
+}
+
+fn corners(line: &[Place]) -> String {
+    let corners: Vec<String> = line.iter().map(|p| format!("{} {}", px(p.0), px(p.1))).collect();
+    corners.join("L")
+}
+
 /// The values at the nodes of a grid over the whole of both axes, each level filled from there up. The
 /// map is the number of its columns and the values, row by row from the bottom.
 pub(super) fn ground(
@@ -188,14 +191,16 @@ pub(super) fn ground(
     let map = Grid { columns, values };
     let place = |(i, j): (f64, f64)| {
         let (u, v) = (i / (columns - 1) as f64, j / (rows - 1) as f64);
-        format!("{} {}", px(left + u * (right - left)), px(bottom + v * (top - bottom)))
+        (left + u * (right - left), bottom + v * (top - bottom))
     };
     for level in levels {
         let mut path = String::new();
         for outline in map.above(*level) {
-            let mut corners: Vec<String> = outline.into_iter().map(place).collect();
-            corners.dedup();
-            let _ = write!(path, "M{}Z", corners.join("L"));
+            let mut ring: Vec<Place> = outline.into_iter().map(place).collect();
+            ring.extend(ring.first().copied());
+            let mut ring = simplify(&ring, UNSEEN);
+            ring.pop();
+            let _ = write!(path, "M{}Z", corners(&ring));
         }
         if !path.is_empty() {
             let _ = write!(svg, "<path class=\"height\" d=\"{path}\"/>");
@@ -254,8 +259,31 @@ mod tests {
         assert!(svg.contains("class=\"star\"") && svg.contains(">minimum<"));
         // A way that leaves the map is interrupted, not bent.
         assert_eq!(svg.matches("class=\"halo\"").count(), 1);
-        assert!(svg.len() < 60_000, "{}", svg.len());
-        assert!(map(&values, true).render().len() < 20_000);
+        assert!(svg.len() < 40_000, "{}", svg.len());
+        assert!(map(&values, true).render().len() < 10_000);
+    }
+
+    #[test]
+    fn a_long_way_is_drawn_once_and_no_finer_than_can_be_seen() {
+        let values = bowl();
+        let mut picture = map(&values, false);
+        // Two thousand steps that zigzag ever less across a valley, then stand still.
+        let zigzag = |i: i32| {
+            let t = f64::from(i) / 50.0;
+            [2.0 * (-0.1 * t).exp(), (-t).exp() * f64::from(1 - 2 * (i % 2))]
+        };
+        picture.ways =
+            vec![Trajectory { name: "gd", look: 0, points: (0..2_000).map(zigzag).collect() }];
+        let svg = picture.render();
+        let tree = roxmltree::Document::parse(&svg).unwrap();
+        let way = tree.descendants().find(|n| n.attribute("id") == Some("m-w0")).unwrap();
+        let uses = tree.descendants().filter(|n| n.attribute("href") == Some("#m-w0"));
+        let classes: Vec<_> = uses.filter_map(|n| n.attribute("class")).collect();
+        assert_eq!(classes, ["halo", "line"]);
+        let drawn = way.attribute("d").unwrap();
+        let count = drawn.split(['M', 'L']).count() - 1;
+        assert!((100..500).contains(&count), "{count}");
+        assert_eq!(svg.matches(&drawn[..20]).count(), 1);
     }
 
     #[test]

@@ -58,7 +58,8 @@ pub(super) fn clipped(points: impl Iterator<Item = (f64, f64)>, x: &Axis, y: &Ax
     path
 }
 
-type Place = (f64, f64);
+/// A point of a picture, in pixels.
+pub(super) type Place = (f64, f64);
 
 /// The part of the segment from `a` to `b` that lies between two heights.
 fn cut(a: Place, b: Place, top: f64, bottom: f64) -> Option<(Place, Place)> {
@@ -83,6 +84,47 @@ pub(super) fn band(points: &[(f64, f64, f64)], x: &Axis, y: &Axis) -> String {
         let _ = write!(path, "{}{} {}", if i == 0 { 'M' } else { 'L' }, px(x.at(a)), px(y.at(b)));
     }
     if path.is_empty() { path } else { path + "Z" }
+}
+
+/// The corners of `line` that are needed so that none of the others lies further than `tolerance` from
+/// what is drawn (Ramer 1972; Douglas and Peucker 1973). The ends stay, and so does whatever juts out.
+pub(super) fn simplify(line: &[Place], tolerance: f64) -> Vec<Place> {
+    let mut kept = vec![false; line.len()];
+    let mut open = vec![(0, line.len().saturating_sub(1))];
+    while let Some((from, to)) = open.pop() {
+        let (Some(a), Some(b)) = (line.get(from), line.get(to)) else { break };
+        (kept[from], kept[to]) = (true, true);
+        let away = |i: usize| (i, distance(line[i], *a, *b));
+        let furthest = (from + 1..to).map(away).max_by(|a, b| a.1.total_cmp(&b.1));
+        if let Some((corner, _)) = furthest.filter(|f| f.1 > tolerance) {
+            open.extend([(from, corner), (corner, to)]);
+        }
+    }
+    let mut corners: Vec<Place> =
+        line.iter().zip(kept).filter_map(|(p, kept)| kept.then_some(*p)).collect();
+    // A line that never leaves its start has no length that could be seen.
+    if corners.len() == 2 && distance(corners[1], corners[0], corners[0]) <= tolerance {
+        corners.truncate(1);
+    }
+    corners
+}
+
+/// How far `p` is from the segment between `a` and `b`.
+fn distance(p: Place, a: Place, b: Place) -> f64 {
+    let (dx, dy) = (b.0 - a.0, b.1 - a.1);
+    let length = dx * dx + dy * dy;
+    let along = ((p.0 - a.0) * dx + (p.1 - a.1) * dy) / length;
+    let t = if length > 0.0 { along.clamp(0.0, 1.0) } else { 0.0 };
+    (p.0 - a.0 - t * dx).hypot(p.1 - a.1 - t * dy)
+}
+
+/// A line of this class on a halo that sets it off from a map. The path, which can be long, is written
+/// once; `id` must be unique in the document.
+pub(super) fn with_halo(id: &str, path: &str, class: &str) -> String {
+    format!(
+        "<defs><path id=\"{id}\" d=\"{path}\"/></defs><use class=\"halo\" href=\"#{id}\"/>\
+         <use class=\"{class}\" href=\"#{id}\"/>"
+    )
 }
 
 /// A cross at a place.
@@ -111,6 +153,23 @@ pub(super) fn arrow(from: Place, at: Place) -> String {
 mod tests {
     use super::*;
     use crate::report::draw::Scale;
+
+    #[test]
+    fn a_simpler_line_keeps_ends_and_turns_and_stays_near() {
+        let wave: Vec<Place> =
+            (0..=1_000).map(|i| (f64::from(i), 20.0 * (f64::from(i) / 40.0).sin())).collect();
+        let simple = simplify(&wave, 0.5);
+        assert!(simple.len() < 150, "{}", simple.len());
+        assert_eq!([simple.first(), simple.last()], [wave.first(), wave.last()]);
+        for p in &wave {
+            let near = simple.windows(2).map(|s| distance(*p, s[0], s[1])).fold(1e9, f64::min);
+            assert!(near <= 0.5, "{p:?} {near}");
+        }
+        // The tip of a way there and back lies on the line between nothing.
+        assert_eq!(simplify(&[(0.0, 0.0), (9.0, 0.0), (0.0, 0.0)], 0.5).len(), 3);
+        assert_eq!(simplify(&[(0.0, 0.0), (0.1, 0.0), (0.2, 0.1)], 0.5).len(), 1);
+        assert!(simplify(&[], 0.5).is_empty());
+    }
 
     #[test]
     fn decimation_keeps_ends_and_extremes() {

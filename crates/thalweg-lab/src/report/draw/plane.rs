@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::contour::ground;
-use super::path::clipped;
+use super::path::{clipped, with_halo};
 use super::{Axis, LETTER, Name, Scale, WIDTH, grid, room};
 use crate::report::markup::{escape, px, style};
 
@@ -93,14 +93,15 @@ impl Plane<'_> {
             };
             let _ =
                 write!(svg, "<g class=\"{class}\" data-series=\"{name}\"><title>{name}</title>");
-            self.trace(&mut svg, trace, &x, &y);
+            self.trace(&mut svg, i, &x, &y);
             legend(&mut svg, trace.stroke, &name, right + 14.0, TOP + 8.0 + i as f64 * ENTRY);
             svg += "</g>";
         }
         svg + "</svg>"
     }
 
-    fn trace(&self, svg: &mut String, trace: &Trace<'_>, x: &Axis, y: &Axis) {
+    fn trace(&self, svg: &mut String, index: usize, x: &Axis, y: &Axis) {
+        let trace = &self.traces[index];
         if let Stroke::Places(_) = trace.stroke {
             for (a, b) in trace.points.iter().filter(|p| x.shows(p.0) && y.shows(p.1)) {
                 place(svg, x.at(*a), y.at(*b));
@@ -113,11 +114,12 @@ impl Plane<'_> {
         if path.is_empty() {
             return;
         }
-        if self.ground.is_some() {
-            let _ = write!(svg, "<path class=\"halo\" d=\"{path}\"/>");
-        }
         let class = line_class(trace.stroke);
-        let _ = write!(svg, "<path class=\"{class}\" d=\"{path}\"/>");
+        if self.ground.is_some() {
+            *svg += &with_halo(&format!("{}-w{index}", self.name.id), &path, class);
+        } else {
+            let _ = write!(svg, "<path class=\"{class}\" d=\"{path}\"/>");
+        }
     }
 }
 

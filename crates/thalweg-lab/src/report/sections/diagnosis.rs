@@ -1,16 +1,19 @@
 //! What the diagnosis found, the findings of one kind together.
 
 use super::{Part, Section};
-use crate::diagnosis::{Finding, Severity};
-use crate::protocol::TaskOutcome;
+use crate::diagnosis::{Finding, Severity, if_stored};
+use crate::protocol::{Standing, TaskOutcome};
 use crate::report::markup::escape;
 use crate::report::view::View;
 
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     Section::per_task(view, "diagnosis", "What went wrong, and what to change", |task| {
-        let groups = groups(task);
-        if groups.is_empty() { Vec::new() } else { vec![Part::Html(list(&groups))] }
+        let items: String = groups(task).iter().map(item).chain(storage(task)).collect();
+        match items.is_empty() {
+            true => Vec::new(),
+            false => vec![Part::Html(format!("<ul class=\"findings\">{items}</ul>\n"))],
+        }
     })
     .saying(
         "<p>Found in most of the final runs of an optimizer, the most severe first. A finding means \
@@ -28,7 +31,7 @@ struct Group<'o> {
 fn groups(task: &TaskOutcome) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for standing in &task.standings {
-        for finding in &standing.findings {
+        for finding in standing.findings.iter().filter(|f| f.kind.if_stored().is_none()) {
             let same = |g: &&mut Group<'_>| g.finding.kind == finding.kind;
             let member = (standing.optimizer, finding);
             match groups.iter_mut().find(same) {
@@ -41,9 +44,21 @@ fn groups(task: &TaskOutcome) -> Vec<Group<'_>> {
     groups
 }
 
-fn list(groups: &[Group<'_>]) -> String {
-    let items: String = groups.iter().map(item).collect();
-    format!("<ul class=\"findings\">{items}</ul>\n")
+/// What other storage would have lost, a line per optimizer: the runs themselves did not have it.
+fn storage(task: &TaskOutcome) -> Option<String> {
+    let line = |s: &Standing| {
+        Some(format!("<li><b>{}</b>: {}</li>", escape(s.optimizer), if_stored(&s.findings)?))
+    };
+    let lines: Vec<String> = task.standings.iter().filter_map(line).collect();
+    (!lines.is_empty()).then(|| {
+        format!(
+            "<li><details><summary>What state in f16 or 8 bits would have lost, of {} optimizers</summary>\
+             <ul>{}</ul></details><p>Only if you mean to store it so: <code>thalweg doctor --if-stored \
+             f16</code> or <code>block8</code> says in which parameters.</p></li>\n",
+            lines.len(),
+            lines.concat()
+        )
+    })
 }
 
 fn item(group: &Group<'_>) -> String {

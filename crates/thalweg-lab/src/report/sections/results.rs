@@ -32,8 +32,14 @@ fn about(task: &TaskOutcome) -> String {
             task.batch
         ),
     };
+    let floor = match task.floor {
+        Some(floor) => {
+            format!("; below {} it counts as that, for less is round-off", number(floor))
+        }
+        None => String::new(),
+    };
     format!(
-        "<p class=\"about\">{}. Loss: {}. {} coordinates, {}; {examples}. {} gradient evaluations per \
+        "<p class=\"about\">{}. Loss: {}{floor}. {} coordinates, {}; {examples}. {} gradient evaluations per \
          run. Learning rate: {}. Final runs on {} seeds.</p>\n",
         escape(task.summary),
         escape(task.loss),
@@ -82,7 +88,7 @@ fn seeds(view: &View<'_>, task: &TaskOutcome) -> Figure {
         id: id(&[task.task, "seeds"]),
         title: format!("Test loss of every seed on {}", task.task),
         caption: "Dots are seeds, the tick is their mean, the bar its 95 % interval. Optimizers \
-                  that share a letter are not told apart. A cross lies beyond the axis."
+                  that share a letter are not told apart by tests between all pairs. A cross lies beyond the axis."
             .to_owned(),
         pictures: vec![chart.render()],
         table: table(&header, rows),
@@ -99,7 +105,7 @@ fn ranks(view: &View<'_>) -> Figure {
             Cell { shade: None, text: String::new(), hint: "not run".to_owned() },
             |s| {
                 let last = (task.standings.len().max(2) - 1) as f64;
-                let equal = if s.may_equal_first && s.rank > 1 { "=" } else { "" };
+                let equal = if s.may_be_best && s.rank > 1 { "=" } else { "" };
                 Cell {
                     shade: Some((s.rank - 1) as f64 / last),
                     text: format!("{}{equal}", s.rank),
@@ -135,10 +141,9 @@ fn ranks(view: &View<'_>) -> Figure {
     Figure {
         id: "ranks".to_owned(),
         title: "Ranks by task".to_owned(),
-        caption:
-            "1 has the lowest mean test loss; “=” cannot be told apart from it. Dark is good; an \
+        caption: "1 has the lowest mean test loss; “=” may be the best as well. Dark is good; an \
                   empty cell was not run."
-                .to_owned(),
+            .to_owned(),
         pictures: vec![map.render()],
         table: numbers,
         live: None,

@@ -21,6 +21,7 @@ const COMMON: Task = Task {
     metric: Some(DISTANCE),
     domain: Domain::Free,
     limit: Limit::Times(1e3),
+    floor: None,
     plane: None,
     open: |task| open(task, Saddle),
     batch: 0,
@@ -32,6 +33,13 @@ const COMMON: Task = Task {
     schedule: Schedule::Constant,
 };
 
+/// The floor of a task whose largest curvature at the minimum is `curvature`: the loss at a distance of
+/// about `f32::EPSILON` from it, the nearest that a coordinate of size one can come. Minima at zero let
+/// f32 go on to losses of 1e-90, in which only round-off would decide.
+const fn resolution(curvature: f64) -> Option<f64> {
+    Some(1e-14 * curvature)
+}
+
 /// The height of a function of two coordinates.
 fn height(function: &impl Function, x: f64, y: f64) -> f64 {
     function.at(&[x, y], &mut [0.0; 2])
@@ -41,18 +49,23 @@ pub(in crate::tasks) const TASKS: &[Task] = &[
     Task {
         name: "bowl",
         summary: "quadratic bowl with curvatures 1, 10 and 100 along the axes",
+        floor: resolution(100.0),
+        budget: 200,
         open: |task| open(task, Bowl::new(&[1.0, 10.0, 100.0], false)),
         ..COMMON
     },
     Task {
         name: "bowl-rotated",
         summary: "the same bowl turned, so that no axis is one of its own",
+        floor: resolution(100.0),
+        budget: 200,
         open: |task| open(task, Bowl::new(&[1.0, 10.0, 100.0], true)),
         ..COMMON
     },
     Task {
         name: "rosenbrock",
         summary: "Rosenbrock's valley (1-x)^2 + 100 (y-x^2)^2 from (-1.2, 1)",
+        floor: resolution(1e3),
         groups: &["analytic", "plane"],
         plane: Some(&Plane {
             x: [-1.8, 1.6],
@@ -68,6 +81,7 @@ pub(in crate::tasks) const TASKS: &[Task] = &[
     Task {
         name: "saddle",
         summary: "x^2/2 + (y^2-1)^2/4 from a start that leads to the saddle at the origin",
+        floor: resolution(2.0),
         groups: &["analytic", "plane"],
         plane: Some(&Plane {
             x: [-0.8, 1.7],
@@ -84,6 +98,8 @@ pub(in crate::tasks) const TASKS: &[Task] = &[
         summary: "linear regression of ten points, condition number 313,418",
         groups: &["analytic", "plane"],
         loss: "sum of squared errors",
+        // A hundred-millionth above the smallest sum, 101,936.729903.
+        floor: Some(101_936.731),
         plane: Some(&Plane {
             x: [-200.0, -80.0],
             y: [-5.0, 5.0],
@@ -98,6 +114,7 @@ pub(in crate::tasks) const TASKS: &[Task] = &[
     Task {
         name: "flat-to-steep",
         summary: "one coordinate: a slope of 0.01, then a bowl of curvature 100",
+        floor: resolution(100.0),
         open: |task| open(task, FlatToSteep),
         ..COMMON
     },
@@ -166,6 +183,7 @@ fn valley(name: &'static str, parameter: &str, rotated: bool) -> Result<Task> {
         name,
         summary: Box::leak(summary.into_boxed_str()),
         groups: &[],
+        floor: resolution(steepest),
         plane: Some(Box::leak(Box::new(plane))),
         open: |task| {
             let (family, parameter) = task.name.split_once('@').unwrap_or((task.name, "1"));

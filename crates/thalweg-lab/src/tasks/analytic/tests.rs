@@ -108,6 +108,22 @@ fn jumps_and_late_features_come_at_their_step() {
 }
 
 #[test]
+fn floors_lie_just_above_the_minimum() {
+    for name in TASKS.iter().map(|t| t.name).chain(["bowl@1e4", "bowl-rotated@1e8"]) {
+        let task = crate::tasks::select(&[name.to_owned()], None).unwrap()[0];
+        let workload = (task.open)(task).unwrap();
+        let optimum = workload.optimum().unwrap();
+        let mut problem = workload.problem(1).unwrap();
+        let start = problem.evaluate(Part::Test, &mut problem.initial_values()).unwrap().loss;
+        let noisy = ["scale-jump", "late-feature", "noisy-quadratic"].contains(&name);
+        assert_eq!(task.floor.is_none(), noisy, "{name}: noise is its floor");
+        if let Some(floor) = task.floor {
+            assert!(floor > optimum && floor < optimum + 1e-9 * start, "{name}: {floor} {optimum}");
+        }
+    }
+}
+
+#[test]
 fn problems_repeat_for_a_seed_and_differ_between_seeds() {
     for task in TASKS {
         let task = crate::tasks::select(&[task.name.to_owned()], None).unwrap()[0];

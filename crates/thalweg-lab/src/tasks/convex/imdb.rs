@@ -22,6 +22,7 @@ impl Workload for Imdb {
         Ok(Box::new(Logistic {
             specs: self.parameters(),
             batches: Batches::new(self.task.name, seed, self.reviews.train.len(), self.task.batch),
+            batch: Vec::new(),
             sums: vec![0.0; words],
             touched: Vec::new(),
             imdb: self,
@@ -51,9 +52,12 @@ struct Logistic {
     imdb: Arc<Imdb>,
     specs: Vec<ParameterSpec>,
     batches: Batches,
-    /// The gradient of every word's weight; zero but for those in `touched`.
-    sums: Vec<f64>,
+    /// The reviews of the step.
+    batch: Vec<u32>,
+    /// Their words in order, each once.
     touched: Vec<u32>,
+    /// The gradient of every word's weight; zero between gradients.
+    sums: Vec<f64>,
 }
 
 /// The cross-entropy of a review, and its derivative with respect to `logit`.
@@ -77,17 +81,27 @@ impl Problem for Logistic {
         self.specs.iter().map(|s| vec![0.0; s.len()]).collect()
     }
 
+    fn prepare(&mut self, step: usize) -> Result<()> {
+        self.batch.clear();
+        self.batch.extend_from_slice(self.batches.at(step));
+        let reviews = &self.imdb.reviews.train;
+        self.touched.clear();
+        self.touched.extend(self.batch.iter().flat_map(|i| reviews.words(*i as usize)));
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        Ok(())
+    }
+
     fn gradient(
         &mut self,
-        step: usize,
+        _: usize,
         values: &mut [Vec<f32>],
         gradients: &mut [Gradient],
     ) -> Result<f64> {
         let reviews = &self.imdb.reviews.train;
-        let batch = self.batches.at(step);
-        let share = 1.0 / batch.len() as f64;
+        let share = 1.0 / self.batch.len() as f64;
         let (mut loss, mut bias) = (0.0, 0.0);
-        for i in batch.iter().map(|i| *i as usize) {
+        for i in self.batch.iter().map(|i| *i as usize) {
             let words = reviews.words(i);
             let (own, slope) = cross_entropy(logit(values, words), reviews.labels[i]);
             loss += share * own;
@@ -95,16 +109,12 @@ impl Problem for Logistic {
             for word in words {
                 self.sums[*word as usize] += share * slope;
             }
-            self.touched.extend_from_slice(words);
         }
-        self.touched.sort_unstable();
-        self.touched.dedup();
         let [weight, offset] = gradients else { return Ok(loss) };
         let (rows, slopes) = weight.rows();
-        for word in self.touched.drain(..) {
-            rows.push(word);
-            slopes.push(std::mem::take(&mut self.sums[word as usize]) as f32);
-        }
+        rows.extend_from_slice(&self.touched);
+        let sums = &mut self.sums;
+        slopes.extend(rows.iter().map(|word| std::mem::take(&mut sums[*word as usize]) as f32));
         let offset = offset.dense();
         offset.clear();
         offset.push(bias as f32);
@@ -153,6 +163,7 @@ mod tests {
         let mut problem = problem();
         let mut values = vec![vec![0.5, -0.25, 1.0, 0.125, 9.0], vec![0.25]];
         let mut gradients = vec![Gradient::default(); 2];
+        problem.prepare(0).unwrap();
         let loss = problem.gradient(0, &mut values, &mut gradients).unwrap();
         let measured = problem.evaluate(Part::Train, &mut values).unwrap();
         assert!((loss - measured.loss).abs() < 1e-12);
@@ -177,8 +188,10 @@ mod tests {
         let mut problem = problem();
         let mut values = problem.initial_values();
         let mut gradients = vec![Gradient::default(); 2];
+        problem.prepare(0).unwrap();
         problem.gradient(0, &mut values, &mut gradients).unwrap();
         let first = gradients.clone();
+        problem.prepare(0).unwrap();
         problem.gradient(0, &mut values, &mut gradients).unwrap();
         assert_eq!(first, gradients);
         // Two of four reviews are positive, and nothing has been learned.

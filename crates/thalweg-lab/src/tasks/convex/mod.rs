@@ -26,6 +26,7 @@ const SMALL: Task = Task {
     metric: Some(EXCESS),
     domain: Domain::Positive,
     limit: Limit::Times(1e3),
+    floor: None,
     plane: None,
     open: |task| formula::open(task, Experts),
     batch: 0,

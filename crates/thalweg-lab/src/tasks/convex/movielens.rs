@@ -45,6 +45,7 @@ impl Workload for Films {
         Ok(Box::new(Completion {
             specs: self.parameters(),
             batches: Batches::new(self.task.name, seed, count, self.task.batch),
+            batch: Vec::new(),
             seed,
             films: self,
         }))
@@ -78,6 +79,8 @@ struct Completion {
     films: Arc<Films>,
     specs: Vec<ParameterSpec>,
     batches: Batches,
+    /// The ratings of the step.
+    batch: Vec<Rating>,
     seed: u64,
 }
 
@@ -96,21 +99,27 @@ impl Problem for Completion {
         self.specs.iter().enumerate().map(start).collect()
     }
 
+    fn prepare(&mut self, step: usize) -> Result<()> {
+        let ratings = &self.films.ratings.train;
+        self.batch.clear();
+        self.batch.extend(self.batches.at(step).iter().map(|i| ratings[*i as usize]));
+        Ok(())
+    }
+
     fn gradient(
         &mut self,
-        step: usize,
+        _: usize,
         values: &mut [Vec<f32>],
         gradients: &mut [Gradient],
     ) -> Result<f64> {
-        let batch = self.batches.at(step);
-        let share = 1.0 / batch.len() as f64;
+        let share = 1.0 / self.batch.len() as f64;
         let [users, films, user_biases, film_biases] = gradients else { return Ok(f64::NAN) };
         let (user_rows, user_slopes) = users.rows();
         let (film_rows, film_slopes) = films.rows();
         let (user_bias_rows, user_bias_slopes) = user_biases.rows();
         let (film_bias_rows, film_bias_slopes) = film_biases.rows();
         let mut loss = 0.0;
-        for rating in batch.iter().map(|i| &self.films.ratings.train[*i as usize]) {
+        for rating in &self.batch {
             let error = self.films.error(values, rating);
             loss += share * error * error;
             let slope = (2.0 * share * error) as f32;
@@ -163,6 +172,7 @@ mod tests {
         let mut values = problem.initial_values();
         values[2][0] = 0.5;
         let mut gradients = vec![Gradient::default(); 4];
+        problem.prepare(0).unwrap();
         let loss = problem.gradient(0, &mut values, &mut gradients).unwrap();
         let measured = problem.evaluate(Part::Train, &mut values).unwrap();
         assert!((loss - measured.loss).abs() < 1e-12);
