@@ -8,8 +8,8 @@ use crate::tasks::Task;
 /// The rules as sentences.
 pub(super) fn rules(plan: &Plan) -> Vec<String> {
     let mut rules = vec![
-        "Every optimizer gets the same number of runs, and every run the same number of gradient \
-         evaluations; its own defaults are run once for comparison and never selected."
+        "Every optimizer gets the same number of runs (more only if all of its trials diverge, see below), \
+         and every run the same number of gradient evaluations; its own defaults are run once for comparison and never selected."
             .to_owned(),
         format!(
             "Screening trials lie at the same scrambled Sobol points of each optimizer's declared \
@@ -123,12 +123,13 @@ pub(super) fn verdict(task: &Task, standings: &[Standing], seeds: usize) -> Stri
     if solved > 1 {
         return format!(
             "{solved} of {} optimizers solve {} on every seed (loss at most {}), {} soonest: after {:.0} \
-             gradient evaluations in the mean.",
+             gradient evaluations, mean over {}.",
             standings.len(),
             task.name,
             shown(first.test_loss.mean),
             first.optimizer,
-            first.mean_best_step()
+            first.mean_best_step(),
+            count(seeds, "seed")
         );
     }
     let text = format!(

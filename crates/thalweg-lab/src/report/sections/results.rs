@@ -33,9 +33,11 @@ fn about(task: &TaskOutcome) -> String {
         ),
     };
     let floor = match task.floor {
-        Some(floor) => {
-            format!("; below {} it counts as that, for less is round-off", number(floor))
-        }
+        // The floor of a loss that is large at its minimum differs from it in the last digits only.
+        Some(floor) => format!(
+            "; below {} it counts as that, for less is round-off",
+            if floor < 1e3 { number(floor) } else { floor.to_string() }
+        ),
         None => String::new(),
     };
     format!(

@@ -200,6 +200,18 @@ mod tests {
     }
 
     #[test]
+    fn the_batch_is_drawn_outside_of_the_gradient() {
+        let mut problem = problem();
+        let mut values = problem.initial_values();
+        let mut gradients = vec![Gradient::default(); 2];
+        problem.gradient(0, &mut values, &mut gradients).unwrap();
+        assert!(gradients[0].values().is_empty(), "nothing was prepared");
+        problem.prepare(0).unwrap();
+        problem.gradient(0, &mut values, &mut gradients).unwrap();
+        assert_eq!(gradients[0].values().len(), 4);
+    }
+
+    #[test]
     fn extreme_logits_stay_finite() {
         assert_eq!(cross_entropy(1e6, 1).0, 0.0);
         assert_eq!(cross_entropy(-1e6, 1), (1e6, -1.0));

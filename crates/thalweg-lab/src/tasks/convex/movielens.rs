@@ -172,6 +172,8 @@ mod tests {
         let mut values = problem.initial_values();
         values[2][0] = 0.5;
         let mut gradients = vec![Gradient::default(); 4];
+        problem.gradient(0, &mut values, &mut gradients).unwrap();
+        assert!(gradients[0].values().is_empty(), "nothing was prepared");
         problem.prepare(0).unwrap();
         let loss = problem.gradient(0, &mut values, &mut gradients).unwrap();
         let measured = problem.evaluate(Part::Train, &mut values).unwrap();
