@@ -81,19 +81,21 @@ fn table(task: &TaskOutcome) -> String {
     ]);
     for s in &task.standings {
         let interval = s.test_loss.half_width.map_or_else(|| "-".to_owned(), shown);
+        // An interrupted comparison may have no final run of it yet.
+        let known = |value: f64, text: String| if value.is_nan() { "-".to_owned() } else { text };
         table.row([
             s.rank.to_string(),
             if s.may_be_best { "may be" } else { "no" }.to_owned(),
             s.optimizer.to_owned(),
-            shown(s.test_loss.mean),
+            known(s.test_loss.mean, shown(s.test_loss.mean)),
             interval,
             match (task.metric, &s.test_metric) {
-                (Some(metric), Some(value)) => metric.show(value.mean),
+                (Some(metric), Some(value)) => known(value.mean, metric.show(value.mean)),
                 _ => "-".to_owned(),
             },
             tuned(s),
             format!("{}/{}", s.diverged_runs, s.runs),
-            format!("{:.1}", s.step_microseconds),
+            known(s.test_loss.mean, format!("{:.1}", s.step_microseconds)),
         ]);
     }
     format!(

@@ -1,8 +1,10 @@
-//! Progress on stderr: one bar per optimizer on a terminal, one line per finished optimizer elsewhere.
+//! Progress on stderr: one bar per optimizer on a terminal; elsewhere a line per finished optimizer and
+//! one per tenth of all runs.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -13,6 +15,7 @@ use crate::protocol::{Observer, Phase, Plan, Run};
 pub(super) struct Progress {
     mode: Mode,
     lines: Mutex<HashMap<&'static str, Line>>,
+    start: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,8 @@ impl Progress {
             bar.tick();
             (entry.name, Line { bar, done: 0, of, diverged: 0, best: Vec::new() })
         };
-        Progress { mode, lines: Mutex::new(runs.iter().map(line).collect()) }
+        let lines = Mutex::new(runs.iter().map(line).collect());
+        Progress { mode, lines, start: Instant::now() }
     }
 
     /// Leaves the bars as they are.
@@ -101,8 +105,17 @@ impl Observer for Progress {
         }
         line.bar.set_message(line.describe());
         line.bar.inc(1);
-        if self.mode == Mode::Plain && line.done == line.of {
+        if self.mode != Mode::Plain {
+            return;
+        }
+        if line.done == line.of {
             eprintln!("{}: {} runs, {}", run.spec.optimizer, line.of, line.describe());
+        }
+        let count = |part: fn(&Line) -> usize| lines.values().map(part).sum::<usize>();
+        let (done, of) = (count(|l| l.done), count(|l| l.of));
+        if of >= 10 && done * 10 / of > (done - 1) * 10 / of {
+            let seconds = self.start.elapsed().as_secs_f64();
+            eprintln!("{done} of {of} runs after {seconds:.0} s, now {task}");
         }
     }
 }

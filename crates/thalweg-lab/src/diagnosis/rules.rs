@@ -246,6 +246,14 @@ fn noisy(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     }
     let batch = case.batch as f64;
     let size = |r: f64| if r > 0.0 { format!("{:.0}", batch / r) } else { "∞".to_owned() };
+    let scale = if ratio > 0.0 {
+        let (low, high) = (size(most), size(ratio - error));
+        format!("is {} examples (95 % interval: {low} to {high})", size(ratio))
+    } else if most > 0.0 {
+        format!("is more than {} examples (at 95 % confidence)", size(most))
+    } else {
+        "is larger than these probes can tell".to_owned()
+    };
     let beyond = half.iter().filter(|p| p.signal < p.noise / NOISY).count();
     Some(Finding {
         kind: Kind::NoiseDominates,
@@ -258,11 +266,8 @@ fn noisy(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
         probes: n,
         interval: wilson(beyond, n),
         what: format!(
-            "The gradient-noise scale is {} examples (95 % interval: {} to {}), far above the batch of \
-             {}: a single gradient is mostly noise.",
-            size(ratio),
-            size(most),
-            size(ratio - error),
+            "The gradient-noise scale {scale}, far above the batch of {}: a single gradient is mostly \
+             noise.",
             case.batch
         ),
         change: "Let the learning rate fall towards the end, average the weights, or use larger \
