@@ -12,8 +12,7 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
         task.metric.map_or_else(|| "metric".to_owned(), |m| format!("test {}", escape(m.name)));
     let mut html = format!(
         "<p class=\"caption\">Ranked by mean test loss, ± 95 % interval \
-         over the seeds. “may be” marks those that may be the best as well: at 95 % confidence the best is among these and the first (paired t tests against the first, Holm over \
-         {} comparisons). Optimizers that share a letter are not told apart by the same tests between all pairs, corrected for all of them. The vertical line is \
+         over the seeds. “may be” marks those among which the best is at 95 % confidence (one-sided paired t tests of each against each other one, corrected for {}). Optimizers that share a letter are not told apart by two-sided tests, corrected for all pairs. The vertical line is \
          the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value that was the highest or lowest tried.</p><div class=\"wide\"><table class=\"ranking\"><thead><tr><th scope=\"col\">rank</th><th scope=\"col\">best?</th><th scope=\"col\">alike</th>\
          <th scope=\"col\">optimizer</th><th scope=\"col\">test loss</th><th scope=\"col\"></th>\
          <th scope=\"col\">{metric}</th><th scope=\"col\">behind the first</th>\
@@ -42,12 +41,11 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
              <td class=\"n\">{metric}</td><td class=\"n\">{behind}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{} µs</td></tr>",
             s.rank,
-            match s.p_first {
-                None => "first".to_owned(),
-                Some(_) if s.may_be_best => "may be".to_owned(),
-                Some(p) if p < 1e-3 => "no, p &lt; 0.001".to_owned(),
-                Some(p) if p < 0.05 => format!("no, p = {p:.3}"),
-                Some(_) => "no, diverged".to_owned(),
+            match s.p_best {
+                _ if s.may_be_best => "may be".to_owned(),
+                p if p < 1e-3 => "no, p &lt; 0.001".to_owned(),
+                p if p < 0.05 => format!("no, p = {p:.3}"),
+                _ => "no, diverged".to_owned(),
             },
             escape(&s.letters),
             sample(styles(s.optimizer)),

@@ -2,8 +2,8 @@
 
 use super::types::{Flip, Leader, Level, Pair, SeedResult, Standing, Target, ToTarget};
 use crate::protocol::stats::bootstrap::mean_interval;
-use crate::protocol::stats::multiple::{holm, letters};
-use crate::protocol::stats::{Estimate, mean, median, paired_p, quantile};
+use crate::protocol::stats::multiple::{holm, letters, may_be_best};
+use crate::protocol::stats::{Estimate, above_zero, mean, median, paired_p, quantile};
 use crate::protocol::training::Point;
 
 /// The probability below which a corrected difference counts as one.
@@ -46,14 +46,18 @@ pub(super) fn pairs(ranked: &[Standing]) -> Vec<Pair> {
     pairs
 }
 
-/// Writes ranks, letters and what the comparison with the first says into the standings.
+/// Writes ranks, letters, distances to the first and who may be the best into the standings.
 pub(super) fn place(ranked: &mut [Standing], pairs: &[Pair]) {
     let n = ranked.len();
     // Pairs come row by row: those of item i start after the n-1 + n-2 + ... of the rows before.
     let pair = |i: usize, j: usize| &pairs[i * (2 * n - i - 1) / 2 + j - i - 1];
     let letters = letters(n, |i, j| pair(i, j).distinguishable);
-    // The first against each other one: as many tests as the verdict talks of, and no more.
-    let p_first = holm(&(1..n).map(|j| pair(0, j).p).collect::<Vec<_>>());
+    let worse = |i: usize, j: usize| match i < j {
+        // A difference is the loss of the later one minus that of the earlier one.
+        true => above_zero(pair(i, j).p, -pair(i, j).difference.mean),
+        false => above_zero(pair(j, i).p, pair(j, i).difference.mean),
+    };
+    let p_best = may_be_best(n, worse);
     let first = ranked.first().map(losses).unwrap_or_default();
     let best_is_finite = mean(&first).is_finite();
     for (i, (standing, letters)) in ranked.iter_mut().zip(letters).enumerate() {
@@ -61,10 +65,10 @@ pub(super) fn place(ranked: &mut [Standing], pairs: &[Pair]) {
         standing.letters = letters;
         standing.behind_first = Estimate::of_differences(&losses(standing), &first);
         standing.behind_interval = if i == 0 { None } else { pair(0, i).interval };
-        standing.p_first = i.checked_sub(1).map(|k| p_first[k]);
+        standing.p_best = p_best[i];
         // Who has been seen to diverge has no finite mean, however few the seeds.
         let out = best_is_finite && standing.test_loss.mean.is_infinite();
-        standing.may_be_best = standing.p_first.is_none_or(|p| p >= SIGNIFICANT) && !out;
+        standing.may_be_best = standing.p_best >= SIGNIFICANT && !out;
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
         test_metric: task.metric.map(|metric| of(&|s| s.test_metric.unwrap_or(metric.worst()))),
         behind_first: Estimate::of(&[]),
         behind_interval: None,
-        p_first: None,
+        p_best: 1.0,
         may_be_best: false,
         curve: curve(&finals, task),
         findings: findings(&finals),

@@ -282,16 +282,13 @@ pub struct Standing {
     pub behind_first: Estimate,
     /// The 95 % bootstrap interval of the same.
     pub behind_interval: Option<Interval>,
-    /// The probability of a difference to the first-ranked optimizer at least this large if there were
-    /// none: paired t test, corrected for the comparisons with the first (Holm). `None` for the first.
-    pub p_first: Option<f64>,
-    /// Whether this may be the optimizer with the lowest mean loss. At 95 % confidence it is one of those
-    /// for which this holds: the first, and those whose `p_first` is at least 0.05, without those whose
-    /// mean is infinite although the first's is not.
-    ///
-    /// That several of them are worse than the first may still be so; and which of two that are left out
-    /// is better, [`pairs`](TaskOutcome::pairs) and [`letters`](Standing::letters) answer, with a
-    /// correction for many more questions.
+    /// How well the losses agree with this being the optimizer with the lowest mean loss: the smallest
+    /// p-value of its one-sided paired t tests against each other one, times their number (Bonferroni).
+    pub p_best: f64,
+    /// Whether this may be the optimizer with the lowest mean loss: `p_best` is at least 0.05, and the mean
+    /// is finite or the first's is not either. At 95 % confidence the best one is among these. Which of
+    /// any two is better is another question, for [`pairs`](TaskOutcome::pairs) and
+    /// [`letters`](Standing::letters).
     pub may_be_best: bool,
     /// Means over the final seeds.
     pub curve: Vec<CurvePoint>,

@@ -26,11 +26,12 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
          runs on the final seeds. Only those runs see the test set, at their point of lowest validation \
          loss. A divergence counts as the worst result and is never dropped."
             .to_owned(),
-        "Optimizers are compared on the same seeds by two-sided paired t tests, which take the \
-         differences for independent and roughly normal. The verdict compares the first with each other \
-         one and corrects for these comparisons (Holm): at 95 % confidence the best is one of those that \
-         may be. Letters compare all pairs and are corrected for all of them, so they tell fewer apart. \
-         Bootstrap intervals are expanded-percentile intervals for one pair."
+        "Optimizers are compared on the same seeds by paired t tests, which take the differences for \
+         independent and roughly normal. An optimizer may be the best unless it is worse than some other \
+         one: one-sided tests against each other one, corrected for their number (Bonferroni; multiple \
+         comparisons with the best). At 95 % confidence the best is one of those that may be. Letters \
+         answer which of any two differ: two-sided tests, corrected for all pairs (Holm), so they tell \
+         fewer apart. Bootstrap intervals are expanded-percentile intervals for one pair."
             .to_owned(),
         "Targets: of the optimizers' median validation losses over the repetitions, the lowest (hard), the \
          median (medium) and the upper quartile (easy)."
@@ -61,10 +62,10 @@ fn smallest_p(seeds: usize) -> String {
     }
     format!(
         "A t test has no smallest probability. Where one of two runs diverged there is no difference, and \
-         only signs are counted: with {seeds} seeds such a test cannot get below {:.3} unless one \
+         only signs are counted: with {seeds} seeds such a one-sided test cannot get below {:.4} unless one \
          optimizer diverged on every seed and the other on none. An optimizer that diverged on any seed \
          has an infinite mean loss, and is not the best if another did not.",
-        sign_test(seeds, 0)
+        0.5 * sign_test(seeds, 0)
     )
 }
 
@@ -154,16 +155,19 @@ fn confidence(standings: &[Standing], seeds: usize) -> String {
         return String::new();
     }
     let best: Vec<&str> = standings.iter().filter(|s| s.may_be_best).map(|s| s.optimizer).collect();
-    let (seeds, tests) = (count(seeds, "seed"), count(others, "comparison"));
+    let seeds = count(seeds, "seed");
     if best.len() > others {
-        return format!(" With {seeds} none of the others can be told apart from it.");
+        return format!(" With {seeds} none of the others can be ruled out as the best.");
     }
     let them = match best[..] {
-        [_] => "it is the best: all others are told apart from it".to_owned(),
+        [_] => "it is the best: all others are ruled out".to_owned(),
         _ if best.len() <= NAMED => format!("the best is one of {}", enumerate(&best)),
         _ => format!("the best is it or one of {} of the {others} others", best.len() - 1),
     };
-    format!(" At 95 % confidence {them} ({seeds}; paired t tests against it, Holm over {tests}).")
+    format!(
+        " At 95 % confidence {them} ({seeds}; one-sided paired t tests of each against each other one, \
+         corrected for {others})."
+    )
 }
 
 fn count(n: usize, what: &str) -> String {

@@ -109,6 +109,16 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[below] + share * (sorted[below + 1] - sorted[below])
 }
 
+/// The one-sided p-value of a mean difference above zero, from the two-sided one; 1 where the difference
+/// has no sign.
+pub fn above_zero(two_sided: f64, mean: f64) -> f64 {
+    match mean {
+        m if m > 0.0 => 0.5 * two_sided,
+        m if m < 0.0 => 1.0 - 0.5 * two_sided,
+        _ => 1.0,
+    }
+}
+
 /// The probability of differences at least this far from zero if there were none: the two-sided paired
 /// t test.
 ///

@@ -14,6 +14,17 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     adjusted
 }
 
+/// For each of `n` competitors a probability such that, at 95 % confidence, the best one is among those
+/// whose probability is at least 0.05; `worse(i, j)` is the one-sided p-value of `i` being worse than `j`.
+///
+/// These are multiple comparisons with the best (Hsu, Ann. Stat. 9(5), 1981) with Bonferroni's bound: the
+/// truly best one is ruled out only if one of its own `n - 1` tests errs. Who looks best in the sample
+/// plays no part, so nothing is to be corrected for having chosen it.
+pub fn may_be_best(n: usize, worse: impl Fn(usize, usize) -> f64) -> Vec<f64> {
+    let least = |i: usize| (0..n).filter(|j| *j != i).map(|j| worse(i, j)).fold(1.0, f64::min);
+    (0..n).map(|i| (least(i) * n.saturating_sub(1).max(1) as f64).min(1.0)).collect()
+}
+
 /// A compact letter display of `n` items: items that share a letter are not told apart, items that
 /// share none are (insert-and-absorb, Piepho, J. Comput. Graph. Stat. 13(2), 2004). `differ(i, j)` says
 /// whether `i < j` are told apart. Letters are given in the order of the items.
