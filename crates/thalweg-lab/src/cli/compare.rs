@@ -85,7 +85,7 @@ fn table(task: &TaskOutcome) -> String {
         let known = |value: f64, text: String| if value.is_nan() { "-".to_owned() } else { text };
         table.row([
             s.rank.to_string(),
-            if s.may_be_best { "may be" } else { "no" }.to_owned(),
+            known(s.test_loss.mean, if s.may_be_best { "may be" } else { "no" }.to_owned()),
             s.optimizer.to_owned(),
             known(s.test_loss.mean, shown(s.test_loss.mean)),
             interval,

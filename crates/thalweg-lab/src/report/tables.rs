@@ -42,6 +42,7 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
              <td class=\"n\">{}</td><td class=\"n\">{} µs</td></tr>",
             s.rank,
             match s.p_best {
+                _ if s.test_loss.mean.is_nan() => "–".to_owned(),
                 _ if s.may_be_best => "may be".to_owned(),
                 p if p < 1e-3 => "no, p &lt; 0.001".to_owned(),
                 p if p < 0.05 => format!("no, p = {p:.3}"),
