@@ -15,8 +15,8 @@ pub struct Case<'a> {
     pub batch: usize,
 }
 
-/// What the probes of one run show, the most severe first, and last what other storage would have lost. Fewer than four probes in the later half
-/// show nothing persistent.
+/// What the probes of one run show, the most severe first, and last what other storage would have
+/// lost. Fewer than four probes in the later half show nothing persistent.
 pub fn diagnose(case: &Case<'_>, probes: &[Probe]) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(diverged(case, probes));

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 use super::codec::{Packing, Rounding};
 use super::kernel::{BLOCK, CHUNK};
+use super::stream::Stream;
 use super::{Element, Isa};
 
 /// A cache line.
@@ -89,6 +90,11 @@ impl<E: Element> Slots<E> {
     pub(super) fn place(&self, k: usize, at: usize) -> *mut u8 {
         let Place { packing, values, .. } = self.places[k];
         self.data.as_ptr().wrapping_add(values + at * width::<E>(packing))
+    }
+
+    /// Slot `k` as a stream; of a format with scales only the bytes are in it.
+    pub(super) fn stream(&self, k: usize) -> Stream {
+        Stream { data: self.place(k, 0), packing: self.packing(k) }
     }
 
     /// The first value of slot 0, which must not be packed.

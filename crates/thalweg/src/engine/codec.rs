@@ -140,27 +140,27 @@ fn to_f16_stochastic(value: f32, noise: u32) -> u16 {
 /// Loops over chunks of constant length, which become vector code.
 #[inline(always)]
 fn map<A: Copy, B>(from: &[A], to: &mut [B], formula: impl Fn(usize, A) -> B) {
-    map_asking(from, to, |_, _| {}, formula);
+    map_asking(from, to, |_| {}, formula);
 }
 
 /// [`map`] to memory: asks for what will be written one block later, which the next block reads
 /// first.
 #[inline(always)]
 fn map_out<A: Copy, B>(from: &[A], to: &mut [B], formula: impl Fn(usize, A) -> B) {
-    map_asking(from, to, |_, to| prefetch(to.wrapping_add(BLOCK)), formula);
+    map_asking(from, to, |to| prefetch(to.wrapping_add(BLOCK)), formula);
 }
 
 #[inline(always)]
 fn map_asking<A: Copy, B>(
     from: &[A],
     to: &mut [B],
-    ask: impl Fn(*const A, *const B),
+    ask: impl Fn(*const B),
     formula: impl Fn(usize, A) -> B,
 ) {
     let (chunks, rest) = from.as_chunks::<CHUNK>();
     let (chunks_to, rest_to) = to.as_chunks_mut::<CHUNK>();
     for (k, (from, to)) in chunks.iter().zip(chunks_to).enumerate() {
-        ask(from.as_ptr(), to.as_ptr());
+        ask(to.as_ptr());
         for j in 0..CHUNK {
             to[j] = formula(k * CHUNK + j, from[j]);
         }

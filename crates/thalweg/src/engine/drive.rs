@@ -221,7 +221,7 @@ impl<E: Element> Sweep<'_, E> {
             let mut hints = if cached || tensor.rows.is_some() {
                 Hints::none()
             } else {
-                Hints::new(tensor, place, jobs)
+                Hints::new(tensor, place, jobs, direct)
             };
             let watch = |before: bool, hints: &mut Hints<E>| {
                 let mine = watches.iter().zip(&rows).filter(|(w, _)| w.before == before);
@@ -305,9 +305,9 @@ struct Hints<E> {
 }
 
 impl<E: Element> Hints<E> {
-    fn new(tensor: &Tensor<'_, E>, place: Place, jobs: usize) -> Hints<E> {
+    fn new(tensor: &Tensor<'_, E>, place: Place, jobs: usize, direct: bool) -> Hints<E> {
         // A single job asks for what it needs itself a little later, several for the next block.
-        let alone = jobs == 1 && tensor.slots_in_place();
+        let alone = jobs == 1 && direct;
         let ahead = if alone { AHEAD / size_of::<E>() } else { BLOCK };
         let at = place.start + ahead;
         let given = [

@@ -64,12 +64,11 @@ impl Stream {
         to: &mut [E],
     ) {
         rows.each_run(start, to.len(), |offset, k, column, count| {
-            if let Some(later) = rows.index.get(k + ROWS_AHEAD) {
-                self.ask::<E>(*later as usize * rows.width + column, count);
+            if k + ROWS_AHEAD < rows.index.len() {
+                self.ask::<E>(rows.place(k + ROWS_AHEAD, column), count);
             }
-            let at = rows.index[k] as usize * rows.width + column;
             // SAFETY: the caller's promise.
-            unsafe { self.read(isa, at, &mut to[offset..offset + count]) }
+            unsafe { self.read(isa, rows.place(k, column), &mut to[offset..offset + count]) }
         });
     }
 
@@ -127,8 +126,13 @@ impl Rows<'_> {
     /// lies in one row: its offset from `start`, and its place in the tensor.
     pub(super) fn each(&self, start: usize, n: usize, mut run: impl FnMut(usize, usize, usize)) {
         self.each_run(start, n, |offset, k, column, count| {
-            run(offset, self.index[k] as usize * self.width + column, count);
+            run(offset, self.place(k, column), count);
         });
+    }
+
+    /// Where in the tensor a column of the `k`-th of the rows stands.
+    fn place(&self, k: usize, column: usize) -> usize {
+        self.index[k] as usize * self.width + column
     }
 
     /// Calls `run(offset, k, column, count)` for each such run: its offset from `start`, which of the

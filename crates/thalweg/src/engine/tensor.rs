@@ -251,12 +251,8 @@ impl<'a, E: Element> Tensor<'a, E> {
             }
             loaded.slots[k] = copy.filled(n, |to| match &self.rows {
                 None => self.slots.unpack(k, start, isa, to),
-                Some(rows) => {
-                    let packing = self.slots.packing(k);
-                    let slot = Stream { data: self.slots.place(k, 0), packing };
-                    // SAFETY: slot and copy hold the block's rows, which this thread alone has.
-                    unsafe { slot.read_rows(isa, rows, start, to) }
-                }
+                // SAFETY: slot and copy hold the block's rows, which this thread alone has.
+                Some(rows) => unsafe { self.slots.stream(k).read_rows(isa, rows, start, to) },
             });
         }
         self.make_whole(isa, n, &loaded);
@@ -355,9 +351,8 @@ impl<'a, E: Element> Tensor<'a, E> {
                 match &self.rows {
                     None => self.slots.pack(k, start, isa, how(start), from),
                     Some(rows) => rows.each(start, n, |offset, at, count| {
-                        let packing = self.slots.packing(k);
-                        let slot = Stream { data: self.slots.place(k, 0), packing };
-                        slot.write(isa, at, how(at), &from[offset..offset + count]);
+                        let run = &from[offset..offset + count];
+                        self.slots.stream(k).write(isa, at, how(at), run);
                     }),
                 }
             }
