@@ -89,6 +89,17 @@ impl Chain {
         self.find(name).ok_or_else(|| self.unknown(name))
     }
 
+    /// The value of the hyper-parameter called `name` at a moment, if there is one.
+    pub(crate) fn value(&self, name: &str, clock: u64) -> Option<f64> {
+        let mut value = None;
+        self.each(&mut |hyper| {
+            if value.is_none() && hyper.spec().name == name {
+                value = Some(hyper.value(clock));
+            }
+        });
+        value
+    }
+
     /// All hyper-parameters in the order of the formulas.
     pub fn hypers(&self) -> Vec<Hyper> {
         let mut all = vec![];
@@ -142,7 +153,7 @@ impl Chain {
 
     /// Numbers remembered per coordinate; times 4 or 8 it is the state in bytes.
     pub fn memory_per_coordinate(&self) -> usize {
-        self.stages.iter().map(|s| s.slots().len()).sum()
+        self.stages.iter().map(|s| s.slot_count()).sum()
     }
 
     /// Bytes of state per coordinate of a large `f32` parameter, as they are kept in `storage`: 8 bits

@@ -120,16 +120,17 @@ impl Hyper {
     /// malformed.
     pub fn check(&self) -> Result<(), Error> {
         self.schedule.check()?;
-        for step in self.schedule.knots() {
+        let mut result = Ok(());
+        self.schedule.knots(&mut |step| {
             let (value, range) = (self.schedule.value(step), self.spec.range);
             // A decaying schedule may reach zero in the limit where zero itself is excluded.
             let fades = step > 0 && value == 0.0 && range.low == 0.0;
-            if !(range.contains(value) || fades) {
+            if result.is_ok() && !(range.contains(value) || fades) {
                 let range = range.to_string();
-                return Err(Error::Hyper { name: self.spec.name, value, range });
+                result = Err(Error::Hyper { name: self.spec.name, value, range });
             }
-        }
-        Ok(())
+        });
+        result
     }
 
     pub(crate) fn resume(&mut self, saved: &Schedule) {

@@ -317,55 +317,61 @@ impl Schedule {
         }
     }
 
-    /// The steps between which the schedule is monotone; its extremes are among their values.
-    pub(crate) fn knots(&self) -> Vec<u64> {
+    /// Shows `see` the steps between which the schedule is monotone; its extremes are among their values.
+    pub(crate) fn knots(&self, see: &mut dyn FnMut(u64)) {
         const FAR: u64 = 1 << 40;
         match self {
-            Schedule::Constant(_) | Schedule::Plateau(_) => vec![0],
-            Schedule::Step { .. } | Schedule::Exponential { .. } => vec![0, FAR],
-            Schedule::MultiStep { milestones, .. } => {
-                milestones.iter().copied().chain([0]).collect()
+            Schedule::Constant(_) | Schedule::Plateau(_) => see(0),
+            Schedule::Step { .. } | Schedule::Exponential { .. } => {
+                [0, FAR].into_iter().for_each(see)
             }
-            Schedule::Polynomial { steps, .. } | Schedule::Cosine { steps, .. } => vec![0, *steps],
+            Schedule::MultiStep { milestones, .. } => {
+                see(0);
+                milestones.iter().for_each(|step| see(*step));
+            }
+            Schedule::Polynomial { steps, .. } | Schedule::Cosine { steps, .. } => {
+                [0, *steps].into_iter().for_each(see);
+            }
             Schedule::CosineRestarts { first, growth, .. } => {
                 // Longer cycles come nearer to `to`.
                 let (mut end, mut length) = (*first, *first);
-                let mut knots = vec![0, end - 1];
+                [0, end - 1].into_iter().for_each(&mut *see);
                 while *growth > 1 && end < FAR {
                     length = length.saturating_mul(*growth);
                     end = end.saturating_add(length);
-                    knots.push(end.min(FAR) - 1);
+                    see(end.min(FAR) - 1);
                 }
-                knots
             }
             Schedule::OneCycle { steps, rising, .. } => {
                 let top = (rising * *steps as f64 - 1.0) as u64;
-                vec![0, top, top + 1, steps - 1]
+                [0, top, top + 1, steps - 1].into_iter().for_each(see);
             }
             Schedule::Wsd { warmup, stable, decay, .. } => {
-                vec![0, *warmup, warmup + stable, warmup + stable + decay]
+                [0, *warmup, warmup + stable, warmup + stable + decay].into_iter().for_each(see);
             }
-            Schedule::InverseSqrt { warmup, .. } => vec![0, warmup - 1, FAR],
+            Schedule::InverseSqrt { warmup, .. } => {
+                [0, warmup - 1, FAR].into_iter().for_each(see);
+            }
             Schedule::Warmup { steps, then } => {
-                then.knots().into_iter().map(|k| k + steps).chain([0]).collect()
+                see(0);
+                then.knots(&mut |knot| see(knot + steps));
             }
             Schedule::Sequential(parts) => {
                 let mut start = 0;
-                let mut knots = vec![];
                 for (length, part) in parts {
-                    knots.extend(part.knots().into_iter().map(|k| start + k.min(FAR)));
+                    part.knots(&mut |knot| see(start + knot.min(FAR)));
                     start += length;
-                    knots.push(start.saturating_sub(1));
+                    see(start.saturating_sub(1));
                 }
-                knots
             }
         }
     }
 
     /// The highest value the schedule reaches or, if a plateau has lowered it, has reached.
     pub fn peak(&self) -> f64 {
-        let knots = self.knots().into_iter().map(|k| self.value(k));
-        knots.chain(self.before_plateau()).fold(f64::NEG_INFINITY, f64::max)
+        let mut peak = self.before_plateau().unwrap_or(f64::NEG_INFINITY);
+        self.knots(&mut |knot| peak = peak.max(self.value(knot)));
+        peak
     }
 
     /// Where the highest plateau in the schedule began.

@@ -45,7 +45,7 @@ mod coming_and_going {
                 Param::new("a", &[1], &mut a, &[0.5]),
                 Param::without_gradient("b", &[1], &mut b),
             ];
-            assert_eq!(opt.step(params).unwrap().without_gradient, ["b"]);
+            assert_eq!(*opt.step(params).unwrap().without_gradient, ["b"]);
         }
         assert_eq!(b, [1.0]);
         assert_eq!(opt.params().collect::<Vec<_>>(), [("a", 3), ("b", 0)]);
@@ -306,7 +306,7 @@ mod settings {
         for _ in 0..6 {
             let mut x = [0.0];
             let report = opt.step(&mut [Param::new("x", &[1], &mut x, &[1.0])]).unwrap();
-            assert_eq!(report.lr, [("all".to_owned(), Some(-x[0] + 0.0))]);
+            assert_eq!(*report.lr, [("all".to_owned(), Some(-x[0] + 0.0))]);
             falls.push(-x[0]);
         }
         assert_eq!(falls, [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]);

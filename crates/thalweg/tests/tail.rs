@@ -163,7 +163,7 @@ fn a_parameter_without_a_new_gradient_steps_on_what_was_accumulated() {
     let mut part =
         [Param::without_gradient("y", &[1], &mut y), Param::new("x", &[1], &mut x, &[0.0])];
     let report = opt.accumulate(&mut part, 1.0).expect("a batch");
-    assert!(report.without_gradient == ["y"] && opt.accumulated() == 2.0);
+    assert!(*report.without_gradient == ["y"] && opt.accumulated() == 2.0);
     let error = opt.step(&mut [Param::new("x", &[1], &mut x, &[0.0])]).expect_err("an error");
     assert!(error.to_string().contains("\"y\"") && error.to_string().contains("accumulated"));
     let mut last =

@@ -2,7 +2,8 @@
 
 use super::given::{self, Given, RowCopy};
 use super::kernel::{BLOCK, Block, CHUNK, Gather, Kernel, MAX_HINTS, MAX_SLOTS};
-use super::plan::{Partial, Plan, RowPartial, Rows};
+use super::plan::{Plan, RowSums, Rows, Sums};
+use super::stage::{Gathers, Kernels};
 use super::tensor::{Buffer, Edge, Loaded, MAX_CHAIN_SLOTS, Tensor};
 use super::threads::Threads;
 use super::{Element, Isa};
@@ -21,11 +22,29 @@ const FEW_SLOTS: usize = 4;
 
 /// The formulas of a chain at one moment.
 pub(crate) struct Prepared<E> {
-    pub(crate) kernels: Vec<Box<dyn Kernel<E>>>,
+    pub(crate) kernels: Kernels<E>,
     /// The first slot of each kernel.
     pub(crate) first_slot: Vec<usize>,
     /// What stands in for the slots of each kernel.
     pub(crate) given: Vec<Given<E>>,
+    /// The terms of all its reading passes so far.
+    pub(crate) gathers: Gathers<E>,
+    /// Which of them the pass in hand gathers.
+    pub(crate) reading: Option<usize>,
+}
+
+impl<E> Default for Prepared<E> {
+    fn default() -> Prepared<E> {
+        let (kernels, first_slot, given, gathers) = (vec![], vec![], vec![], vec![]);
+        Prepared { kernels, first_slot, given, gathers, reading: None }
+    }
+}
+
+impl<E> Prepared<E> {
+    /// The terms that the pass in hand gathers of tensors that follow the chain.
+    fn terms(&self) -> Option<&dyn Gather<E>> {
+        self.reading.map(|k| self.gathers[k].as_ref())
+    }
 }
 
 /// What a sweep works with.
@@ -86,9 +105,8 @@ impl<E: Element> Sweep<'_, E> {
     }
 
     /// The sum of the squares of each tensor's gradient, unscaled.
-    pub(crate) fn squares(&self, gather: &dyn Gather<E>) -> Vec<f64> {
-        let mut partial = Partial::new(self.plan, &[Join::Sum]);
-        let rows = partial.rows();
+    pub(crate) fn squares(&self, gather: &dyn Gather<E>, sums: &mut Sums) {
+        let rows = sums.start(self.plan, &[Join::Sum]);
         self.plan.each_block(self.threads, |span, t, start, n| {
             let mut edge = Edge::new();
             let g = self.tensors[t].load_gradient(self.isa, start, n, &mut edge);
@@ -98,7 +116,7 @@ impl<E: Element> Sweep<'_, E> {
             // SAFETY: the block is readable in whole chunks; this thread alone has the span.
             unsafe { rows.gather(span, gather, &block) }
         });
-        partial.join(self.plan).into_iter().map(|sums| sums[0]).collect()
+        sums.join(self.plan);
     }
 
     /// One reading pass: the terms of stage `stage` after the stages before it, per tensor. Nothing
@@ -107,19 +125,18 @@ impl<E: Element> Sweep<'_, E> {
         &self,
         prepared: &[Prepared<E>],
         stage: usize,
-        terms: &[Option<Box<dyn Gather<E>>>],
         how: &'static [Join],
-    ) -> Vec<Vec<f64>> {
-        let mut partial = Partial::new(self.plan, how);
-        let rows = partial.rows();
+        sums: &mut Sums,
+    ) {
+        let rows = sums.start(self.plan, how);
         self.each_loaded(|tensor, place, loaded| {
-            let Some(gather) = &terms[tensor.chain] else { return };
+            let Some(gather) = prepared[tensor.chain].terms() else { return };
             self.dry_run(&prepared[tensor.chain], stage, tensor, place, loaded, |block| {
                 // SAFETY: the block is readable in whole chunks; this thread alone has the span.
-                unsafe { rows.gather(place.span, gather.as_ref(), block) }
+                unsafe { rows.gather(place.span, gather, block) }
             });
         });
-        partial.join(self.plan)
+        sums.join(self.plan);
     }
 
     /// [`gather`](Self::gather) per row: for each tensor that is given the `widths` of its rows, the
@@ -128,14 +145,13 @@ impl<E: Element> Sweep<'_, E> {
         &self,
         prepared: &[Prepared<E>],
         stage: usize,
-        terms: &[Option<Box<dyn Gather<E>>>],
         widths: &[Option<usize>],
         how: &'static [Join],
-    ) -> Vec<Vec<f64>> {
-        let mut partial = RowPartial::new(self.plan, widths, how);
-        let rows = partial.rows();
+        sums: &mut RowSums,
+    ) {
+        let rows = sums.start(self.plan, widths, how);
         self.each_loaded(|tensor, place, loaded| {
-            let Some(gather) = &terms[tensor.chain] else { return };
+            let Some(gather) = prepared[tensor.chain].terms() else { return };
             let Some(width) = widths[self.plan.tensor_of(place.span)] else { return };
             self.dry_run(&prepared[tensor.chain], stage, tensor, place, loaded, |block| {
                 let mut copy = RowCopy::new();
@@ -144,12 +160,12 @@ impl<E: Element> Sweep<'_, E> {
                     // thread alone has the span.
                     unsafe {
                         let run = copy.run(block, offset, count);
-                        rows.gather(place.span, row, gather.as_ref(), &run);
+                        rows.gather(place.span, row, gather, &run);
                     }
                 });
             });
         });
-        partial.join(self.plan)
+        sums.join(self.plan, widths);
     }
 
     /// A block of `n` coordinates that reads the scaled gradient and writes nothing.
@@ -203,16 +219,11 @@ impl<E: Element> Sweep<'_, E> {
         see(&block);
     }
 
-    /// The step itself: every formula over every block, once. Returns what the watches gathered,
-    /// per watch and tensor.
-    pub(crate) fn sweep(
-        &self,
-        prepared: &[Prepared<E>],
-        watches: &[Watch<E>],
-    ) -> Vec<Vec<Vec<f64>>> {
-        let mut gathered: Vec<Partial> =
-            watches.iter().map(|w| Partial::new(self.plan, w.join)).collect();
-        let rows: Vec<Rows> = gathered.iter_mut().map(Partial::rows).collect();
+    /// The step itself: every formula over every block, once. Returns what each watch gathered.
+    pub(crate) fn sweep(&self, prepared: &[Prepared<E>], watches: &[Watch<E>]) -> Vec<Sums> {
+        let mut gathered: Vec<Sums> = watches.iter().map(|_| Sums::default()).collect();
+        let starts = gathered.iter_mut().zip(watches);
+        let rows: Vec<Rows> = starts.map(|(sums, w)| sums.start(self.plan, w.join)).collect();
         let cached = self.plan.len() < CACHED;
         self.each_loaded(|tensor, place, loaded| {
             let chain = &prepared[tensor.chain];
@@ -246,7 +257,8 @@ impl<E: Element> Sweep<'_, E> {
                 }
             }
         });
-        gathered.iter().map(|partial| partial.join(self.plan)).collect()
+        gathered.iter_mut().for_each(|sums| sums.join(self.plan));
+        gathered
     }
 
     /// Adds the gradients to the sums, weighted, and zeroes those that are to be.

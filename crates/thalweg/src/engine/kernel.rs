@@ -15,6 +15,7 @@
 //! 3. Prefetching by hand: a core can wait for more cache lines than the hardware prefetcher asks
 //!    for when seven streams compete for it.
 
+use std::any::Any;
 use std::hint::black_box;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -71,7 +72,7 @@ impl<E> Block<E> {
 }
 
 /// A formula ready to run, its constants computed.
-pub(crate) trait Kernel<E>: Send + Sync {
+pub(crate) trait Kernel<E>: Any + Send + Sync {
     /// Leaves the result in `u_out`.
     ///
     /// # Safety
@@ -90,7 +91,7 @@ pub(crate) trait Kernel<E>: Send + Sync {
 }
 
 /// Terms ready to be gathered.
-pub(crate) trait Gather<E>: Send + Sync {
+pub(crate) trait Gather<E>: Any + Send + Sync {
     /// Writes the joined terms of the block.
     ///
     /// # Safety
@@ -124,7 +125,8 @@ where
     C: Fn(Flow<On<T, E>>, P::Memory<On<T, E>>) -> (Flow<On<T, E>>, P::Memory<On<T, E>>)
         + Copy
         + Send
-        + Sync,
+        + Sync
+        + 'static,
 {
     unsafe fn update(&self, block: &Block<E>) {
         let task: Sweep<'_, T, E, P, C, TO_UPDATE> =
@@ -356,7 +358,8 @@ where
             P::Memory<N::Number<T, E>>,
         ) -> P::Terms<N::Number<T, E>>
         + Send
-        + Sync,
+        + Sync
+        + 'static,
 {
     unsafe fn gather(&self, block: &Block<E>, sums: &mut [f64]) {
         let task: Terms<'_, T, N, E, P, C> =

@@ -91,9 +91,12 @@ impl Plan {
     }
 }
 
-/// Partial results, one row of terms per span, written by many threads.
-pub(super) struct Partial {
-    values: Vec<f64>,
+/// Terms of a pass over the data: partial results, one row per span, written by many threads, then
+/// the joined ones of each tensor.
+#[derive(Default)]
+pub(crate) struct Sums {
+    partial: Vec<f64>,
+    joined: Vec<f64>,
     how: &'static [Join],
 }
 
@@ -106,24 +109,37 @@ pub(super) struct Rows {
 // SAFETY: a row is only used by the one thread that has its span.
 unsafe impl Sync for Rows {}
 
-impl Partial {
-    pub(super) fn new(plan: &Plan, how: &'static [Join]) -> Partial {
-        let row: Vec<f64> = how.iter().map(|how| neutral(*how)).collect();
-        Partial { values: row.repeat(plan.spans.len()), how }
+/// Makes `values` as many rows of what the joins start from.
+fn restart(values: &mut Vec<f64>, how: &[Join], rows: usize) {
+    values.clear();
+    for _ in 0..rows {
+        values.extend(how.iter().map(|how| neutral(*how)));
+    }
+}
+
+impl Sums {
+    /// Before a pass: the rows of partial results.
+    pub(super) fn start(&mut self, plan: &Plan, how: &'static [Join]) -> Rows {
+        self.how = how;
+        restart(&mut self.partial, how, plan.spans.len());
+        Rows { first: self.partial.as_mut_ptr(), how }
     }
 
-    pub(super) fn rows(&mut self) -> Rows {
-        Rows { first: self.values.as_mut_ptr(), how: self.how }
-    }
-
-    /// The joined terms of each tensor.
-    pub(super) fn join(&self, plan: &Plan) -> Vec<Vec<f64>> {
+    /// After a pass: joins the terms of each tensor.
+    pub(super) fn join(&mut self, plan: &Plan) {
         let terms = self.how.len();
-        let tensors = plan.first_span.windows(2);
-        let joined = |w: &[usize], k: usize| {
-            pairwise(self.how[k], w[0], w[1], &|span| self.values[span * terms + k])
-        };
-        tensors.map(|w| (0..terms).map(|k| joined(w, k)).collect()).collect()
+        self.joined.clear();
+        for span in plan.first_span.windows(2) {
+            let joined = |(k, how): (usize, &Join)| {
+                pairwise(*how, span[0], span[1], &|span| self.partial[span * terms + k])
+            };
+            self.joined.extend(self.how.iter().enumerate().map(joined));
+        }
+    }
+
+    /// The joined terms of a tensor.
+    pub(crate) fn of(&self, tensor: usize) -> &[f64] {
+        &self.joined[tensor * self.how.len()..][..self.how.len()]
     }
 }
 
@@ -151,13 +167,18 @@ impl Rows {
     }
 }
 
-/// Partial results per row of a tensor: each span has terms for every row it has a part of.
-pub(super) struct RowPartial<'w> {
-    widths: &'w [Option<usize>],
-    how: &'static [Join],
+/// Terms of a pass per row of a tensor: partial results, each span having some for every row it has a
+/// part of, then the joined ones of each row.
+#[derive(Default)]
+pub(crate) struct RowSums {
     /// Per span: its first row, and how many rows all spans before it have.
     first: Vec<(usize, usize)>,
-    values: Vec<f64>,
+    partial: Vec<f64>,
+    /// The rows of one tensor after another.
+    joined: Vec<f64>,
+    /// Where those of each tensor begin and end in `joined`.
+    ends: Vec<usize>,
+    how: &'static [Join],
 }
 
 /// The rows for writing.
@@ -166,52 +187,57 @@ pub(super) struct SpanRows<'p> {
     rows: Rows,
 }
 
-impl<'w> RowPartial<'w> {
-    /// For the tensors whose rows' width is given.
-    pub(super) fn new(
+impl RowSums {
+    /// Before a pass over the tensors whose rows' width is given: the rows of partial results.
+    pub(super) fn start(
+        &mut self,
         plan: &Plan,
-        widths: &'w [Option<usize>],
+        widths: &[Option<usize>],
         how: &'static [Join],
-    ) -> RowPartial<'w> {
+    ) -> SpanRows<'_> {
         let mut count = 0;
-        let mut first = Vec::with_capacity(plan.spans.len());
+        self.how = how;
+        self.first.clear();
         for span in &plan.spans {
             let Some(width) = widths[span.tensor] else {
-                first.push((0, count));
+                self.first.push((0, count));
                 continue;
             };
             let row = span.start / width;
-            first.push((row, count));
+            self.first.push((row, count));
             count += (span.start + span.len).div_ceil(width) - row;
         }
-        let row: Vec<f64> = how.iter().map(|how| neutral(*how)).collect();
-        RowPartial { widths, how, first, values: row.repeat(count) }
+        restart(&mut self.partial, how, count);
+        SpanRows { first: &self.first, rows: Rows { first: self.partial.as_mut_ptr(), how } }
     }
 
-    pub(super) fn rows(&mut self) -> SpanRows<'_> {
-        let rows = Rows { first: self.values.as_mut_ptr(), how: self.how };
-        SpanRows { first: &self.first, rows }
-    }
-
-    /// The joined terms of the rows of each tensor, one row after another.
-    pub(super) fn join(&self, plan: &Plan) -> Vec<Vec<f64>> {
-        let tensors = self.widths.iter().zip(&plan.lengths).zip(&plan.first_span);
-        tensors
-            .map(|((width, length), first_span)| {
-                let Some(width) = width else { return vec![] };
-                let joined = |row: usize| {
-                    let (low, high) = (row * width / SPAN, ((row + 1) * width).div_ceil(SPAN));
-                    let value = move |span: usize, k: usize| {
+    /// After a pass: joins the terms of each row.
+    pub(super) fn join(&mut self, plan: &Plan, widths: &[Option<usize>]) {
+        let terms = self.how.len();
+        self.joined.clear();
+        self.ends.clear();
+        self.ends.push(0);
+        for ((width, length), first_span) in widths.iter().zip(&plan.lengths).zip(&plan.first_span)
+        {
+            let rows = width.map_or(0, |width| length / width);
+            for row in 0..rows {
+                let width = width.unwrap_or_default();
+                let (low, high) = (row * width / SPAN, ((row + 1) * width).div_ceil(SPAN));
+                for (k, how) in self.how.iter().enumerate() {
+                    let value = |span: usize| {
                         let (first, count) = self.first[span];
-                        self.values[(count + row - first) * self.how.len() + k]
+                        self.partial[(count + row - first) * terms + k]
                     };
-                    self.how.iter().enumerate().map(move |(k, how)| {
-                        pairwise(*how, first_span + low, first_span + high, &|s| value(s, k))
-                    })
-                };
-                (0..length / width).flat_map(joined).collect()
-            })
-            .collect()
+                    self.joined.push(pairwise(*how, first_span + low, first_span + high, &value));
+                }
+            }
+            self.ends.push(self.joined.len());
+        }
+    }
+
+    /// The joined terms of the rows of a tensor, one row after another.
+    pub(crate) fn of(&self, tensor: usize) -> &[f64] {
+        &self.joined[self.ends[tensor]..self.ends[tensor + 1]]
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stages: parts behind one interface, so that a chain can be put together at run time.
 
+use std::any::Any;
 use std::marker::PhantomData;
 
 use super::Element;
@@ -22,6 +23,7 @@ pub(crate) struct Moment {
 pub(crate) trait AnyStage: Hypers + Stage<f32> + Stage<f64> + Send + Sync {
     fn boxed_clone(&self) -> Box<dyn AnyStage>;
     fn slots(&self) -> Vec<Slot>;
+    fn slot_count(&self) -> usize;
     fn scalars(&self) -> &'static [Slot];
     fn first_scalars(&self) -> Vec<f64>;
     fn join(&self) -> &'static [Join];
@@ -47,10 +49,50 @@ pub(crate) trait Stage<E> {
     fn start(&self, x: &[E], slots: &mut [&mut [E]]);
     /// Where to evaluate coordinates at `x`, as of the moment of their last step.
     fn view(&self, moment: Moment, scalars: &[f64], x: &[E], slots: &[&[E]], out: &mut [E]);
-    /// The formula of the moment.
-    fn kernel(&self, isa: Isa, moment: Moment, scalars: &[f64]) -> Box<dyn Kernel<E>>;
-    /// The terms of a reading pass.
-    fn gather(&self, isa: Isa, moment: Moment, pass: usize, scalars: &[f64]) -> Box<dyn Gather<E>>;
+    /// Makes the formula of the moment the one at `at` in `kernels`.
+    fn kernel(
+        &self,
+        isa: Isa,
+        moment: Moment,
+        scalars: &[f64],
+        kernels: &mut Kernels<E>,
+        at: usize,
+    );
+    /// Makes the terms of a reading pass those at `at` in `gathers`.
+    fn gather(
+        &self,
+        isa: Isa,
+        moment: Moment,
+        pass: usize,
+        scalars: &[f64],
+        gathers: &mut Gathers<E>,
+        at: usize,
+    );
+}
+
+/// Formulas ready to run, one after another.
+pub(crate) type Kernels<E> = Vec<Box<dyn Kernel<E>>>;
+/// Terms ready to be gathered.
+pub(crate) type Gathers<E> = Vec<Box<dyn Gather<E>>>;
+
+/// Makes `new` the entry at `at`, in the memory of the one there if both are of one type: so that a
+/// step like the one before allocates nothing. Entries that the list would lack are dropped.
+macro_rules! put {
+    ($list:expr, $at:expr, $new:expr) => {{
+        let (list, at, new) = ($list, $at, $new);
+        match list.get_mut(at).and_then(|old| same_type(old.as_mut(), &new)) {
+            Some(old) => *old = new,
+            None => {
+                list.truncate(at);
+                list.push(Box::new(new));
+            }
+        }
+    }};
+}
+
+/// The entry as what it is, if that is the type of `new`.
+fn same_type<'o, K: Any>(old: &'o mut dyn Any, _new: &K) -> Option<&'o mut K> {
+    old.downcast_mut()
 }
 
 /// A part as a stage.
@@ -87,6 +129,9 @@ impl<P: Part, const GEOMETRY: bool> AnyStage for PartStage<P, GEOMETRY> {
     }
     fn slots(&self) -> Vec<Slot> {
         if P::SUPPLY == Supply::State { self.0.slots() } else { vec![] }
+    }
+    fn slot_count(&self) -> usize {
+        if P::SUPPLY == Supply::State { P::Memory::<f64>::LEN } else { 0 }
     }
     fn scalars(&self) -> &'static [Slot] {
         if P::SCOPE == Scope::Row { &[] } else { P::SCALARS }
@@ -161,8 +206,7 @@ impl<E: Element, P: Part, const GEOMETRY: bool> Stage<E> for PartStage<P, GEOMET
 
     fn view(&self, moment: Moment, scalars: &[f64], x: &[E], slots: &[&[E]], out: &mut [E]) {
         let at = At::<E>::new(moment.t, moment.clock);
-        let scalars: Vec<E> = scalars.iter().map(|s| E::lift(*s)).collect();
-        let view = self.0.view(&at, read(&scalars));
+        let view = self.0.view(&at, lifted(scalars));
         for (i, (x, out)) in x.iter().zip(out).enumerate() {
             let mut slots = slots.iter();
             let memory = P::Memory::load(&mut || slots.next().expect("a slot for each value")[i]);
@@ -170,21 +214,34 @@ impl<E: Element, P: Part, const GEOMETRY: bool> Stage<E> for PartStage<P, GEOMET
         }
     }
 
-    fn kernel(&self, isa: Isa, moment: Moment, scalars: &[f64]) -> Box<dyn Kernel<E>> {
+    fn kernel(
+        &self,
+        isa: Isa,
+        moment: Moment,
+        scalars: &[f64],
+        kernels: &mut Kernels<E>,
+        at: usize,
+    ) {
         on!(isa, T => {
-            let at = At::<On<T, E>>::new(moment.t, moment.clock);
-            let scalars: Vec<On<T, E>> =
-                scalars.iter().map(|s| On::new(E::lift(*s))).collect();
-            let flow = self.0.flow(&at, read(&scalars));
-            Box::new(Compiled::<T, P, _, GEOMETRY> { flow, marker: PhantomData })
+            let moment = At::<On<T, E>>::new(moment.t, moment.clock);
+            let flow = self.0.flow(&moment, lifted(scalars));
+            put!(kernels, at, Compiled::<T, P, _, GEOMETRY> { flow, marker: PhantomData });
         })
     }
 
-    fn gather(&self, isa: Isa, moment: Moment, pass: usize, scalars: &[f64]) -> Box<dyn Gather<E>> {
+    fn gather(
+        &self,
+        isa: Isa,
+        moment: Moment,
+        pass: usize,
+        scalars: &[f64],
+        gathers: &mut Gathers<E>,
+        at: usize,
+    ) {
         on!(isa, T => if P::NATIVE {
-            self.terms::<T, Native, E>(moment, pass, scalars)
+            self.terms::<T, Native, E>(moment, pass, scalars, gathers, at);
         } else {
-            self.terms::<T, Double, E>(moment, pass, scalars)
+            self.terms::<T, Double, E>(moment, pass, scalars, gathers, at);
         })
     }
 }
@@ -195,10 +252,17 @@ impl<P: Part, const GEOMETRY: bool> PartStage<P, GEOMETRY> {
         moment: Moment,
         pass: usize,
         scalars: &[f64],
-    ) -> Box<dyn Gather<E>> {
-        let at = At::<N::Number<T, E>>::new(moment.t, moment.clock);
-        let scalars: Vec<N::Number<T, E>> = scalars.iter().map(|s| Real::lift(*s)).collect();
-        let terms = self.0.terms(&at, pass, read(&scalars));
-        Box::new(CompiledTerms::<T, N, P, _> { terms, marker: PhantomData })
+        gathers: &mut Gathers<E>,
+        at: usize,
+    ) {
+        let moment = At::<N::Number<T, E>>::new(moment.t, moment.clock);
+        let terms = self.0.terms(&moment, pass, lifted(scalars));
+        put!(gathers, at, CompiledTerms::<T, N, P, _> { terms, marker: PhantomData });
     }
+}
+
+/// Scalars in the number type of the formulas.
+fn lifted<F: Real<Wide = f64>, M: Memory<F>>(scalars: &[f64]) -> M {
+    let mut scalars = scalars.iter();
+    M::load(&mut || F::lift(*scalars.next().expect("as many scalars as the part has")))
 }

@@ -10,13 +10,13 @@ use crate::engine::codec::Packing;
 use crate::error::Error;
 
 impl<E: Element> Optimizer<E> {
-    /// The state of each parameter, made if it is new.
-    pub(super) fn resolve(&mut self, params: &[Param<'_, E>]) -> Result<Vec<usize>, Error> {
-        let mut order = std::mem::take(&mut self.order);
+    /// Finds the state of each parameter, made if it is new, and leaves their order in the cast.
+    pub(super) fn resolve(&mut self, params: &[Param<'_, E>]) -> Result<(), Error> {
+        let order = &self.cast.order;
         let same = order.len() == params.len()
             && order.iter().zip(params).all(|(k, p)| self.states[*k].name == p.name);
         if !same {
-            order.clear();
+            self.cast.clear();
             let mut seen = std::collections::HashSet::new();
             for param in params {
                 if !seen.insert(param.name) {
@@ -27,20 +27,20 @@ impl<E: Element> Optimizer<E> {
             for param in params {
                 whole(param)?;
                 match self.index.get(param.name) {
-                    Some(k) => order.push(*k),
+                    Some(k) => self.cast.order.push(*k),
                     None => {
                         let state = self.admit(param)?;
-                        order.push(self.states.len());
+                        self.cast.order.push(self.states.len());
                         self.index.insert(param.name.to_owned(), self.states.len());
                         self.states.push(state);
                     }
                 }
             }
         }
-        for (k, param) in order.iter().zip(params) {
+        for (k, param) in self.cast.order.iter().zip(params) {
             fits(&self.states[*k], param)?;
         }
-        Ok(order)
+        Ok(())
     }
 
     /// The state of a parameter met for the first time.
@@ -90,7 +90,7 @@ impl<E: Element> Optimizer<E> {
         let mut slots = Slots::new(&formats, values.len());
         let mut first = 0;
         for stage in chain.stages() {
-            let count = stage.slots().len();
+            let count = stage.slot_count();
             let mut streams = vec![vec![E::number(0.0); values.len()]; count];
             let mut views: Vec<&mut [E]> = streams.iter_mut().map(Vec::as_mut_slice).collect();
             E::stage(stage.as_ref()).start(values, &mut views);
@@ -111,7 +111,7 @@ impl<E: Element> Optimizer<E> {
         if self.states.len() > known {
             self.states.truncate(known);
             self.index.retain(|_, k| *k < known);
-            self.order.clear();
+            self.cast.clear();
         }
     }
 }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::cast::Cast;
 use super::group::{Group, Pattern};
 use super::precision::{LowPrecision, Precision, Storage};
+use super::step::Work;
 use super::{Accumulation, LossScale, NonFinite, Optimizer};
 use crate::chain::Chain;
-use crate::engine::plan::Plan;
 use crate::engine::{Element, Isa, Threads};
 use crate::error::Error;
 use crate::probe::Probe;
@@ -249,19 +250,20 @@ impl Builder {
             if groups.iter().any(|g| g.name == name || (g.rest && rest)) {
                 return Err(Error::Duplicate { what: "group", name });
             }
-            let matches = pattern.compile(&name)?;
-            let scalars = chain.stages().iter().map(|s| s.first_scalars()).collect();
             let own = self.group_storage.iter().rev().find(|(group, _)| *group == name);
             let storage = own.map_or(self.storage, |(_, storage)| *storage);
-            groups.push(Group { name, matches, rest, chain, storage, scalars });
+            groups.push(Group::new(name, &pattern, chain, storage)?);
         }
         let chains: Vec<&Chain> = groups.iter().map(|g| &g.chain).collect();
         crate::probe::check(&self.probes, &chains)?;
         Ok(Optimizer {
+            rates: groups.iter().map(|g| (g.name.clone(), None)).collect(),
+            missing: Arc::default(),
             groups,
             states: vec![],
             index: HashMap::new(),
-            order: vec![],
+            cast: Cast::default(),
+            work: Work::default(),
             steps: 0,
             refused_in_a_row: 0,
             non_finite: self.non_finite,
@@ -270,7 +272,6 @@ impl Builder {
             isa,
             probes: self.probes,
             probe_every: self.probe_every,
-            plan: Plan::default(),
             precision: self.precision,
             accumulation: self.accumulation,
             accumulated: 0.0,

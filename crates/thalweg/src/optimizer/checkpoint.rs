@@ -201,7 +201,7 @@ impl<E: Element> Optimizer<E> {
         }
         self.index = index;
         self.states = states;
-        self.order.clear();
+        self.cast.clear();
         Ok(Loaded { params: header.params.len(), differences })
     }
 

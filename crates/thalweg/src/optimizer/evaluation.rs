@@ -65,7 +65,7 @@ impl<E: Element> Optimizer<E> {
         let mut first = 0;
         let mut last = None;
         for (k, stage) in group.chain.stages().iter().enumerate() {
-            let count = stage.slots().len();
+            let count = stage.slot_count();
             if stage.has_view() {
                 last = Some((k, stage, first, count));
             }

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::settle::stands_alone;
 use crate::chain::Chain;
 use crate::error::Error;
+use crate::part::Supply;
 
 /// A test on name and shape.
 pub(crate) type Predicate = Arc<dyn Fn(&str, &[usize]) -> bool + Send + Sync>;
@@ -101,6 +103,40 @@ pub(crate) struct Group {
     pub(crate) storage: super::Storage,
     /// Per stage, for parts whose scope is the group.
     pub(crate) scalars: Vec<Vec<f64>>,
+    /// Whether its tensors cannot share the formulas of the chain.
+    pub(super) alone: bool,
+    /// Whether the chain is given noise.
+    pub(super) noisy: bool,
+    /// Values remembered per coordinate.
+    pub(super) slots: usize,
+}
+
+impl Group {
+    pub(super) fn new(
+        name: String,
+        pattern: &Pattern,
+        chain: Chain,
+        storage: super::Storage,
+    ) -> Result<Group, Error> {
+        let stages = chain.stages();
+        Ok(Group {
+            matches: pattern.compile(&name)?,
+            rest: matches!(pattern, Pattern::Rest),
+            scalars: stages.iter().map(|s| s.first_scalars()).collect(),
+            alone: stages.iter().any(|s| stands_alone(s.as_ref())),
+            noisy: stages.iter().any(|s| s.supply() == Supply::Noise),
+            slots: chain.memory_per_coordinate(),
+            name,
+            chain,
+            storage,
+        })
+    }
+
+    /// How many passes read the data before those of stage `stage`.
+    pub(super) fn passes_before(&self, stage: usize) -> usize {
+        let before = self.chain.stages()[..stage].iter().filter(|s| s.reads());
+        before.map(|s| s.passes()).sum()
+    }
 }
 
 /// The group a parameter belongs to.

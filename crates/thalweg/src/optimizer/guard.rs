@@ -3,8 +3,8 @@
 use super::{LossScale, NonFinite, Optimizer, Outcome, StepReport};
 use crate::engine::Element;
 use crate::engine::drive::Sweep;
-use crate::engine::kernel::Gather;
-use crate::engine::stage::{AnyStage, Moment, PartStage};
+use crate::engine::plan::Sums;
+use crate::engine::stage::{AnyStage, Gathers, Moment, PartStage};
 use crate::error::Error;
 use crate::rules::SquaredNorm;
 
@@ -15,6 +15,8 @@ impl<E: Element> Optimizer<E> {
         sweep: &mut Sweep<'_, E>,
         scale: f64,
         name: impl Fn(usize) -> &'p str,
+        by_name: &[usize],
+        (norm_terms, sums): (&mut Gathers<E>, &mut Sums),
         report: &mut StepReport,
     ) -> Option<Vec<(String, u64)>> {
         if self.non_finite == NonFinite::Unchecked && self.max_norm.is_none() {
@@ -22,13 +24,9 @@ impl<E: Element> Optimizer<E> {
         }
         let part = PartStage::<_, false>(SquaredNorm::default());
         let moment = Moment { t: 1, clock: 0 };
-        let gather: Box<dyn Gather<E>> =
-            E::stage(&part as &dyn AnyStage).gather(self.isa, moment, 0, &[]);
-        let squares = sweep.squares(gather.as_ref());
-        // By name, so that the order of the list does not change the sum.
-        let mut by_name: Vec<usize> = (0..squares.len()).collect();
-        by_name.sort_unstable_by_key(|t| name(*t));
-        let mut norm = by_name.iter().map(|t| squares[*t]).sum::<f64>().sqrt();
+        E::stage(&part as &dyn AnyStage).gather(self.isa, moment, 0, &[], norm_terms, 0);
+        sweep.squares(norm_terms[0].as_ref(), sums);
+        let mut norm = by_name.iter().map(|t| sums.of(*t)[0]).sum::<f64>().sqrt();
         if !norm.is_finite() {
             let gradients: Vec<Vec<E>> =
                 sweep.tensors.iter().map(|t| t.gradient(self.isa)).collect();

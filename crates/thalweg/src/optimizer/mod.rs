@@ -2,6 +2,7 @@
 
 mod admission;
 mod builder;
+mod cast;
 mod checkpoint;
 mod differences;
 mod evaluation;
@@ -19,6 +20,7 @@ mod sparse;
 mod step;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 pub use builder::Builder;
 pub use checkpoint::Loaded;
@@ -32,13 +34,14 @@ pub use report::{Outcome, StepReport};
 use crate::chain::Chain;
 use crate::engine::buffer::Slots;
 use crate::engine::codec::Packing;
-use crate::engine::plan::Plan;
 use crate::engine::{Element, Isa, Threads};
 use crate::error::Error;
 use crate::hyper::Hypers;
 use crate::probe::Probe;
+use cast::Cast;
 use group::Group;
 use precision::Precision;
+use step::Work;
 
 /// What to do with a gradient that holds NaN or infinity. It never reaches state or parameter
 /// unless the check is switched off.
@@ -104,8 +107,14 @@ pub struct Optimizer<E: Element = f32> {
     groups: Vec<Group>,
     states: Vec<State<E>>,
     index: HashMap<String, usize>,
-    /// The state of each parameter of the last step, in its order.
-    order: Vec<usize>,
+    /// The list of the last step.
+    cast: Cast<E>,
+    /// Room for what a step works out.
+    work: Work<E>,
+    /// What the last report said of learning rates and of parameters without a gradient. While nobody
+    /// holds that report any more, the next one uses its memory.
+    rates: Arc<[(String, Option<f64>)]>,
+    missing: Arc<[String]>,
     /// Steps taken, the clock of the schedules.
     steps: u64,
     refused_in_a_row: u64,
@@ -115,7 +124,6 @@ pub struct Optimizer<E: Element = f32> {
     isa: Isa,
     probes: Vec<Probe>,
     probe_every: u64,
-    plan: Plan,
     precision: Precision,
     accumulation: Accumulation,
     /// The weight of the gradients accumulated since the last step.
@@ -234,7 +242,7 @@ impl<E: Element> Optimizer<E> {
     pub fn remove(&mut self, name: &str) -> bool {
         let Some(gone) = self.index.remove(name) else { return false };
         self.states.remove(gone);
-        self.order.clear();
+        self.cast.clear();
         self.index = self.states.iter().enumerate().map(|(k, s)| (s.name.clone(), k)).collect();
         true
     }

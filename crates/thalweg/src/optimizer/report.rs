@@ -1,5 +1,7 @@
 //! What a step did.
 
+use std::sync::Arc;
+
 use crate::probe::{MomentReading, Reading};
 
 /// Whether a step was taken.
@@ -30,9 +32,9 @@ pub struct StepReport {
     /// The weight of the gradients of this step: 1, or more if some were accumulated before.
     pub weight: f64,
     /// The learning rate of each group at this step (`None` if its chain has no `lr`).
-    pub lr: Vec<(String, Option<f64>)>,
+    pub lr: Arc<[(String, Option<f64>)]>,
     /// Parameters that came without a gradient and were left alone.
-    pub without_gradient: Vec<String>,
+    pub without_gradient: Arc<[String]>,
     /// Parameters left alone because they are frozen.
     pub frozen: usize,
     /// What [`Probe::Gains`](crate::Probe::Gains) read, if this step was probed.

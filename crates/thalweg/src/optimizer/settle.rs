@@ -1,15 +1,17 @@
 //! Stages made ready: the reading passes they need, their scalars, their kernels.
 
-use super::Optimizer;
+use super::group::Group;
 use crate::engine::Element;
 use crate::engine::drive::{Prepared, Sweep};
 use crate::engine::given::Given;
-use crate::engine::kernel::Gather;
+use crate::engine::kernel::{MAX_TERMS, join, neutral};
+use crate::engine::plan::{RowSums, Sums};
 use crate::engine::stage::{AnyStage, Moment};
 use crate::error::Error;
 use crate::part::{Scope, Supply};
 
 /// The scalars of every tensor and group of the step, settled but not yet kept.
+#[derive(Default)]
 pub(super) struct Scalars {
     /// Per tensor of the step and stage; empty for tensors without scalars of their own.
     pub(super) tensor: Vec<Vec<Vec<f64>>>,
@@ -21,184 +23,231 @@ pub(super) struct Scalars {
     pub(super) rows: Vec<(usize, Vec<f64>)>,
 }
 
+/// What the reading passes of a step work with.
+#[derive(Default)]
+pub(super) struct Passes {
+    pub(super) sums: Sums,
+    row_sums: RowSums,
+    /// The tensors of the group in hand, by name.
+    members: Vec<usize>,
+    /// The width of the rows of each tensor that the pass reads by rows.
+    widths: Vec<Option<usize>>,
+}
+
 /// A tensor of the step, as the user knows it.
 pub(super) type Face<'p> = (&'p str, &'p [usize]);
 
-impl<E: Element> Optimizer<E> {
+/// The stages of all chains of a step on their way to being ready.
+pub(super) struct Preparation<'s, 'p, E> {
+    pub(super) groups: &'s [Group],
+    pub(super) sweep: &'s Sweep<'s, E>,
+    /// Which group's chain, at which moment.
+    pub(super) chains: &'s [(usize, Moment)],
+    /// The tensors in the order of their names.
+    pub(super) by_name: &'s [usize],
+    pub(super) face: &'s dyn Fn(usize) -> Face<'p>,
+    pub(super) prepared: &'s mut [Prepared<E>],
+    pub(super) scalars: &'s mut Scalars,
+    pub(super) passes: &'s mut Passes,
+}
+
+impl<E: Element> Preparation<'_, '_, E> {
     /// Makes the kernels of every chain, stage by stage, with the reading passes they need.
-    pub(super) fn prepare<'p>(
-        &self,
-        sweep: &Sweep<'_, E>,
-        chains: &[(usize, Moment)],
-        scalars: &mut Scalars,
-        face: impl Fn(usize) -> Face<'p>,
-    ) -> Result<Vec<Prepared<E>>, Error> {
-        let mut prepared: Vec<Prepared<E>> = chains
-            .iter()
-            .map(|(group, _)| {
-                let stages = self.groups[*group].chain.stages();
-                let mut first_slot = vec![0];
-                for stage in stages {
-                    first_slot.push(first_slot[first_slot.len() - 1] + stage.slots().len());
-                }
-                Prepared { kernels: vec![], first_slot, given: vec![] }
-            })
-            .collect();
-        let depth = chains.iter().map(|c| self.stages(c).len()).max().unwrap_or(0);
-        for stage in 0..depth {
+    pub(super) fn run(mut self) -> Result<(), Error> {
+        for (prepared, (group, _)) in self.prepared.iter_mut().zip(self.chains) {
+            let stages = self.groups[*group].chain.stages();
+            prepared.first_slot.clear();
+            prepared.first_slot.push(0);
+            let mut end = 0;
+            prepared.first_slot.extend(stages.iter().map(|stage| {
+                end += stage.slot_count();
+                end
+            }));
+            prepared.kernels.truncate(stages.len());
+            prepared.given.truncate(stages.len());
+            prepared.reading = None;
+        }
+        let depth = self.chains.iter().map(|(group, _)| self.stages(*group).len()).max();
+        for stage in 0..depth.unwrap_or(0) {
             for group in 0..self.groups.len() {
-                self.settle(sweep, chains, &prepared, group, stage, scalars, &face)?;
+                self.settle(group, stage)?;
             }
-            for (k, chain) in chains.iter().enumerate() {
-                if let Some(part) = self.stages(chain).get(stage) {
-                    let values = self.scalars_of(scalars, chain.0, stage, k);
-                    let kernel = E::stage(part.as_ref()).kernel(self.isa, chain.1, values);
-                    prepared[k].kernels.push(kernel);
-                    prepared[k].given.push(given(part.as_ref(), chain.1, scalars, k));
-                }
-            }
-        }
-        Ok(prepared)
-    }
-
-    fn stages(&self, chain: &(usize, Moment)) -> &[Box<dyn AnyStage>] {
-        self.groups[chain.0].chain.stages()
-    }
-
-    /// The scalars that chain `k` sees at a stage: its tensor's own, or its group's.
-    fn scalars_of<'s>(
-        &self,
-        scalars: &'s Scalars,
-        group: usize,
-        stage: usize,
-        k: usize,
-    ) -> &'s [f64] {
-        let part = self.groups[group].chain.stages()[stage].as_ref();
-        if !has_own_scalars(part) {
-            return &scalars.group[group][stage];
-        }
-        &scalars.tensor[scalars.follower[k]][stage]
-    }
-
-    /// Runs the reading passes of one stage of one group and settles its scalars.
-    #[allow(clippy::too_many_arguments, reason = "the whole situation of a pass")]
-    fn settle<'p>(
-        &self,
-        sweep: &Sweep<'_, E>,
-        chains: &[(usize, Moment)],
-        prepared: &[Prepared<E>],
-        group: usize,
-        stage: usize,
-        scalars: &mut Scalars,
-        face: &impl Fn(usize) -> Face<'p>,
-    ) -> Result<(), Error> {
-        let Some(part) = self.groups[group].chain.stages().get(stage) else { return Ok(()) };
-        let part = part.as_ref();
-        let mine = |t: usize| chains[sweep.tensors[t].chain].0 == group;
-        let mut members: Vec<usize> = (0..sweep.tensors.len()).filter(|t| mine(*t)).collect();
-        // By name, so that the order of the list does not change a sum over the group.
-        members.sort_unstable_by_key(|t| face(*t).0);
-        if members.is_empty() || part.passes() == 0 {
-            return Ok(());
-        }
-        if part.scope() == Scope::Row {
-            let mut widths = vec![None; sweep.tensors.len()];
-            for t in &members {
-                let full = sweep.tensors[*t].len > 0 && !part.skips(face(*t).1);
-                widths[*t] = full.then_some(scalars.rows[*t].0);
-            }
-            self.settle_rows(sweep, chains, prepared, stage, part, (&members, &widths), scalars);
-            return Ok(());
-        }
-        let moment_of = |t: usize| chains[sweep.tensors[t].chain].1;
-        for pass in 0..part.passes() {
-            // A part without terms needs no sweep over the data: its scalars follow the clock.
-            let terms: Vec<Option<Box<dyn Gather<E>>>> = (0..chains.len())
-                .map(|k| {
-                    (chains[k].0 == group).then(|| {
-                        let values = self.scalars_of(scalars, group, stage, k);
-                        E::stage(part).gather(self.isa, chains[k].1, pass, values)
-                    })
-                })
-                .collect();
-            let sums = if part.reads() {
-                sweep.gather(prepared, stage, &terms, part.join())
-            } else {
-                vec![vec![]; sweep.tensors.len()]
-            };
-            for t in &members {
-                if let Some((count, what)) = part.refuse(&sums[*t]) {
-                    return Err(Error::Domain { parameter: face(*t).0.to_owned(), count, what });
-                }
-            }
-            match part.scope() {
-                Scope::Tensor => {
-                    for t in members.iter().filter(|_| has_own_scalars(part)) {
-                        let values = &mut scalars.tensor[*t][stage];
-                        part.settle(moment_of(*t), pass, &sums[*t], values);
-                    }
-                }
-                Scope::Group | Scope::Row => {
-                    let joined: Vec<f64> = part
-                        .join()
-                        .iter()
-                        .enumerate()
-                        .map(|(k, how)| {
-                            let values = members.iter().map(|t| sums[*t][k]);
-                            values.fold(crate::engine::kernel::neutral(*how), |a, b| {
-                                crate::engine::kernel::join(*how, a, b)
-                            })
-                        })
-                        .collect();
-                    let values = &mut scalars.group[group][stage];
-                    part.settle(moment_of(members[0]), pass, &joined, values);
-                }
+            for k in 0..self.chains.len() {
+                self.finish(k, stage);
             }
         }
         Ok(())
     }
-}
 
-impl<E: Element> Optimizer<E> {
-    /// Gathers the terms of each row of the members with `widths` and settles their scalars, which nobody
-    /// keeps; the rows of the other members have the first scalars.
-    #[allow(clippy::too_many_arguments, reason = "the whole situation of a pass")]
-    fn settle_rows(
-        &self,
-        sweep: &Sweep<'_, E>,
-        chains: &[(usize, Moment)],
-        prepared: &[Prepared<E>],
-        stage: usize,
-        part: &dyn AnyStage,
-        (members, widths): (&[usize], &[Option<usize>]),
-        scalars: &mut Scalars,
-    ) {
-        let (how, first) = (part.join(), part.first_scalars());
-        let mut terms: Vec<Option<Box<dyn Gather<E>>>> = chains.iter().map(|_| None).collect();
-        for t in members {
-            let chain = sweep.tensors[*t].chain;
-            terms[chain] = Some(E::stage(part).gather(self.isa, chains[chain].1, 0, &first));
+    fn stages(&self, group: usize) -> &[Box<dyn AnyStage>] {
+        self.groups[group].chain.stages()
+    }
+
+    /// The kernel of a stage of chain `k`, its scalars being settled.
+    fn finish(&mut self, k: usize, stage: usize) {
+        let (group, moment) = self.chains[k];
+        let Some(part) = self.groups[group].chain.stages().get(stage) else { return };
+        let values = scalars_of(self.scalars, part.as_ref(), group, stage, k);
+        let prepared = &mut self.prepared[k];
+        let kernels = &mut prepared.kernels;
+        E::stage(part.as_ref()).kernel(self.sweep.isa, moment, values, kernels, stage);
+        if prepared.given.len() == stage {
+            prepared.given.push(Given::Slots);
         }
-        let sums = sweep.gather_rows(prepared, stage, &terms, widths, how);
-        for t in members {
-            let tensor = &sweep.tensors[*t];
-            let (width, values) = &mut scalars.rows[*t];
-            *values = first.repeat(tensor.len.checked_div(*width).unwrap_or(0));
-            for (sums, values) in sums[*t].chunks(how.len()).zip(values.chunks_mut(first.len())) {
-                part.settle(chains[tensor.chain].1, 0, sums, values);
+        give(part.as_ref(), moment, self.scalars, k, &mut prepared.given[stage]);
+    }
+
+    /// Runs the reading passes of one stage of one group and settles its scalars.
+    fn settle(&mut self, group: usize, stage: usize) -> Result<(), Error> {
+        let Some(part) = self.groups[group].chain.stages().get(stage) else { return Ok(()) };
+        let part = part.as_ref();
+        if part.passes() == 0 {
+            return Ok(());
+        }
+        let mine = |t: &&usize| self.chains[self.sweep.tensors[**t].chain].0 == group;
+        self.passes.members.clear();
+        self.passes.members.extend(self.by_name.iter().filter(mine));
+        if self.passes.members.is_empty() {
+            return Ok(());
+        }
+        if part.scope() == Scope::Row {
+            self.settle_rows(group, stage, part);
+            return Ok(());
+        }
+        for pass in 0..part.passes() {
+            self.read(group, stage, pass, part)?;
+            self.conclude(group, stage, pass, part);
+        }
+        Ok(())
+    }
+
+    /// Chooses the terms that tensors of the group gather in the next pass.
+    fn choose(&mut self, group: usize, stage: usize, pass: usize, part: &dyn AnyStage) {
+        for (k, (chain, prepared)) in self.chains.iter().zip(&mut *self.prepared).enumerate() {
+            prepared.reading = None;
+            if chain.0 != group {
+                continue;
+            }
+            let values = scalars_of(self.scalars, part, group, stage, k);
+            let at = self.groups[group].passes_before(stage) + pass;
+            let gathers = &mut prepared.gathers;
+            E::stage(part).gather(self.sweep.isa, chain.1, pass, values, gathers, at);
+            prepared.reading = Some(at);
+        }
+    }
+
+    /// One reading pass. A part without terms needs none: its scalars follow the clock.
+    fn read(
+        &mut self,
+        group: usize,
+        stage: usize,
+        pass: usize,
+        part: &dyn AnyStage,
+    ) -> Result<(), Error> {
+        if part.reads() {
+            self.choose(group, stage, pass, part);
+            self.sweep.gather(self.prepared, stage, part.join(), &mut self.passes.sums);
+        }
+        for t in &self.passes.members {
+            if let Some((count, what)) = part.refuse(self.passes.sums_of(*t, part)) {
+                let parameter = (self.face)(*t).0.to_owned();
+                return Err(Error::Domain { parameter, count, what });
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles the scalars of the members, or of the group, after a pass.
+    fn conclude(&mut self, group: usize, stage: usize, pass: usize, part: &dyn AnyStage) {
+        let moment_of = |t: usize| self.chains[self.sweep.tensors[t].chain].1;
+        let passes = &*self.passes;
+        if part.scope() == Scope::Tensor {
+            for t in passes.members.iter().filter(|_| has_own_scalars(part)) {
+                let values = &mut self.scalars.tensor[*t][stage];
+                part.settle(moment_of(*t), pass, passes.sums_of(*t, part), values);
+            }
+            return;
+        }
+        let mut joined = [0.0; MAX_TERMS];
+        for (k, how) in part.join().iter().enumerate() {
+            let values = passes.members.iter().map(|t| passes.sums.of(*t)[k]);
+            joined[k] = values.fold(neutral(*how), |a, b| join(*how, a, b));
+        }
+        let values = &mut self.scalars.group[group][stage];
+        part.settle(moment_of(passes.members[0]), pass, &joined[..part.join().len()], values);
+    }
+
+    /// Gathers the terms of each row of the members and settles their scalars, which nobody keeps; the
+    /// rows of members that the part skips have the first scalars.
+    fn settle_rows(&mut self, group: usize, stage: usize, part: &dyn AnyStage) {
+        self.choose(group, stage, 0, part);
+        let passes = &mut *self.passes;
+        passes.widths.clear();
+        passes.widths.resize(self.sweep.tensors.len(), None);
+        for t in &passes.members {
+            let full = self.sweep.tensors[*t].len > 0 && !part.skips((self.face)(*t).1);
+            passes.widths[*t] = full.then_some(self.scalars.rows[*t].0);
+        }
+        let (how, widths) = (part.join(), &passes.widths);
+        self.sweep.gather_rows(self.prepared, stage, widths, how, &mut passes.row_sums);
+        let first = &self.scalars.group[group][stage];
+        for t in &passes.members {
+            let tensor = &self.sweep.tensors[*t];
+            let (width, values) = &mut self.scalars.rows[*t];
+            values.clear();
+            for _ in 0..tensor.len.checked_div(*width).unwrap_or(0) {
+                values.extend_from_slice(first);
+            }
+            let rows = passes.row_sums.of(*t).chunks(how.len());
+            for (sums, values) in rows.zip(values.chunks_mut(first.len())) {
+                part.settle(self.chains[tensor.chain].1, 0, sums, values);
             }
         }
     }
 }
 
+impl Passes {
+    /// What the pass gathered of a tensor: nothing if the part has no terms.
+    fn sums_of(&self, tensor: usize, part: &dyn AnyStage) -> &[f64] {
+        if part.reads() { self.sums.of(tensor) } else { &[] }
+    }
+}
+
+/// The scalars that chain `k` sees at a stage: its tensor's own, or its group's.
+fn scalars_of<'s>(
+    scalars: &'s Scalars,
+    part: &dyn AnyStage,
+    group: usize,
+    stage: usize,
+    k: usize,
+) -> &'s [f64] {
+    if has_own_scalars(part) {
+        &scalars.tensor[scalars.follower[k]][stage]
+    } else {
+        &scalars.group[group][stage]
+    }
+}
+
 /// What stage `part` of chain `k` is given in place of slots.
-fn given<E: Element>(part: &dyn AnyStage, moment: Moment, scalars: &Scalars, k: usize) -> Given<E> {
+fn give<E: Element>(
+    part: &dyn AnyStage,
+    moment: Moment,
+    scalars: &Scalars,
+    k: usize,
+    to: &mut Given<E>,
+) {
     match part.supply() {
-        Supply::State => Given::Slots,
-        Supply::Noise => Given::Noise { seed: part.seed(moment.clock), t: moment.t },
+        Supply::State => *to = Given::Slots,
+        Supply::Noise => *to = Given::Noise { seed: part.seed(moment.clock), t: moment.t },
         Supply::Row => {
             let (width, values) = &scalars.rows[scalars.follower[k]];
-            Given::Rows { width: *width, values: values.iter().map(|v| E::lift(*v)).collect() }
+            let mut room = match std::mem::replace(to, Given::Slots) {
+                Given::Rows { values, .. } => values,
+                _ => vec![],
+            };
+            room.clear();
+            room.extend(values.iter().map(|v| E::lift(*v)));
+            *to = Given::Rows { width: *width, values: room };
         }
     }
 }

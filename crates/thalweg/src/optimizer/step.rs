@@ -1,42 +1,55 @@
 //! The step.
 
+use std::sync::Arc;
+
+use super::cast::{Act, Cast};
 use super::fit::width;
-use super::param::Gradient;
-use super::settle::{Scalars, stands_alone};
-use super::sparse::{Merged, merge};
+use super::settle::{Passes, Preparation, Scalars};
 use super::{Accumulation, Optimizer, Outcome, Param, State, StepReport};
 use crate::chain::Chain;
 use crate::engine::Element;
 use crate::engine::buffer::Slots;
 use crate::engine::codec::name_hash;
-use crate::engine::drive::Sweep;
+use crate::engine::drive::{Prepared, Sweep};
 use crate::engine::plan::Plan;
-use crate::engine::stage::Moment;
+use crate::engine::stage::{Gathers, Moment};
 use crate::engine::stream::Stream;
 use crate::engine::tensor::Tensor;
 use crate::error::Error;
-use crate::part::Supply;
 use crate::probe;
 
-/// What is done with the gradients of a call.
-#[derive(Clone, Copy, PartialEq)]
-enum Act {
-    Step,
-    Accumulate,
+/// Room for what a step works out, kept so that the next one allocates nothing.
+pub(super) struct Work<E: Element> {
+    plan: Plan,
+    /// Empty between steps.
+    tensors: Vec<Tensor<'static, E>>,
+    /// Which group's chain, at which moment: what tensors follow.
+    chains: Vec<(usize, Moment)>,
+    prepared: Vec<Prepared<E>>,
+    scalars: Scalars,
+    passes: Passes,
+    /// The terms of the gradient's norm.
+    norm: Gathers<E>,
 }
 
-/// The parameters that take part in a step or an accumulation.
-struct Cast<'c, E> {
-    /// The state of each parameter of the list.
-    order: &'c [usize],
-    /// Which of the list take part.
-    active: Vec<usize>,
-    /// The merged rows of each that takes part, where its gradient is sparse.
-    rows: Vec<Option<Merged<'c, E>>>,
-    /// What the caller says this batch counts.
-    weight: f64,
-    /// Whether earlier batches are to be used too.
-    summed: bool,
+impl<E: Element> Default for Work<E> {
+    fn default() -> Work<E> {
+        Work {
+            plan: Plan::default(),
+            tensors: vec![],
+            chains: vec![],
+            prepared: vec![],
+            scalars: Scalars::default(),
+            passes: Passes::default(),
+            norm: vec![],
+        }
+    }
+}
+
+/// The memory of a list of tensors, for another one.
+fn room<'t, E>(mut tensors: Vec<Tensor<'_, E>>) -> Vec<Tensor<'t, E>> {
+    tensors.clear();
+    tensors.into_iter().map(|_| -> Tensor<'t, E> { unreachable!("it is empty") }).collect()
 }
 
 impl<E: Element> Optimizer<E> {
@@ -122,9 +135,11 @@ impl<E: Element> Optimizer<E> {
         params: &[Param<'_, E>],
     ) -> Result<(Vec<usize>, StepReport), Error> {
         let known = self.states.len();
-        let answer = self.resolve(params).map(|order| {
-            let moves = |k: &usize| params[*k].grad.is_some() && !self.states[order[*k]].frozen;
-            ((0..params.len()).filter(moves).collect(), self.empty_report(params, &order))
+        let answer = self.resolve(params).map(|()| {
+            let state = |k: usize| &self.states[self.cast.order[k]];
+            let moves = |k: &usize| params[*k].grad.is_some() && !state(*k).frozen;
+            let moved = (0..params.len()).filter(moves).collect();
+            (moved, self.empty_report(params))
         });
         self.forget_from(known);
         answer
@@ -136,41 +151,32 @@ impl<E: Element> Optimizer<E> {
         weight: f64,
         act: Act,
     ) -> Result<StepReport, Error> {
-        let summed = act == Act::Step && self.accumulated > 0.0;
-        let order = self.resolve(params)?;
-        let mut report = self.empty_report(params, &order);
-        let active: Vec<usize> = (0..params.len())
-            .filter(|k| {
-                let state = &self.states[order[*k]];
-                let waiting = summed && state.sum.is_some();
-                (params[*k].grad.is_some() || waiting) && !state.frozen
-            })
-            .collect();
-        let rows = active.iter().map(|k| self.rows(&params[*k])).collect();
-        let cast = Cast { order: &order, active, rows, weight, summed };
-        let mut plan = std::mem::take(&mut self.plan);
-        plan.update(cast.active.iter().zip(&cast.rows).map(|(k, rows)| match rows {
-            Some(merged) => merged.index.len() * width(params[*k].shape),
-            None => params[*k].value.len(),
-        }));
-        let result = match act {
-            Act::Step => self.sweep(params, &cast, &plan, &mut report),
-            Act::Accumulate => self.add(params, &cast, &plan, &mut report),
+        self.resolve(params)?;
+        let mut report = self.empty_report(params);
+        let (mut cast, mut work) = (std::mem::take(&mut self.cast), std::mem::take(&mut self.work));
+        self.enlist(params, &mut cast, weight, act);
+        let length = |t: usize| match cast.rows(t, params) {
+            Some(rows) => rows.index.len() * rows.width,
+            None => params[cast.active[t]].value.len(),
         };
-        self.plan = plan;
-        self.order = order;
+        work.plan.update((0..cast.active.len()).map(length));
+        let result = match act {
+            Act::Step => self.sweep(params, &cast, &mut work, &mut report),
+            Act::Accumulate => self.add(params, &cast, &mut work, &mut report),
+        };
+        (self.cast, self.work) = (cast, work);
         result?;
         Ok(report)
     }
 
-    /// The rows of a sparse gradient, in order.
-    fn rows<'p>(&self, param: &'p Param<'_, E>) -> Option<Merged<'p, E>> {
-        let Gradient { values, rows, .. } = param.grad.as_ref()?;
-        Some(merge(self.isa, (*rows)?, values, width(param.shape)))
-    }
-
-    fn empty_report(&self, params: &[Param<'_, E>], order: &[usize]) -> StepReport {
-        let missing = |p: &&Param<'_, E>| p.grad.is_none();
+    fn empty_report(&mut self, params: &[Param<'_, E>]) -> StepReport {
+        for (rate, group) in Arc::make_mut(&mut self.rates).iter_mut().zip(&self.groups) {
+            rate.1 = group.chain.value("lr", self.steps);
+        }
+        let missing = params.iter().filter(|p| p.grad.is_none()).map(|p| p.name);
+        if !missing.clone().eq(self.missing.iter().map(String::as_str)) {
+            self.missing = missing.map(str::to_owned).collect();
+        }
         StepReport {
             outcome: Outcome::Applied,
             step: self.steps,
@@ -178,13 +184,9 @@ impl<E: Element> Optimizer<E> {
             clip_factor: 1.0,
             loss_scale: self.loss_scale(),
             weight: 1.0,
-            lr: self
-                .groups
-                .iter()
-                .map(|g| (g.name.clone(), g.chain.hyper("lr").ok().map(|h| h.value(self.steps))))
-                .collect(),
-            without_gradient: params.iter().filter(missing).map(|p| p.name.to_owned()).collect(),
-            frozen: order.iter().filter(|k| self.states[**k].frozen).count(),
+            lr: self.rates.clone(),
+            without_gradient: self.missing.clone(),
+            frozen: self.cast.order.iter().filter(|k| self.states[**k].frozen).count(),
             readings: vec![],
             moments: vec![],
         }
@@ -193,12 +195,12 @@ impl<E: Element> Optimizer<E> {
     /// The tensors of the cast. Those whose gradient was accumulated, or will be, point to the sum.
     fn tensors<'t>(
         &'t self,
-        params: &[Param<'_, E>],
-        cast: &'t Cast<'_, E>,
+        params: &'t [Param<'_, E>],
+        cast: &'t Cast<E>,
         with_sums: bool,
+        mut tensors: Vec<Tensor<'t, E>>,
     ) -> Vec<Tensor<'t, E>> {
-        let mut tensors = vec![];
-        for (k, merged) in cast.active.iter().zip(&cast.rows) {
+        for (t, k) in cast.active.iter().enumerate() {
             let (param, state) = (&params[*k], &self.states[cast.order[*k]]);
             let sum = state.sum.as_ref().filter(|_| with_sums).map(Slots::first);
             let g = match (&param.grad, sum) {
@@ -209,10 +211,10 @@ impl<E: Element> Optimizer<E> {
             };
             let mut tensor = Tensor::new(param.value.stream(), g, state.len, &state.slots);
             let group = &self.groups[state.group];
-            tensor.keep = self.precision.keep(group.chain.memory_per_coordinate(), state.value);
+            tensor.keep = self.precision.keep(group.slots, state.value);
             tensor.noise =
                 self.precision.noise(group.storage, &state.name, tensor.keep, state.t + 1);
-            if group.chain.stages().iter().any(|s| s.supply() == Supply::Noise) {
+            if group.noisy {
                 tensor.name_hash = name_hash(&state.name);
             }
             tensor.zero = param.grad.as_ref().is_some_and(|g| g.zero);
@@ -220,8 +222,7 @@ impl<E: Element> Optimizer<E> {
             tensor.sum = sum;
             let weight = if param.grad.is_some() { cast.weight / self.loss_scale() } else { 0.0 };
             tensor.weight = E::lift(weight);
-            if let Some(merged) = merged {
-                let rows = merged.rows(width(param.shape));
+            if let Some(rows) = cast.rows(t, params) {
                 tensor.len = rows.index.len() * rows.width;
                 tensor.rows = Some(rows);
             }
@@ -231,7 +232,7 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// What every gradient of the step is multiplied by, clipping aside, and the step's weight.
-    fn gradient_scale(&self, cast: &Cast<'_, E>) -> (f64, f64) {
+    fn gradient_scale(&self, cast: &Cast<E>) -> (f64, f64) {
         let weight = self.accumulated + cast.weight;
         match (cast.summed, self.accumulation) {
             (true, Accumulation::Mean) => (1.0 / weight, weight),
@@ -244,74 +245,112 @@ impl<E: Element> Optimizer<E> {
     fn sweep(
         &mut self,
         params: &[Param<'_, E>],
-        cast: &Cast<'_, E>,
-        plan: &Plan,
+        cast: &Cast<E>,
+        work: &mut Work<E>,
         report: &mut StepReport,
     ) -> Result<(), Error> {
         if cast.summed {
             self.check_sums(params, cast)?;
             self.make_sums(cast);
         }
-        let moments: Vec<(usize, Moment)> = cast
-            .active
-            .iter()
-            .map(|k| {
-                let state = &self.states[cast.order[*k]];
-                (state.group, Moment { t: state.t + 1, clock: self.steps })
-            })
-            .collect();
-        let mut tensors = self.tensors(params, cast, cast.summed);
-        let chains = self.chains(&moments, &mut tensors);
+        let room_for_tensors = room(std::mem::take(&mut work.tensors));
+        let mut tensors = self.tensors(params, cast, cast.summed, room_for_tensors);
+        self.chains(cast, &mut tensors, &mut work.chains);
         let (scale, weight) = self.gradient_scale(cast);
         report.weight = weight;
         let name = |t: usize| params[cast.active[t]].name;
         let mut sweep = Sweep {
             threads: &self.threads,
             isa: self.isa,
-            plan,
+            plan: &work.plan,
             tensors: &tensors,
             scale: E::lift(scale),
         };
-        if let Some(refused) = self.guard(&mut sweep, scale, name, report) {
+        let looking = (&mut work.norm, &mut work.passes.sums);
+        if let Some(refused) = self.guard(&mut sweep, scale, name, &cast.by_name, looking, report) {
             sweep.clear();
-            drop(tensors);
+            work.tensors = room(tensors);
             return self.refuse(refused, report);
         }
-        let mut scalars = Scalars {
-            tensor: (cast.active.iter())
-                .map(|k| self.states[cast.order[*k]].scalars.clone())
-                .collect(),
-            group: self.groups.iter().map(|g| g.scalars.clone()).collect(),
-            follower: vec![0; chains.len()],
-            rows: (cast.active.iter().zip(&tensors))
-                .map(|(k, tensor)| match params[*k].shape {
-                    [] | [_] => (tensor.len, vec![]),
-                    shape => (width(shape), vec![]),
-                })
-                .collect(),
+        self.copy_scalars(params, cast, &tensors, &work.chains, &mut work.scalars);
+        work.prepared.resize_with(work.chains.len(), Prepared::default);
+        let preparation = Preparation {
+            groups: &self.groups,
+            sweep: &sweep,
+            chains: &work.chains,
+            by_name: &cast.by_name,
+            face: &|t| (name(t), params[cast.active[t]].shape),
+            prepared: &mut work.prepared,
+            scalars: &mut work.scalars,
+            passes: &mut work.passes,
         };
-        for (t, tensor) in tensors.iter().enumerate().rev() {
-            scalars.follower[tensor.chain] = t;
+        preparation.run()?;
+        self.probed(&sweep, &work.chains, &work.prepared, name, report);
+        work.tensors = room(tensors);
+        self.applied(cast, &mut work.scalars, report);
+        Ok(())
+    }
+
+    /// The scalars of tensors and groups as they are before the step.
+    fn copy_scalars(
+        &self,
+        params: &[Param<'_, E>],
+        cast: &Cast<E>,
+        tensors: &[Tensor<'_, E>],
+        chains: &[(usize, Moment)],
+        scalars: &mut Scalars,
+    ) {
+        scalars.tensor.resize_with(tensors.len(), Vec::new);
+        scalars.group.resize_with(self.groups.len(), Vec::new);
+        scalars.rows.resize_with(tensors.len(), Default::default);
+        for (group, scalars) in self.groups.iter().zip(&mut scalars.group) {
+            scalars.clone_from(&group.scalars);
         }
-        let face = |t: usize| (name(t), params[cast.active[t]].shape);
-        let prepared = self.prepare(&sweep, &chains, &mut scalars, face)?;
-        let names: Vec<&str> = (0..tensors.len()).map(name).collect();
+        scalars.follower.clear();
+        scalars.follower.resize(chains.len(), 0);
+        for (t, (tensor, k)) in tensors.iter().zip(&cast.active).enumerate().rev() {
+            scalars.follower[tensor.chain] = t;
+            scalars.tensor[t].clone_from(&self.states[cast.order[*k]].scalars);
+            let (row, values) = &mut scalars.rows[t];
+            values.clear();
+            *row = match params[*k].shape {
+                [] | [_] => tensor.len,
+                shape => width(shape),
+            };
+        }
+    }
+
+    /// The sweep that steps, with what probes read on the way.
+    fn probed<'p>(
+        &self,
+        sweep: &Sweep<'_, E>,
+        chains: &[(usize, Moment)],
+        prepared: &[Prepared<E>],
+        name: impl Fn(usize) -> &'p str,
+        report: &mut StepReport,
+    ) {
+        if self.probes.is_empty() || !(self.steps + 1).is_multiple_of(self.probe_every) {
+            sweep.sweep(prepared, &[]);
+            return;
+        }
+        let names: Vec<&str> = (0..sweep.tensors.len()).map(name).collect();
         let seen: Vec<(&Chain, Moment)> =
             chains.iter().map(|(group, moment)| (&self.groups[*group].chain, *moment)).collect();
-        let due = (self.steps + 1).is_multiple_of(self.probe_every);
-        let probes = if due { &self.probes[..] } else { &[] };
-        let watches = probe::watches(probes, self.isa, &seen);
-        let gathered = sweep.sweep(&prepared, &watches);
+        let watches = probe::watches(&self.probes, self.isa, &seen);
+        let gathered = sweep.sweep(prepared, &watches);
         (report.readings, report.moments) =
-            probe::readings(&seen, &tensors, &names, &gathered, probes);
-        drop(tensors);
-        for (k, scalars) in cast.active.iter().zip(scalars.tensor) {
+            probe::readings(&seen, sweep.tensors, &names, &gathered, &self.probes);
+    }
+
+    /// Keeps what the step has settled.
+    fn applied(&mut self, cast: &Cast<E>, scalars: &mut Scalars, report: &mut StepReport) {
+        for (k, scalars) in cast.active.iter().zip(&mut scalars.tensor) {
             let state = &mut self.states[cast.order[*k]];
             state.t += 1;
-            state.scalars = scalars;
+            std::mem::swap(&mut state.scalars, scalars);
         }
-        for (group, scalars) in self.groups.iter_mut().zip(scalars.group) {
-            group.scalars = scalars;
+        for (group, scalars) in self.groups.iter_mut().zip(&mut scalars.group) {
+            std::mem::swap(&mut group.scalars, scalars);
         }
         self.steps += 1;
         self.refused_in_a_row = 0;
@@ -320,44 +359,44 @@ impl<E: Element> Optimizer<E> {
             scale.applied();
         }
         report.step = self.steps;
-        Ok(())
     }
 
     /// Adds the gradients of the cast to the sums.
     fn add(
         &mut self,
         params: &[Param<'_, E>],
-        cast: &Cast<'_, E>,
-        plan: &Plan,
+        cast: &Cast<E>,
+        work: &mut Work<E>,
         report: &mut StepReport,
     ) -> Result<(), Error> {
         check_dense(params, cast)?;
         report.weight = cast.weight;
-        let tensors = self.tensors(params, cast, false);
+        let tensors = self.tensors(params, cast, false, room(std::mem::take(&mut work.tensors)));
         let name = |t: usize| params[cast.active[t]].name;
         let threads = &self.threads.clone();
         let scale = 1.0 / self.loss_scale();
-        let isa = self.isa;
+        let (isa, plan) = (self.isa, &work.plan);
         let mut sweep = Sweep { threads, isa, plan, tensors: &tensors, scale: E::lift(scale) };
-        if let Some(refused) = self.guard(&mut sweep, scale, name, report) {
+        let looking = (&mut work.norm, &mut work.passes.sums);
+        if let Some(refused) = self.guard(&mut sweep, scale, name, &cast.by_name, looking, report) {
             sweep.clear();
-            drop(tensors);
+            work.tensors = room(tensors);
             return self.refuse(refused, report);
         }
         // Clipping is the step's, of the sum.
         report.clip_factor = 1.0;
-        drop(tensors);
+        let tensors = room(tensors);
         self.make_sums(cast);
-        let tensors = self.tensors(params, cast, true);
+        let tensors = self.tensors(params, cast, true, room(tensors));
         Sweep { threads, isa, plan, tensors: &tensors, scale: E::number(1.0) }.accumulate();
-        drop(tensors);
+        work.tensors = room(tensors);
         self.accumulated += cast.weight;
         self.refused_in_a_row = 0;
         Ok(())
     }
 
     /// Gives everybody in the cast a sum.
-    fn make_sums(&mut self, cast: &Cast<'_, E>) {
+    fn make_sums(&mut self, cast: &Cast<E>) {
         for k in &cast.active {
             let state = &mut self.states[cast.order[*k]];
             if state.sum.is_none() {
@@ -367,11 +406,15 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// Whether all that was accumulated can be used by this step.
-    fn check_sums(&self, params: &[Param<'_, E>], cast: &Cast<'_, E>) -> Result<(), Error> {
+    fn check_sums(&self, params: &[Param<'_, E>], cast: &Cast<E>) -> Result<(), Error> {
         check_dense(params, cast)?;
         let waiting = |s: &&State<E>| s.sum.is_some() && !s.frozen;
-        let here: std::collections::HashSet<&str> = params.iter().map(|p| p.name).collect();
-        match self.states.iter().filter(waiting).find(|s| !here.contains(s.name.as_str())) {
+        let here = cast.order.iter().map(|k| &self.states[*k]).filter(waiting).count();
+        if here == self.states.iter().filter(waiting).count() {
+            return Ok(());
+        }
+        let missing = |s: &&State<E>| !params.iter().any(|p| p.name == s.name);
+        match self.states.iter().filter(waiting).find(missing) {
             None => Ok(()),
             Some(state) => Err(Error::Shape {
                 parameter: state.name.clone(),
@@ -386,28 +429,30 @@ impl<E: Element> Optimizer<E> {
     /// of their own enters its formulas.
     fn chains(
         &self,
-        moments: &[(usize, Moment)],
+        cast: &Cast<E>,
         tensors: &mut [Tensor<'_, E>],
-    ) -> Vec<(usize, Moment)> {
-        let mut chains: Vec<(usize, Moment)> = vec![];
-        for (tensor, moment) in tensors.iter_mut().zip(moments) {
-            let own = self.groups[moment.0].chain.stages().iter().any(|s| stands_alone(s.as_ref()));
+        chains: &mut Vec<(usize, Moment)>,
+    ) {
+        chains.clear();
+        for (tensor, k) in tensors.iter_mut().zip(&cast.active) {
+            let state = &self.states[cast.order[*k]];
+            let chain = (state.group, Moment { t: state.t + 1, clock: self.steps });
+            let alone = self.groups[state.group].alone;
             // The list is short: one entry per group unless step counts differ.
-            let shared = if own { None } else { chains.iter().position(|c| c == moment) };
+            let shared = if alone { None } else { chains.iter().position(|c| *c == chain) };
             tensor.chain = shared.unwrap_or_else(|| {
-                chains.push(*moment);
+                chains.push(chain);
                 chains.len() - 1
             });
         }
-        chains
     }
 }
 
 /// Sums are dense.
-fn check_dense<E: Element>(params: &[Param<'_, E>], cast: &Cast<'_, E>) -> Result<(), Error> {
-    match cast.active.iter().zip(&cast.rows).find(|(_, rows)| rows.is_some()) {
+fn check_dense<E: Element>(params: &[Param<'_, E>], cast: &Cast<E>) -> Result<(), Error> {
+    match cast.active.iter().find(|k| params[**k].is_sparse()) {
         None => Ok(()),
-        Some((k, _)) => Err(Error::Shape {
+        Some(k) => Err(Error::Shape {
             parameter: params[*k].name.to_owned(),
             what: "has a sparse gradient, which cannot be accumulated; rows may repeat, so pass \
                    those of all batches to one step"

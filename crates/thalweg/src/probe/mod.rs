@@ -6,6 +6,8 @@ pub use moments::Moments;
 
 use crate::chain::Chain;
 use crate::engine::drive::Watch;
+use crate::engine::kernel::Gather;
+use crate::engine::plan::Sums;
 use crate::engine::stage::{AnyStage, Moment, PartStage};
 use crate::engine::tensor::Tensor;
 use crate::engine::{Element, Isa};
@@ -189,7 +191,7 @@ fn gains_of(chain: &Chain, clock: u64) -> Option<GainSlots> {
         if let Some(gains) = stage.gains(clock) {
             return Some(gains.shifted(first));
         }
-        first += stage.slots().len();
+        first += stage.slot_count();
     }
     None
 }
@@ -201,8 +203,11 @@ pub(crate) fn watches<E: Element>(
     isa: Isa,
     chains: &[(&Chain, Moment)],
 ) -> Vec<Watch<E>> {
-    let gather =
-        |part: &dyn AnyStage| E::stage(part).gather(isa, Moment { t: 1, clock: 0 }, 0, &[]);
+    let gather = |part: &dyn AnyStage| -> Box<dyn Gather<E>> {
+        let mut one = vec![];
+        E::stage(part).gather(isa, Moment { t: 1, clock: 0 }, 0, &[], &mut one, 0);
+        one.remove(0)
+    };
     let agree = |slot| (gather(&PartStage::<_, false>(Alignment::default())), slot);
     let mut watches = vec![];
     let gains: Vec<Option<GainSlots>> =
@@ -237,7 +242,7 @@ pub(crate) fn readings<E: Element>(
     chains: &[(&Chain, Moment)],
     tensors: &[Tensor<'_, E>],
     names: &[&str],
-    gathered: &[Vec<Vec<f64>>],
+    gathered: &[Sums],
     probes: &[Probe],
 ) -> (Vec<Reading>, Vec<MomentReading>) {
     // Watches come in pairs, gains first.
@@ -256,7 +261,7 @@ pub(crate) fn readings<E: Element>(
             let slots = moments::slots_of(chain, *moment);
             (!slots.is_blind()).then(|| MomentReading {
                 param: names[t].to_owned(),
-                moments: moments::moments(&slots, tensor.len, &aligned[t], &counts[t]),
+                moments: moments::moments(&slots, tensor.len, aligned.of(t), counts.of(t)),
             })
         });
         read.collect()
@@ -268,8 +273,8 @@ fn gain_readings<E: Element>(
     chains: &[(&Chain, Moment)],
     tensors: &[Tensor<'_, E>],
     names: &[&str],
-    aligned: &[Vec<f64>],
-    extremes: &[Vec<f64>],
+    aligned: &Sums,
+    extremes: &Sums,
 ) -> Vec<Reading> {
     let mut readings = vec![];
     for (t, tensor) in tensors.iter().enumerate().filter(|(_, t)| t.len > 0) {
@@ -279,12 +284,13 @@ fn gain_readings<E: Element>(
         // A gain is an exact slot, so it is never packed.
         let Some(values) = tensor.slots.slot(slots.gain) else { continue };
         let n = tensor.len as f64;
+        let (aligned, extremes) = (aligned.of(t), extremes.of(t));
         let gains = Gains {
-            min: slots.to_gain(-extremes[t][1]),
-            max: slots.to_gain(extremes[t][0]),
-            at_min: extremes[t][2] / n,
-            at_max: extremes[t][3] / n,
-            aligned: aligned[t][0] / aligned[t][1],
+            min: slots.to_gain(-extremes[1]),
+            max: slots.to_gain(extremes[0]),
+            at_min: extremes[2] / n,
+            at_max: extremes[3] / n,
+            aligned: aligned[0] / aligned[1],
             rates: quantiles(values).map(|v| lr * slots.to_gain(v)),
         };
         readings.push(Reading { param: names[t].to_owned(), gains });

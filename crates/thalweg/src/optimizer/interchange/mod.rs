@@ -65,7 +65,7 @@ impl<E: Element> Optimizer<E> {
         let (states, imported) = self.read_foreign(from, params, bytes)?;
         self.index = states.iter().enumerate().map(|(k, s)| (s.name.clone(), k)).collect();
         self.states = states;
-        self.order.clear();
+        self.cast.clear();
         self.steps = imported.steps;
         self.refused_in_a_row = 0;
         self.accumulated = 0.0;
