@@ -74,9 +74,8 @@ impl Session<'_> {
         // The bound moves f32 numbers, at a rate at which those of any format could move.
         let in_proportion = bytes / (4 * (2 * (slots + 1) + 1) * self.workload.len()) as f64;
         let (mut times, mut bounds) = (vec![], vec![]);
-        let repeats = |seconds: f64| ((LEAST / seconds).ceil() as usize).clamp(1, 1000);
-        let once = repeats(subject.step(self.workload)?);
-        let once_bound = repeats(bound.step(self.workload)?);
+        let once = repeats(|| subject.step(self.workload))?;
+        let once_bound = repeats(|| bound.step(self.workload))?;
         plain.pass();
         for _ in 0..self.rounds {
             times.push(mean_of(once, || subject.step(self.workload))?);
@@ -97,6 +96,17 @@ impl Session<'_> {
             share: quantile(&shares, 0.5),
         })
     }
+}
+
+/// How often to run for a measurement of sufficient length, found on the way to a steady state: the
+/// first steps make the state, and threads have yet to find a core each.
+fn repeats(mut run: impl FnMut() -> Result<f64>) -> Result<usize> {
+    let (mut sum, mut last) = (run()?, run()?);
+    while sum < LEAST {
+        last = run()?;
+        sum += last;
+    }
+    Ok(((LEAST / last).ceil() as usize).clamp(1, 1000))
 }
 
 /// The mean of `repeats` runs in seconds: short steps are only measurable many at a time.

@@ -12,8 +12,6 @@ use crate::part::Join;
 /// How far ahead of use a chain of one stage asks for memory, in bytes. (Several jobs on a block
 /// ask for the next one between them, so that loading and computing overlap.)
 const AHEAD: usize = 2048;
-/// The same for a pass that only reads one stream: further, since nothing else fills the queue.
-const READ_AHEAD: usize = 4096;
 /// Below this many coordinates everything is in a cache already, and asking only costs.
 const CACHED: usize = 1 << 19;
 
@@ -112,7 +110,7 @@ impl<E: Element> Sweep<'_, E> {
             let g = self.tensors[t].load_gradient(self.isa, start, n, &mut edge);
             let mut block = self.plain(n, g.cast_mut(), g);
             (block.u_scale, block.g_scale) = (E::number(1.0), E::number(1.0));
-            block.hint(&[g], READ_AHEAD / size_of::<E>());
+            block.lonely = self.plan.len() >= CACHED;
             // SAFETY: the block is readable in whole chunks; this thread alone has the span.
             unsafe { rows.gather(span, gather, &block) }
         });
@@ -182,6 +180,7 @@ impl<E: Element> Sweep<'_, E> {
             slots: [x; MAX_SLOTS],
             hints: [x; MAX_HINTS],
             hint_count: 0,
+            lonely: false,
         }
     }
 
@@ -199,6 +198,8 @@ impl<E: Element> Sweep<'_, E> {
         let whole = n.next_multiple_of(CHUNK);
         let mut block = self.plain(whole, loaded.x, loaded.g);
         let mut buffers = Buffers::new();
+        let slots = chain.first_slot[stage + 1];
+        let mut hints = self.hints(tensor, place, stage + 1, Touched::GradientAndSlots(slots));
         // SAFETY: the slots hold whole chunks; what is written are copies and buffers of this
         // function.
         unsafe {
@@ -211,9 +212,11 @@ impl<E: Element> Sweep<'_, E> {
                     block.slots[j] = copy.pointer();
                 }
                 chain.given[k].give(tensor, place.start, n, &mut buffers.given, &mut block);
+                hints.give(&mut block);
                 buffers.pass(kernel.as_ref(), &mut block);
             }
         }
+        hints.give(&mut block);
         block.n = n;
         block.slots = loaded.slots_from(chain.first_slot[stage]);
         see(&block);
@@ -224,16 +227,11 @@ impl<E: Element> Sweep<'_, E> {
         let mut gathered: Vec<Sums> = watches.iter().map(|_| Sums::default()).collect();
         let starts = gathered.iter_mut().zip(watches);
         let rows: Vec<Rows> = starts.map(|(sums, w)| sums.start(self.plan, w.join)).collect();
-        let cached = self.plan.len() < CACHED;
         self.each_loaded(|tensor, place, loaded| {
             let chain = &prepared[tensor.chain];
             let jobs = watches.len() + chain.kernels.len();
             let direct = tensor.slots_in_place();
-            let mut hints = if cached || tensor.rows.is_some() {
-                Hints::none()
-            } else {
-                Hints::new(tensor, place, jobs, direct)
-            };
+            let mut hints = self.hints(tensor, place, jobs, Touched::All);
             let watch = |before: bool, hints: &mut Hints<E>| {
                 let mine = watches.iter().zip(&rows).filter(|(w, _)| w.before == before);
                 for (watch, rows) in mine {
@@ -259,6 +257,20 @@ impl<E: Element> Sweep<'_, E> {
         });
         gathered.iter_mut().for_each(|sums| sums.join(self.plan));
         gathered
+    }
+
+    /// What the jobs on a block are to ask the memory for.
+    fn hints(
+        &self,
+        tensor: &Tensor<'_, E>,
+        place: Place,
+        jobs: usize,
+        touched: Touched,
+    ) -> Hints<E> {
+        if self.plan.len() < CACHED || tensor.rows.is_some() {
+            return Hints::none();
+        }
+        Hints::new(tensor, place, jobs, touched)
     }
 
     /// Adds the gradients to the sums, weighted, and zeroes those that are to be.
@@ -307,6 +319,15 @@ impl<E: Element> Sweep<'_, E> {
     }
 }
 
+/// What of a tensor the jobs on a block touch.
+#[derive(Clone, Copy)]
+enum Touched {
+    All,
+    /// A reading pass: the gradient and so many of the first slots. (Whether it looks at the parameter is
+    /// the formula's secret.)
+    GradientAndSlots(usize),
+}
+
 /// The streams of a block that are used in place, shared out among the jobs that work on it: each
 /// asks the memory for its share of what comes later. (Decoding asks for what it decodes.)
 struct Hints<E> {
@@ -317,18 +338,21 @@ struct Hints<E> {
 }
 
 impl<E: Element> Hints<E> {
-    fn new(tensor: &Tensor<'_, E>, place: Place, jobs: usize, direct: bool) -> Hints<E> {
+    fn new(tensor: &Tensor<'_, E>, place: Place, jobs: usize, touched: Touched) -> Hints<E> {
+        let (parameter, most) = match touched {
+            Touched::All => (true, MAX_SLOTS),
+            Touched::GradientAndSlots(slots) => (false, slots.min(MAX_SLOTS)),
+        };
         // A single job asks for what it needs itself a little later, several for the next block.
-        let alone = jobs == 1 && direct;
+        let alone = jobs == 1 && tensor.slots_in_place();
         let ahead = if alone { AHEAD / size_of::<E>() } else { BLOCK };
         let at = place.start + ahead;
-        let given = [
-            (tensor.x.packing, tensor.x.place::<E>(at)),
-            (tensor.g.packing, tensor.g.place::<E>(at)),
-        ];
-        let slots = (0..tensor.slots.count().min(MAX_SLOTS))
+        let x = parameter.then(|| (tensor.x.packing, tensor.x.place::<E>(at)));
+        let g = (tensor.g.packing, tensor.g.place::<E>(at));
+        let slots = (0..tensor.slots.count().min(most))
             .map(|k| (tensor.slots.packing(k), tensor.slots.place(k, at)));
-        let in_place = given.into_iter().chain(slots).filter(|(packing, _)| packing.is_none());
+        let streams_touched = x.into_iter().chain([g]).chain(slots);
+        let in_place = streams_touched.filter(|(packing, _)| packing.is_none());
         let mut streams = [std::ptr::null(); MAX_HINTS];
         let mut count = 0;
         for (stream, (_, place)) in streams.iter_mut().zip(in_place) {

@@ -59,7 +59,13 @@ pub(crate) struct Block<E> {
     /// Streams to ask the memory for, at the offset the kernel has reached.
     pub(crate) hints: [*const E; MAX_HINTS],
     pub(crate) hint_count: usize,
+    /// Whether the gradient is the only stream and long: then several blocks of it are asked for at once.
+    pub(crate) lonely: bool,
 }
+
+/// How many blocks a pass over a single stream asks for at once. What the hardware guesses ends with a
+/// page; from eight pages at once a core gets half as much again as from the next one (Intel).
+const BLOCKS_AHEAD: usize = 8;
 
 impl<E> Block<E> {
     /// Asks the memory for the chunks of the hinted streams.
@@ -67,6 +73,23 @@ impl<E> Block<E> {
     fn ask(&self, at: usize) {
         for hint in self.hints.iter().take(self.hint_count) {
             prefetch(hint.wrapping_add(at));
+        }
+        if self.lonely {
+            self.ask_far(at);
+        }
+    }
+
+    /// Asks for as many lines of the gradient as a chunk has, evenly from the next blocks: of the nearest
+    /// the last ones, of the furthest the first, so that each line is asked for once.
+    #[inline(always)]
+    fn ask_far(&self, at: usize) {
+        let block = BLOCK * size_of::<E>();
+        let share = block / BLOCKS_AHEAD;
+        let first = at * size_of::<E>() / 64;
+        for line in first..first + CHUNK * size_of::<E>() / 64 {
+            let ahead = 1 + line % BLOCKS_AHEAD;
+            let place = ahead * block + (BLOCKS_AHEAD - ahead) * share + line / BLOCKS_AHEAD * 64;
+            prefetch_line(self.g.cast::<u8>().wrapping_add(place));
         }
     }
 }

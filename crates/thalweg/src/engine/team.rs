@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 /// training loop that computes longer between them is not robbed of a core for long.
 const AWAKE: Duration = Duration::from_micros(50);
 
+/// How many times in a row a thread looks before it offers its core to others: it may be the one that
+/// the thread it waits for is waiting for.
+const LOOKS: u32 = 64;
+
 /// What every thread of a team is to run, once each.
 type Job = *const (dyn Fn() + Sync);
 
@@ -91,8 +95,7 @@ impl Team {
         let mut spins = 0u32;
         while shared.busy.load(Ordering::Acquire) > 0 {
             spins += 1;
-            // A helper that lost its core will not come back by waiting awake.
-            if spins > 20_000 { std::thread::yield_now() } else { std::hint::spin_loop() }
+            if spins > LOOKS { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
         let failed = shared.failed.swap(false, Ordering::Relaxed);
         if let Err(panic) = mine {
@@ -131,7 +134,11 @@ impl Shared {
         let mut spins = 0u32;
         while self.round.load(Ordering::SeqCst) == seen {
             spins += 1;
-            if spins.is_multiple_of(64) && start.elapsed() > AWAKE {
+            if !spins.is_multiple_of(LOOKS) {
+                std::hint::spin_loop();
+                continue;
+            }
+            if start.elapsed() > AWAKE {
                 self.asleep[k].store(true, Ordering::SeqCst);
                 // The round may have been raised before the caller could see that this one sleeps.
                 while self.round.load(Ordering::SeqCst) == seen {
@@ -140,7 +147,7 @@ impl Shared {
                 self.asleep[k].store(false, Ordering::SeqCst);
                 return;
             }
-            std::hint::spin_loop();
+            std::thread::yield_now();
         }
     }
 }
