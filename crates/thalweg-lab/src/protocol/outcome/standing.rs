@@ -6,19 +6,20 @@ use crate::protocol::Phase;
 use crate::protocol::search::{Contest, Record, edges};
 use crate::protocol::stats::basin::{Basin, basin};
 use crate::protocol::stats::order::{BestOf, tunability};
+use crate::protocol::stats::scale::Scale;
 use crate::protocol::stats::{Estimate, mean, median};
 use crate::protocol::training::{Point, Run};
 use crate::tasks::Task;
 
 /// The standing but for what depends on the other optimizers.
-pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
+pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> Standing {
     let (task, entry) = (contest.task, &contest.entry);
     let finals: Vec<&Run> = contest.of(Phase::Final).map(|r| &r.run).collect();
     let trials = contest.trials();
     let chosen = contest.chosen();
     let seeds: Vec<SeedResult> = finals.iter().map(|r| seed_result(r)).collect();
-    let of =
-        |f: &dyn Fn(&SeedResult) -> f64| Estimate::of(&seeds.iter().map(f).collect::<Vec<_>>());
+    let of = |f: &dyn Fn(&SeedResult) -> f64| seeds.iter().map(f).collect::<Vec<_>>();
+    let (test_loss, test_factor) = scale.estimate(&of(&|s| s.test_loss));
     let per_step = |f: fn(&Run) -> f64| {
         let steps: usize = finals.iter().map(|r| r.gradients).sum();
         1e6 * finals.iter().map(|r| f(r)).sum::<f64>() / steps.max(1) as f64
@@ -29,7 +30,6 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
         optimizer: entry.name,
         summary: entry.summary,
         rank: 0,
-        letters: String::new(),
         declared: contest.entry.tune.clone(),
         ranges: contest.ranges.clone(),
         extensions: contest.extensions.clone(),
@@ -41,9 +41,13 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
         tunability: curve_of_trials(contest, initial_loss),
         basin: learning_rates(&trials, initial_loss),
         to_target: Vec::new(),
-        test_loss: of(&|s| s.test_loss),
-        test_metric: task.metric.map(|metric| of(&|s| s.test_metric.unwrap_or(metric.worst()))),
+        test_loss,
+        test_factor,
+        test_metric: task
+            .metric
+            .map(|metric| Estimate::of(&of(&|s| s.test_metric.unwrap_or(metric.worst())))),
         behind_first: Estimate::of(&[]),
+        behind_factor: None,
         behind_interval: None,
         p_best: 1.0,
         may_be_best: false,
