@@ -86,8 +86,8 @@ fn factor(mean: f64, factor: Option<f64>) -> String {
     }
 }
 
-/// The ranking.
-pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> String {
+/// The first `rows` of the ranking.
+pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> usize) -> String {
     let shown = Shown(task.scale);
     let metric =
         task.metric.map_or_else(|| "metric".to_owned(), |m| format!("test {}", escape(m.name)));
@@ -100,7 +100,7 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
         shown.caption(task.standings.len().saturating_sub(1)),
         shown.label(),
     );
-    for (s, whisker) in task.standings.iter().zip(whiskers(task)) {
+    for (s, whisker) in task.standings.iter().zip(whiskers(task)).take(rows) {
         let _ = write!(
             html,
             "<tr><td>{}</td><td>{}</td><th scope=\"row\">{}{}</th><td class=\"n\">{}</td><td>{whisker}</td>\

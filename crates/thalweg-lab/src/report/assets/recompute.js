@@ -10,10 +10,10 @@ const recompute = {
     return Float64Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
   },
 
-  // One column of a run: the columns of a run lie one after the other.
+  // One column of a run. Equal columns of several runs lie in one place; one without a number has none.
   column(numbers, columns, run, name) {
-    const from = run.at + columns.indexOf(name) * run.count;
-    return numbers.subarray(from, from + run.count);
+    const from = run.at[columns.indexOf(name)];
+    return from === null ? new Float64Array(run.count).fill(NaN) : numbers.subarray(from, from + run.count);
   },
 
   mean(values) {

@@ -3,6 +3,7 @@
 use super::{Part, Section};
 use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Standing, TaskOutcome};
+use crate::report::detail::left_out;
 use crate::report::draw::{self, Cell, HeatMap, Name, Strip, StripChart};
 use crate::report::figure::{Figure, table};
 use crate::report::markup::{escape, number};
@@ -12,16 +13,31 @@ use crate::report::view::{View, id};
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     let mut section = Section::per_task(view, "results", "Results", |task| {
-        vec![
-            Part::Html(about(task)),
-            Part::Html(tables::ranking(task, &|name| view.look(name))),
-            seeds(view, task).into(),
-        ]
+        vec![Part::Html(about(task)), Part::Html(ranking(view, task)), seeds(view, task).into()]
     });
     if view.tasks().len() > 1 {
         section.parts.insert(0, ranks(view).into());
     }
     section
+}
+
+/// The section without its figures.
+pub(in crate::report) fn rankings(view: &View<'_>) -> Section {
+    Section::per_task(view, "results", "Results", |task| {
+        vec![Part::Html(about(task)), Part::Html(ranking(view, task))]
+    })
+}
+
+/// The ranking, as much of it as is shown.
+fn ranking(view: &View<'_>, task: &TaskOutcome) -> String {
+    let rows = view.detail.rows;
+    let missing = left_out(task.standings.len().min(rows), task.standings.len(), "rows");
+    tables::ranking(task, rows, &|name| view.look(name))
+        + &if missing.is_empty() {
+            missing
+        } else {
+            format!("<p class=\"caption\">{missing}</p>\n")
+        }
 }
 
 fn about(task: &TaskOutcome) -> String {
