@@ -1,6 +1,6 @@
 //! What the scripts of the page work on: every final run, point by point.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::view::View;
 use crate::protocol::{Point, TaskOutcome};
 
 /// The numbers of a point of a run; a column of each is packed in one piece.
-const COLUMNS: [&str; 5] = ["steps", "seconds", "train", "validation", "metric"];
+const COLUMNS: [&str; 5] = ["gradients", "seconds", "train", "validation", "metric"];
 
 /// The elements that hold the numbers.
 pub(super) fn scripts(view: &View<'_>) -> String {
@@ -37,12 +37,11 @@ pub(super) fn scripts(view: &View<'_>) -> String {
                 packed(&numbers)
             );
             let share = task.metric.is_some_and(|m| m.percent && m.higher_is_better);
-            let last = task.standings.iter().filter_map(|s| s.curve.last()).next();
-            let factors = last.filter(|p| p.step > 0).map(|p| {
-                let per_step = |n: usize| n as f64 / p.step as f64;
-                json!({"samples": per_step(p.samples), "gradients": per_step(p.gradients)})
-            });
-            json!({"name": task.task, "errors": share, "factors": factors, "runs": runs})
+            let costs: BTreeMap<&str, usize> =
+                task.standings.iter().map(|s| (s.optimizer, s.gradients_per_step)).collect();
+            json!({
+                "name": task.task, "errors": share, "batch": task.batch, "costs": costs, "runs": runs,
+            })
         })
         .collect();
     let all = json!({"columns": COLUMNS, "optimizers": optimizers, "tasks": tasks});
@@ -95,7 +94,7 @@ impl Pack {
             |p| p.validation.metric.unwrap_or(f64::NAN),
         ];
         std::array::from_fn(|i| {
-            let clock = ["steps", "seconds"].contains(&COLUMNS[i]);
+            let clock = ["gradients", "seconds"].contains(&COLUMNS[i]);
             let values: Vec<f32> = points.iter().map(|p| values[i](p) as f32).collect();
             let shown = clock || self.drawn.contains(&COLUMNS[i]);
             (shown && values.iter().any(|v| !v.is_nan())).then(|| self.column(&values))

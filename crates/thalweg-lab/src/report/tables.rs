@@ -173,7 +173,7 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
     let mut html = String::from(
         "<div class=\"wide\"><table>\
          <thead><tr><th scope=\"col\">optimizer</th><th scope=\"col\">tuned, range</th>\
-         <th scope=\"col\">trials</th>\
+         <th scope=\"col\">trials</th><th scope=\"col\">gradients per step</th>\
          <th scope=\"col\">gradients spent</th>\
          <th scope=\"col\">seconds spent</th><th scope=\"col\">share of time in the optimizer</th>\
          </tr></thead><tbody>",
@@ -190,10 +190,11 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
         let _ = write!(
             html,
             "<tr><th scope=\"row\">{}</th><td>{ranges}{lowered}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{}</td><td class=\"n\">{}</td>\
+             <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{} µs of {} µs</td></tr>",
             escape(s.optimizer),
             s.trials.len(),
+            s.gradients_per_step,
             s.gradients_spent,
             number(s.seconds_spent),
             number(s.step_microseconds),

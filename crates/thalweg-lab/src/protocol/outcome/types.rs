@@ -222,6 +222,8 @@ pub struct Standing {
     pub optimizer: &'static str,
     /// One line on the method.
     pub summary: &'static str,
+    /// Gradient evaluations per step.
+    pub gradients_per_step: usize,
     /// 1 for the lowest typical test loss.
     pub rank: usize,
     /// The ranges that the optimizer declares.
@@ -293,7 +295,7 @@ pub struct Standing {
     pub seconds_spent: f64,
     /// Microseconds per step inside the optimizer, mean over the final runs.
     pub step_microseconds: f64,
-    /// Microseconds per gradient, mean over the final runs.
+    /// Microseconds per step in its gradient evaluations, mean over the final runs.
     pub gradient_microseconds: f64,
 }
 
@@ -423,7 +425,8 @@ pub struct CurvePoint {
     pub step: usize,
     /// Gradient evaluations so far.
     pub gradients: usize,
-    /// Training examples seen so far, repetitions counted; 0 for a formula.
+    /// Training examples seen so far, repetitions counted, those of a step once however many gradients it
+    /// takes; 0 for a formula.
     pub samples: usize,
     /// Mean seconds so far, evaluation not counted.
     pub seconds: f64,

@@ -56,7 +56,24 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
     });
     rules.extend(counts);
     rules.extend(plan.tasks.iter().flat_map(|task| left_out(plan, task)));
+    rules.extend(twice(plan));
     rules
+}
+
+/// What a second gradient per step costs, if anybody takes one.
+fn twice(plan: &Plan) -> Option<String> {
+    let all = plan.runs();
+    let those = all.iter().filter(|(entry, _)| entry.gradients_per_step > 1);
+    let names: Vec<&str> = those.map(|(entry, _)| entry.name).collect();
+    let verb = if names.len() == 1 { "takes" } else { "take" };
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} {verb} two gradients of the same batch per step. Both are paid for, so there are half as \
+             many steps, over which schedules run their whole course; of an odd number of gradient \
+             evaluations the last one is left.",
+            enumerate(&names)
+        )
+    })
 }
 
 /// What the tests can say at all with so many seeds.
