@@ -52,6 +52,22 @@ def score(costs):
     return out
 
 
+def above(n, minimum, shift, seed):
+    """Losses over many decades above a minimum: geometric mean, the factor of its interval, and the paired t test of the logarithms."""
+    own = np.random.default_rng(seed)
+    # Rounded to what a loss near this minimum can be; the logarithms below are those of the rounded ones.
+    a, b = (minimum + np.exp(own.normal(mean, 4, size=n)) for mean in (-10, -10 + shift))
+    x, y = np.log(a - minimum), np.log(b - minimum)
+    return {
+        "a": a.tolist(),
+        "b": b.tolist(),
+        "minimum": minimum,
+        "typical": minimum + stats.gmean(a - minimum),
+        "factor": np.exp(stats.t.ppf(0.975, n - 1) * stats.sem(x)),
+        "p": stats.ttest_rel(x, y).pvalue,
+    }
+
+
 def main():
     pairs = []
     for n, shift in [(2, 1.0), (3, 0.5), (5, 0.0), (5, 2.0), (9, 0.3), (20, 0.4)]:
@@ -68,6 +84,7 @@ def main():
         "incomplete_beta": [[a, b, x, special.betainc(a, b, x)] for a, b, x in [(2, 0.5, 0.1), (0.5, 0.5, 0.7), (10, 3, 0.9)]],
         "sign_test": [[k, n - k, stats.binomtest(k, n).pvalue] for k, n in [(0, 5), (1, 5), (2, 7), (5, 10), (9, 10)]],
         "paired": pairs,
+        "above": [above(5, 0.0, 1.0, 1), above(5, 0.0, 9.0, 2), above(9, 0.25, 3.0, 3), above(3, 101936.729903, 2.0, 4)],
         "holm": {"p": p, "adjusted": holm(p)},
         "bootstrap": [expanded_bootstrap(rng.normal(size=n).tolist()) for n in [2, 3, 5, 6]],
         "best_of": {"values": trials, "expected": best_of(trials)},

@@ -80,7 +80,12 @@ fn table(task: &TaskOutcome) -> String {
         "step µs",
     ]);
     for s in &task.standings {
-        let interval = s.test_loss.half_width.map_or_else(|| "-".to_owned(), shown);
+        let interval = match (s.test_loss.half_width, s.test_factor) {
+            (Some(half_width), _) => shown(half_width),
+            (None, Some(factor)) if factor < 1e3 => format!("× {factor:.3}"),
+            (None, Some(factor)) => format!("× {factor:.1e}"),
+            (None, None) => "-".to_owned(),
+        };
         // An interrupted comparison may have no final run of it yet.
         let known = |value: f64, text: String| if value.is_nan() { "-".to_owned() } else { text };
         table.row([

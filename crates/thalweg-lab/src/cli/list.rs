@@ -14,6 +14,7 @@ struct OptimizerRow {
     name: &'static str,
     summary: &'static str,
     tune: Vec<Range>,
+    gradients_per_step: usize,
     state_bytes: StateBytes,
 }
 
@@ -60,7 +61,13 @@ fn optimizers(json: bool) -> Result<()> {
         .into_iter()
         .map(|e| {
             let state_bytes = optimizers::state_bytes(e.name)?;
-            Ok(OptimizerRow { name: e.name, summary: e.summary, tune: e.tune, state_bytes })
+            Ok(OptimizerRow {
+                name: e.name,
+                summary: e.summary,
+                tune: e.tune,
+                gradients_per_step: e.gradients_per_step,
+                state_bytes,
+            })
         })
         .collect::<Result<_>>()?;
     if json {

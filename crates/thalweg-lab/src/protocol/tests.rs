@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::*;
+use crate::tasks::{Gradient, Measurement, ParameterSpec, Part, Problem, Task};
 use crate::{optimizers, tasks};
 
 struct Counter(Mutex<HashMap<(String, &'static str), usize>>);
@@ -180,7 +181,9 @@ fn the_verdict_is_corrected_for_the_comparisons_it_makes() {
     // Of ranks 1 and 2 only the second can be worse, and by its test against the first or a later one.
     let [first, second] = [&task.standings[0], &task.standings[1]];
     assert!(first.may_be_best && first.p_best == 1.0);
-    assert!(second.p_best <= 4.0 * 0.5 * task.pairs[0].p + 1e-12);
+    let losses = |s: &Standing| s.seeds.iter().map(|r| r.test_loss).collect::<Vec<f64>>();
+    let p = stats::paired_p(&losses(second), &losses(first));
+    assert!(second.p_best <= 4.0 * 0.5 * p + 1e-12);
     let best: Vec<&str> =
         task.standings.iter().filter(|s| s.may_be_best).map(|s| s.optimizer).collect();
     let verdict = &task.verdict;
@@ -224,4 +227,115 @@ fn nothing_to_do_is_a_usage_error() {
     ] {
         assert_eq!(compare(&plan, &silent()).unwrap_err().exit_code(), 2);
     }
+}
+
+/// A workload that remembers of which batches gradients were taken.
+struct Watched {
+    inner: Arc<dyn Workload>,
+    batches: Arc<Mutex<Vec<usize>>>,
+}
+
+struct WatchedProblem {
+    inner: Box<dyn Problem>,
+    batches: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Workload for Watched {
+    fn problem(self: Arc<Self>, seed: u64) -> Result<Box<dyn Problem>> {
+        let inner = Arc::clone(&self.inner).problem(seed)?;
+        Ok(Box::new(WatchedProblem { inner, batches: Arc::clone(&self.batches) }))
+    }
+
+    fn parameters(&self) -> Vec<ParameterSpec> {
+        self.inner.parameters()
+    }
+}
+
+impl Problem for WatchedProblem {
+    fn parameters(&self) -> &[ParameterSpec] {
+        self.inner.parameters()
+    }
+
+    fn initial_values(&self) -> Vec<Vec<f32>> {
+        self.inner.initial_values()
+    }
+
+    fn prepare(&mut self, step: usize) -> Result<()> {
+        self.inner.prepare(step)
+    }
+
+    fn gradient(
+        &mut self,
+        step: usize,
+        values: &mut [Vec<f32>],
+        gradients: &mut [Gradient],
+    ) -> Result<f64> {
+        self.batches.lock().unwrap().push(step);
+        self.inner.gradient(step, values, gradients)
+    }
+
+    fn evaluate(&mut self, part: Part, values: &mut [Vec<f32>]) -> Result<Measurement> {
+        self.inner.evaluate(part, values)
+    }
+}
+
+/// A final run on digits, and the batches of its gradients.
+fn watched(optimizer: &str, hypers: Vec<(&'static str, f64)>, budget: usize) -> (Run, Vec<usize>) {
+    let task: &'static Task = tasks::select(&["digits-mlp".to_owned()], None).unwrap()[0];
+    let batches = Arc::new(Mutex::new(Vec::new()));
+    let inner = (task.open)(task).unwrap();
+    let workload: Arc<dyn Workload> = Arc::new(Watched { inner, batches: Arc::clone(&batches) });
+    let entry = &optimizers::select(&[optimizer.to_owned()]).unwrap()[0];
+    let spec = RunSpec::new(task, entry, hypers, 5, budget);
+    let run = train(&spec, &workload, Phase::Final).unwrap();
+    let batches = batches.lock().unwrap().clone();
+    (run, batches)
+}
+
+#[test]
+fn both_gradients_of_a_step_are_counted_and_see_the_same_batch() {
+    for (name, budget) in [("sam", 60), ("asam", 61), ("sam_adamw", 60)] {
+        let (run, batches) = watched(name, vec![("lr", 0.01), ("rho", 0.1)], budget);
+        let twice: Vec<usize> = (0..30).flat_map(|batch| [batch, batch]).collect();
+        assert_eq!(batches, twice, "{name}");
+        assert_eq!((run.gradients, run.points.last().unwrap().step), (60, 60));
+        assert!(run.points.iter().all(|p| p.step % 2 == 0));
+        assert!(run.divergence.is_none() && run.test.is_some());
+        assert!(run.gradient_seconds > 0.0 && run.optimizer_seconds > 0.0);
+        let (again, _) = watched(name, vec![("lr", 0.01), ("rho", 0.1)], budget);
+        assert_eq!(first_difference(&run, &again), None);
+    }
+}
+
+#[test]
+fn without_a_radius_sam_is_the_optimizer_inside_on_half_the_budget() {
+    let (sam, _) = watched("sam", vec![("lr", 0.05), ("rho", 0.0)], 80);
+    let (plain, _) = watched("momentum", vec![("lr", 0.05)], 40);
+    let end = |run: &Run| run.points.last().unwrap().validation;
+    assert_eq!(end(&sam), end(&plain));
+    // The learning rate has gone its whole way, warm-up and fall.
+    let rates = |run: &Run| run.probes.iter().map(|p| (p.step, p.lr)).collect::<Vec<_>>();
+    assert_eq!(rates(&sam), rates(&plain));
+    let radius = watched("sam", vec![("lr", 0.05), ("rho", 0.2)], 80).0;
+    assert_ne!(end(&radius), end(&plain));
+    let stretched = watched("asam", vec![("lr", 0.05), ("rho", 0.2)], 80).0;
+    assert_ne!(end(&radius), end(&stretched));
+}
+
+#[test]
+fn clocks_know_how_many_gradients_a_step_takes() {
+    let names = ["momentum", "sam"].map(str::to_owned);
+    let chosen = Some(optimizers::select(&names).unwrap());
+    let plan = Plan { optimizers: chosen, budget: Some(61), ..plan(2) };
+    let outcome = compare(&plan, &silent()).unwrap();
+    let task = &outcome.tasks[0];
+    for (name, gradients, steps) in [("momentum", 61, 61), ("sam", 60, 30)] {
+        let standing = task.standings.iter().find(|s| s.optimizer == name).unwrap();
+        let end = standing.curve.last().unwrap();
+        assert_eq!((end.gradients, end.step, end.samples), (gradients, steps, steps * task.batch));
+        let runs = standing.runs - standing.diverged_runs;
+        assert!(standing.gradients_spent >= runs * gradients);
+    }
+    let told = |w: &String| w.starts_with("sam takes two gradients");
+    assert!(outcome.rules.words.iter().any(told));
 }

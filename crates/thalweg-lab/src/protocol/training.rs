@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::Result;
 use crate::diagnosis::{self, Case, Finding, Probe, Recorder};
-use crate::optimizers::{Entry, Stepped, Stepper};
+use crate::optimizers::{Entry, Stepped, Stepper, gradients_per_step};
 use crate::tasks::{Gradient, Measurement, ParameterSpec, Part, Problem, Task, Workload};
 
 use super::{Phase, interrupt};
@@ -112,27 +112,34 @@ const TRAJECTORY: usize = 2_000;
 /// Trains once.
 pub fn train(spec: &RunSpec, workload: &Arc<dyn Workload>, phase: Phase) -> Result<Run> {
     let mut trainer = Trainer::new(spec, workload, phase)?;
-    trainer.record(0)?;
+    trainer.record()?;
+    let cost = gradients_per_step(spec.optimizer);
     let every = (spec.budget / spec.task.evaluations).max(1);
-    for step in 1..=spec.budget {
-        if interrupt::abandoned() {
-            // The caller asks as well, and drops the unfinished run.
-            break;
-        }
+    // What the last step cannot use of an odd budget is left.
+    while trainer.run.gradients + cost <= spec.budget && !interrupt::abandoned() {
+        let before = trainer.run.gradients;
         if let Err(reason) = trainer.advance()? {
+            let step = trainer.run.gradients;
             trainer.run.divergence = Some(Divergence { step, reason });
             break;
         }
-        if (step % every == 0 && spec.budget - step >= every) || step == spec.budget {
-            trainer.record(step)?;
+        let spent = trainer.run.gradients;
+        // Where a step takes two evaluations, the first step at or after the moment is measured.
+        let (moment, last) = (spent / every * every, spent + cost > spec.budget);
+        if (moment > before && spec.budget - moment >= every) || last {
+            trainer.record()?;
         }
     }
+    // The caller asks as well whether the run was abandoned, and drops it.
     trainer.finish(phase)
 }
 
 struct Trainer {
     problem: Box<dyn Problem>,
+    parameters: Vec<ParameterSpec>,
     stepper: Stepper,
+    /// Steps taken or tried.
+    steps: usize,
     values: Vec<Vec<f32>>,
     /// The values at the best point, on which the test result will be measured.
     best_values: Vec<Vec<f32>>,
@@ -150,10 +157,14 @@ impl Trainer {
         let problem = Arc::clone(workload).problem(spec.seed)?;
         let values = problem.initial_values();
         let (task, budget) = (spec.task, spec.budget);
-        let every = if phase == Phase::Final { (budget / PROBES).max(1) } else { 0 };
-        let recorder = Recorder::new(every, problem.parameters());
+        let steps = budget / gradients_per_step(spec.optimizer);
+        let every = if phase == Phase::Final { (steps / PROBES).max(1) } else { 0 };
+        let parameters = problem.parameters().to_vec();
+        let recorder = Recorder::new(every, &parameters);
         let mut trainer = Trainer {
             problem,
+            parameters,
+            steps: 0,
             stepper: Stepper::new(
                 spec.optimizer,
                 &spec.hypers,
@@ -179,18 +190,18 @@ impl Trainer {
                 optimizer_seconds: 0.0,
                 gradients: 0,
                 trajectory: Vec::new(),
-                stride: budget.div_ceil(TRAJECTORY).max(1),
+                stride: steps.div_ceil(TRAJECTORY).max(1),
                 probes: Vec::new(),
                 findings: Vec::new(),
             },
         };
-        trainer.trace(0);
+        trainer.trace();
         Ok(trainer)
     }
 
     /// Notes where the run stands in the plane of its task, if that has one.
-    fn trace(&mut self, step: usize) {
-        if self.run.spec.task.plane.is_some() && step.is_multiple_of(self.run.stride) {
+    fn trace(&mut self) {
+        if self.run.spec.task.plane.is_some() && self.steps.is_multiple_of(self.run.stride) {
             let mut at = self.values.iter().flatten().map(|v| f64::from(*v));
             if let (Some(x), Some(y)) = (at.next(), at.next()) {
                 self.run.trajectory.push([x, y]);
@@ -198,14 +209,15 @@ impl Trainer {
         }
     }
 
-    /// One gradient and one step. The inner error says why the run has diverged.
+    /// One batch and one step. The inner error says why the run has diverged.
     fn advance(&mut self) -> Result<std::result::Result<(), String>> {
-        let step = self.run.gradients;
-        self.problem.prepare(step)?;
+        let batch = self.steps;
+        self.problem.prepare(batch)?;
         let start = Instant::now();
-        let loss = self.problem.gradient(step, &mut self.values, &mut self.gradients)?;
+        let loss = self.problem.gradient(batch, &mut self.values, &mut self.gradients)?;
         self.gradient_time += start.elapsed();
         self.run.gradients += 1;
+        self.steps += 1;
         if !loss.is_finite() {
             return Ok(Err("the training loss is not finite".to_owned()));
         }
@@ -214,8 +226,8 @@ impl Trainer {
             return Ok(Err(format!("the training loss is {}", limit.describe())));
         }
         self.losses.push(self.run.spec.task.counted(loss));
-        let stepped = self.step(loss);
-        self.trace(self.run.gradients);
+        let stepped = self.step(loss)?;
+        self.trace();
         Ok(match stepped {
             Stepped::Applied => Ok(()),
             Stepped::Refused(reason) => Err(reason),
@@ -223,30 +235,50 @@ impl Trainer {
     }
 
     /// One step of the optimizer, looked at if that is due.
-    fn step(&mut self, loss: f64) -> Stepped {
-        let (step, parameters) = (self.run.gradients, self.problem.parameters());
+    fn step(&mut self, loss: f64) -> Result<Stepped> {
+        let step = self.steps;
         // What a run does at the floor of its task is round-off, and says nothing of its health.
         let solved =
             self.run.best.is_some_and(|p| Some(p.validation.loss) == self.run.spec.task.floor);
         let watched = !solved && self.recorder.is_due(step);
         if !solved && (watched || self.recorder.is_due(step + 1)) {
-            self.recorder.before(step, &self.values, &views(parameters, &self.gradients));
+            self.recorder.before(step, &self.values, &views(&self.parameters, &self.gradients));
         }
+        // What is looked at is the gradient where the run stands; a second one may be taken elsewhere.
+        let first = watched.then(|| self.gradients.clone());
         self.stepper.probe(watched);
-        let start = Instant::now();
-        let stepped = self.stepper.step(parameters, &mut self.values, &self.gradients);
-        self.optimizer_time += start.elapsed();
-        if let (true, Stepped::Applied, Some((optimizer, report))) =
-            (watched, &stepped, self.stepper.seen())
+        let stepped = self.apply()?;
+        if let (Some(first), Stepped::Applied, Some((optimizer, report))) =
+            (first, &stepped, self.stepper.seen())
         {
-            let gradients = views(parameters, &self.gradients);
+            let gradients = views(&self.parameters, &first);
             self.recorder.after(step, loss, &self.values, &gradients, optimizer, report);
         }
+        Ok(stepped)
+    }
+
+    /// The step itself, and the second gradient of the same batch if the optimizer asks for it.
+    fn apply(&mut self) -> Result<Stepped> {
+        let Trainer { problem, run, .. } = self;
+        let (batch, mut second) = (self.steps - 1, Duration::ZERO);
+        let mut again = |values: &mut [Vec<f32>], gradients: &mut [Gradient]| {
+            let start = Instant::now();
+            let loss = problem.gradient(batch, values, gradients);
+            second += start.elapsed();
+            run.gradients += 1;
+            loss
+        };
+        let start = Instant::now();
+        let (values, gradients) = (&mut self.values, &mut self.gradients);
+        let stepped = self.stepper.step(&self.parameters, values, gradients, &mut again);
+        self.optimizer_time += start.elapsed().saturating_sub(second);
+        self.gradient_time += second;
         stepped
     }
 
     /// Measures where the run stands.
-    fn record(&mut self, step: usize) -> Result<()> {
+    fn record(&mut self) -> Result<()> {
+        let step = self.run.gradients;
         let mut validation = self.problem.evaluate(Part::Validation, &mut self.values)?;
         validation.loss = self.run.spec.task.counted(validation.loss);
         if step == 0 {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::detail::Detail;
 use super::page::sections;
 use super::view::View;
 use crate::store::Document;
@@ -18,7 +19,7 @@ pub struct Picture {
 
 /// Every figure of the report, in its order.
 pub fn pictures(document: &Document) -> Result<Vec<Picture>> {
-    let view = View::new(document, 2_000);
+    let view = View::new(document, Detail::FULL);
     let mut pictures = Vec::new();
     for section in sections(&view) {
         for figure in section.figures() {

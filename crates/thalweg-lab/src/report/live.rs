@@ -1,15 +1,18 @@
 //! What the scripts of the page work on: every final run, point by point.
 
+use std::collections::{BTreeMap, HashMap};
+
 use serde_json::{Value, json};
 
 use super::data::{json as embedded, packed};
 use super::draw::decimate;
 use super::palette::{DASHES, SERIES};
+use super::sections::curves;
 use super::view::View;
-use crate::protocol::{SeedResult, TaskOutcome};
+use crate::protocol::{Point, TaskOutcome};
 
-/// The numbers of a point of a run, in the order in which they are packed, each column in one piece.
-const COLUMNS: [&str; 5] = ["steps", "seconds", "train", "validation", "metric"];
+/// The numbers of a point of a run; a column of each is packed in one piece.
+const COLUMNS: [&str; 5] = ["gradients", "seconds", "train", "validation", "metric"];
 
 /// The elements that hold the numbers.
 pub(super) fn scripts(view: &View<'_>) -> String {
@@ -34,12 +37,11 @@ pub(super) fn scripts(view: &View<'_>) -> String {
                 packed(&numbers)
             );
             let share = task.metric.is_some_and(|m| m.percent && m.higher_is_better);
-            let last = task.standings.iter().filter_map(|s| s.curve.last()).next();
-            let factors = last.filter(|p| p.step > 0).map(|p| {
-                let per_step = |n: usize| n as f64 / p.step as f64;
-                json!({"samples": per_step(p.samples), "gradients": per_step(p.gradients)})
-            });
-            json!({"name": task.task, "errors": share, "factors": factors, "runs": runs})
+            let costs: BTreeMap<&str, usize> =
+                task.standings.iter().map(|s| (s.optimizer, s.gradients_per_step)).collect();
+            json!({
+                "name": task.task, "errors": share, "batch": task.batch, "costs": costs, "runs": runs,
+            })
         })
         .collect();
     let all = json!({"columns": COLUMNS, "optimizers": optimizers, "tasks": tasks});
@@ -49,37 +51,84 @@ pub(super) fn scripts(view: &View<'_>) -> String {
     )
 }
 
-/// The runs of a task, and their numbers one after the other.
+/// The runs of a task, and their numbers.
 fn runs(view: &View<'_>, task: &TaskOutcome) -> (Vec<Value>, Vec<f32>) {
-    let mut numbers = Vec::new();
+    let mut pack = Pack { drawn: curves::drawn(task), ..Pack::default() };
     let mut runs = Vec::new();
-    for standing in &task.standings {
+    for standing in task.standings.iter().filter(|_| view.detail.runs) {
         // All seeds of an optimizer keep the same points, so that they can be averaged.
         let longest = standing.seeds.iter().max_by_key(|s| s.points.len());
         let losses: Vec<f64> = longest
             .map(|s| s.points.iter().map(|p| p.validation.loss).collect())
             .unwrap_or_default();
-        let kept = decimate(&losses, view.limit);
+        let kept = decimate(&losses, view.detail.points);
         for run in &standing.seeds {
-            let at = numbers.len();
-            let count = pack(run, &kept, &mut numbers);
+            let points: Vec<Point> =
+                kept.iter().filter_map(|i| run.points.get(*i)).copied().collect();
             runs.push(json!({
-                "optimizer": standing.optimizer, "seed": run.seed, "at": at, "count": count,
+                "optimizer": standing.optimizer, "seed": run.seed, "at": pack.run(&points),
+                "count": points.len(),
             }));
         }
     }
-    (runs, numbers)
+    (runs, pack.numbers)
 }
 
-fn pack(run: &SeedResult, kept: &[usize], numbers: &mut Vec<f32>) -> usize {
-    let points: Vec<_> = kept.iter().filter_map(|i| run.points.get(*i)).collect();
-    let mut column = |f: &dyn Fn(&crate::protocol::Point) -> f64| {
-        numbers.extend(points.iter().map(|p| f(p) as f32));
-    };
-    column(&|p| p.step as f64);
-    column(&|p| p.seconds);
-    column(&|p| p.train_loss.unwrap_or(f64::NAN));
-    column(&|p| p.validation.loss);
-    column(&|p| p.validation.metric.unwrap_or(f64::NAN));
-    points.len()
+/// Columns of numbers one after the other. Equal ones, such as the steps of most runs, are there once.
+#[derive(Debug, Default)]
+struct Pack {
+    /// The measures that curves show; the others are left out.
+    drawn: Vec<&'static str>,
+    numbers: Vec<f32>,
+    places: HashMap<Vec<u32>, usize>,
+}
+
+impl Pack {
+    /// Packs a run; says where each of its columns begins, and `null` for one that is not there.
+    fn run(&mut self, points: &[Point]) -> [Option<usize>; COLUMNS.len()] {
+        let values: [fn(&Point) -> f64; COLUMNS.len()] = [
+            |p| p.step as f64,
+            |p| p.seconds,
+            |p| p.train_loss.unwrap_or(f64::NAN),
+            |p| p.validation.loss,
+            |p| p.validation.metric.unwrap_or(f64::NAN),
+        ];
+        std::array::from_fn(|i| {
+            let clock = ["gradients", "seconds"].contains(&COLUMNS[i]);
+            let values: Vec<f32> = points.iter().map(|p| values[i](p) as f32).collect();
+            let shown = clock || self.drawn.contains(&COLUMNS[i]);
+            (shown && values.iter().any(|v| !v.is_nan())).then(|| self.column(&values))
+        })
+    }
+
+    fn column(&mut self, values: &[f32]) -> usize {
+        let bits = values.iter().map(|v| v.to_bits()).collect();
+        *self.places.entry(bits).or_insert_with(|| {
+            let place = self.numbers.len();
+            self.numbers.extend_from_slice(values);
+            place
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::Measurement;
+
+    #[test]
+    fn equal_columns_are_packed_once_and_those_nobody_draws_not_at_all() {
+        let point = |step: usize, loss: f64| Point {
+            step,
+            seconds: loss,
+            train_loss: None,
+            validation: Measurement { loss, metric: Some(loss) },
+        };
+        let mut pack = Pack { drawn: vec!["train", "validation"], ..Pack::default() };
+        let first = pack.run(&[point(0, 2.0), point(10, 1.0)]);
+        assert_eq!(first, [Some(0), Some(2), None, Some(2), None]);
+        let second = pack.run(&[point(0, 3.0), point(10, f64::INFINITY)]);
+        assert_eq!(second, [Some(0), Some(4), None, Some(4), None]);
+        assert_eq!(pack.numbers, [0.0, 10.0, 2.0, 1.0, 3.0, f32::INFINITY]);
+    }
 }

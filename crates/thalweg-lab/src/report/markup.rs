@@ -63,13 +63,22 @@ fn superscript(exponent: i32) -> String {
     format!("10{}", raised.collect::<String>())
 }
 
-/// A mean with its interval, in a fixed number of decimals.
+/// A mean with its interval, in a fixed number of decimals; a mean too small for them as [`number`] has it.
 pub(super) fn interval(mean: f64, half_width: Option<f64>, decimals: usize) -> String {
+    let small = mean != 0.0 && mean.abs() < 10f64.powi(1 - decimals as i32);
     match (mean.is_finite(), half_width) {
         (false, _) => "∞".to_owned(),
+        (true, None) if small => number(mean),
+        (true, Some(h)) if small => format!("{} ±\u{a0}{}", number(mean), number(h)),
         (true, None) => format!("{mean:.decimals$}"),
-        (true, Some(h)) => format!("{mean:.decimals$} ± {h:.decimals$}"),
+        // A line may break before the sign, not after it.
+        (true, Some(h)) => format!("{mean:.decimals$} ±\u{a0}{h:.decimals$}"),
     }
+}
+
+/// A name as markup that may be broken after each underscore.
+pub(super) fn breakable(name: &str) -> String {
+    escape(name).replace('_', "_<wbr/>")
 }
 
 /// The colour and dash pattern of series `index`: seven colours, then another pattern.

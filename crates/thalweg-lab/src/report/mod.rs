@@ -7,6 +7,7 @@
 
 mod claims;
 mod data;
+mod detail;
 mod draw;
 mod export;
 mod figure;

@@ -1,5 +1,6 @@
 //! The page.
 
+use super::detail::{Detail, LARGE};
 use super::sections::{self, Section};
 use super::view::View;
 use super::{live, palette};
@@ -14,18 +15,12 @@ const SCRIPT: &str = include_str!("assets/page.js");
 /// The notice that comes with the plot library.
 pub(super) const PLOT_LICENCE: &str = include_str!("assets/uPlot.LICENSE");
 
-/// The most points a line is drawn with, and what is tried if the page is too large with that.
-const POINTS: [usize; 6] = [2_000, 800, 300, 120, 50, 24];
-
-/// The size a page should stay below, in bytes.
-const LARGE: usize = 4_800_000;
-
-/// The report as one self-contained HTML document (well-formed XML, too) of at most 5 MB as far as
-/// drawing fewer points can make it so.
+/// The report as one self-contained HTML document (well-formed XML, too) of at most 5 MB, however much
+/// was compared: what does not fit is drawn more coarsely or left out, and the page says so.
 pub fn render(document: &Document) -> String {
     let mut html = String::new();
-    for limit in POINTS {
-        html = page(&View::new(document, limit));
+    for detail in Detail::steps() {
+        html = page(&View::new(document, detail));
         if html.len() <= LARGE {
             break;
         }
@@ -35,6 +30,9 @@ pub fn render(document: &Document) -> String {
 
 /// The sections that have something to show.
 pub(super) fn sections(view: &View<'_>) -> Vec<Section> {
+    if !view.detail.figures {
+        return vec![sections::results::rankings(view), sections::manifest::section(view)];
+    }
     let all = vec![
         sections::results::section(view),
         sections::tunability::section(view),
@@ -50,7 +48,8 @@ pub(super) fn sections(view: &View<'_>) -> Vec<Section> {
     all.into_iter().filter(|s| !s.parts.is_empty()).collect()
 }
 
-fn page(view: &View<'_>) -> String {
+/// The page in the detail of `view`.
+pub(super) fn page(view: &View<'_>) -> String {
     let sections = sections(view);
     let links: String = sections
         .iter()

@@ -70,7 +70,7 @@ pub(super) fn figure_rules() -> String {
     for i in 0..SERIES {
         let _ = writeln!(
             text,
-            ".c{i} .line,.c{i} .trial{{stroke:var(--c{i})}}\
+            ".c{i} .line,.c{i} .trial,.c{i} .dots{{stroke:var(--c{i})}}\
              .c{i} .dot,.c{i} .band,.c{i} .faint,.c{i} .start{{fill:var(--c{i})}}\
              .c{i} .bar,.c{i} .mean,.c{i} .open{{stroke:var(--c{i})}}"
         );

@@ -2,56 +2,117 @@
 
 use std::fmt::Write as _;
 
-use super::draw::{Axis, Scale};
-use super::markup::{escape, interval, number, px, style};
+use super::draw::{self, Axis};
+use super::markup::{breakable, escape, interval, number, px, style};
+use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Extension, Side, Standing, TaskOutcome};
 
-/// The ranking.
-pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> String {
+/// How the test losses of a task are shown: as they are, or as what is left above the smallest loss.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown(pub(super) Scale);
+
+impl Shown {
+    /// What is shown.
+    pub(super) fn label(self) -> &'static str {
+        match self.0 {
+            Scale::Plain | Scale::Above(0.0) => "test loss",
+            Scale::Above(_) => "test loss above the smallest",
+        }
+    }
+
+    /// A loss.
+    pub(super) fn loss(self, loss: f64) -> f64 {
+        match self.0 {
+            Scale::Plain => loss,
+            Scale::Above(minimum) => loss - minimum,
+        }
+    }
+
+    /// The ends of a standing's 95 % interval.
+    pub(super) fn interval(self, s: &Standing) -> Option<[f64; 2]> {
+        let typical = self.loss(s.test_loss.mean);
+        match s.test_factor {
+            Some(factor) => Some([typical / factor, typical * factor]),
+            None => s.test_loss.half_width.map(|half| [typical - half, typical + half]),
+        }
+    }
+
+    /// A standing's typical loss and its interval.
+    fn typical(self, s: &Standing) -> String {
+        match self.0 {
+            Scale::Plain => interval(s.test_loss.mean, s.test_loss.half_width, 4),
+            Scale::Above(_) => factor(self.loss(s.test_loss.mean), s.test_factor),
+        }
+    }
+
+    /// How far a standing is behind the first.
+    fn behind(self, s: &Standing) -> String {
+        match self.0 {
+            _ if s.rank == 1 => "–".to_owned(),
+            Scale::Plain => interval(s.behind_first.mean, s.behind_first.half_width, 4),
+            Scale::Above(_) if s.behind_first.mean.is_infinite() => "∞".to_owned(),
+            Scale::Above(_) => {
+                format!("{}\u{a0}times", factor(s.behind_first.mean, s.behind_factor))
+            }
+        }
+    }
+
+    /// How the ranking is to be read.
+    fn caption(self, others: usize) -> String {
+        let (ranked, tested) = match self.0 {
+            Scale::Plain => ("mean test loss, ± 95 % interval over the seeds", "losses"),
+            Scale::Above(_) => (
+                "the geometric mean of what is left above the smallest loss, ×/÷ its 95 % interval over the \
+                 seeds",
+                "logarithms of what is left",
+            ),
+        };
+        format!(
+            "Ranked by {ranked}. “may be” marks those among which the best is at 95 % confidence: one-sided \
+             paired t tests of the {tested}, each against each other one, corrected for {others}. The \
+             vertical line is the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value that was \
+             the highest or lowest tried."
+        )
+    }
+}
+
+/// A geometric mean with its interval; a line may break before the sign, not in it or after it.
+fn factor(mean: f64, factor: Option<f64>) -> String {
+    match factor {
+        Some(factor) if mean.is_finite() => {
+            format!("{} ×/\u{2060}÷\u{a0}{}", number(mean), number(factor))
+        }
+        _ => number(mean),
+    }
+}
+
+/// The first `rows` of the ranking.
+pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> usize) -> String {
+    let shown = Shown(task.scale);
     let metric =
         task.metric.map_or_else(|| "metric".to_owned(), |m| format!("test {}", escape(m.name)));
     let mut html = format!(
-        "<p class=\"caption\">Ranked by mean test loss, ± 95 % interval \
-         over the seeds. “may be” marks those among which the best is at 95 % confidence (one-sided paired t tests of each against each other one, corrected for {}). Optimizers that share a letter are not told apart by two-sided tests, corrected for all pairs. The vertical line is \
-         the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value that was the highest or lowest tried.</p><div class=\"wide\"><table class=\"ranking\"><thead><tr><th scope=\"col\">rank</th><th scope=\"col\">best?</th><th scope=\"col\">alike</th>\
-         <th scope=\"col\">optimizer</th><th scope=\"col\">test loss</th><th scope=\"col\"></th>\
-         <th scope=\"col\">{metric}</th><th scope=\"col\">behind the first</th>\
-         <th scope=\"col\">chosen by tuning</th><th scope=\"col\">diverged</th>\
-         <th scope=\"col\">step</th></tr></thead><tbody>",
-        task.standings.len().saturating_sub(1),
+        "<p class=\"caption\">{}</p><div class=\"wide\"><table class=\"ranking\"><thead><tr>\
+         <th scope=\"col\">rank</th><th scope=\"col\">best?</th><th scope=\"col\">optimizer</th>\
+         <th scope=\"col\">{}</th><th scope=\"col\"></th><th scope=\"col\">{metric}</th>\
+         <th scope=\"col\">behind the first</th><th scope=\"col\">chosen by tuning</th>\
+         <th scope=\"col\">diverged</th><th scope=\"col\">step, µs</th></tr></thead><tbody>",
+        shown.caption(task.standings.len().saturating_sub(1)),
+        shown.label(),
     );
-    // As many decimals as one test example is worth.
-    let decimals = if task.examples[2] < 1_000 { 1 } else { 2 };
-    for (s, whisker) in task.standings.iter().zip(whiskers(task)) {
-        let behind = match s.rank {
-            1 => "–".to_owned(),
-            _ => interval(s.behind_first.mean, s.behind_first.half_width, 4),
-        };
-        let metric = match (task.metric, &s.test_metric) {
-            (Some(m), Some(value)) if m.percent => {
-                let half = value.half_width.map(|h| 100.0 * h);
-                format!("{} %", interval(100.0 * value.mean, half, decimals))
-            }
-            (Some(_), Some(value)) => interval(value.mean, value.half_width, 4),
-            _ => "–".to_owned(),
-        };
+    for (s, whisker) in task.standings.iter().zip(whiskers(task)).take(rows) {
         let _ = write!(
             html,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><th scope=\"row\">{}{}</th><td class=\"n\">{}</td><td>{whisker}</td>\
-             <td class=\"n\">{metric}</td><td class=\"n\">{behind}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{}</td><td class=\"n\">{} µs</td></tr>",
+            "<tr><td>{}</td><td>{}</td><th scope=\"row\">{}{}</th><td class=\"n\">{}</td><td>{whisker}</td>\
+             <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
+             <td>{}</td><td class=\"n\">{}</td></tr>",
             s.rank,
-            match s.p_best {
-                _ if s.test_loss.mean.is_nan() => "–".to_owned(),
-                _ if s.may_be_best => "may be".to_owned(),
-                p if p < 1e-3 => "no, p &lt; 0.001".to_owned(),
-                p if p < 0.05 => format!("no, p = {p:.3}"),
-                _ => "no, diverged".to_owned(),
-            },
-            escape(&s.letters),
+            best(s),
             sample(styles(s.optimizer)),
-            escape(s.optimizer),
-            interval(s.test_loss.mean, s.test_loss.half_width, 4),
+            breakable(s.optimizer),
+            shown.typical(s),
+            metric_of(task, s),
+            shown.behind(s),
             chosen(s),
             diverged(s),
             number(s.step_microseconds),
@@ -60,13 +121,37 @@ pub(super) fn ranking(task: &TaskOutcome, styles: &dyn Fn(&str) -> usize) -> Str
     html + "</tbody></table></div>\n"
 }
 
+/// Whether it may be the best, and how sure it is that it is not.
+fn best(s: &Standing) -> String {
+    match s.p_best {
+        _ if s.test_loss.mean.is_nan() => "–".to_owned(),
+        _ if s.may_be_best => "may be".to_owned(),
+        p if p < 1e-3 => "no, p\u{a0}&lt;\u{a0}0.001".to_owned(),
+        p if p < 0.05 => format!("no, p\u{a0}=\u{a0}{p:.3}"),
+        _ => "no, diverged".to_owned(),
+    }
+}
+
+fn metric_of(task: &TaskOutcome, s: &Standing) -> String {
+    // As many decimals as one test example is worth.
+    let decimals = if task.examples[2] < 1_000 { 1 } else { 2 };
+    match (task.metric, &s.test_metric) {
+        (Some(m), Some(value)) if m.percent => {
+            let half = value.half_width.map(|h| 100.0 * h);
+            format!("{}\u{a0}%", interval(100.0 * value.mean, half, decimals))
+        }
+        (Some(_), Some(value)) => interval(value.mean, value.half_width, 4),
+        _ => "–".to_owned(),
+    }
+}
+
 fn chosen(s: &Standing) -> String {
     let values = s.chosen.iter().map(|(hyper, value)| {
         let edge = s.edges.iter().find(|e| e.hyper == *hyper).map(|e| match e.side {
             Side::Low => " <mark>↓ edge</mark>",
             Side::High => " <mark>↑ edge</mark>",
         });
-        format!("{} {}{}", escape(hyper), number(*value), edge.unwrap_or_default())
+        format!("{}\u{a0}{}{}", escape(hyper), number(*value), edge.unwrap_or_default())
     });
     values.collect::<Vec<_>>().join("<br/>")
 }
@@ -74,9 +159,9 @@ fn chosen(s: &Standing) -> String {
 fn diverged(s: &Standing) -> String {
     match (s.diverged_trials, s.diverged_seeds) {
         (0, 0) => "0".to_owned(),
-        (trials, 0) => format!("{trials}/{} trials", s.trials.len()),
+        (trials, 0) => format!("{trials}/{}\u{a0}trials", s.trials.len()),
         (trials, seeds) => format!(
-            "{trials}/{} trials, <mark>{seeds}/{} seeds</mark>",
+            "{trials}/{}\u{a0}trials, <mark>{seeds}/{}\u{a0}seeds</mark>",
             s.trials.len(),
             s.seeds.len()
         ),
@@ -88,7 +173,8 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
     let mut html = String::from(
         "<div class=\"wide\"><table>\
          <thead><tr><th scope=\"col\">optimizer</th><th scope=\"col\">tuned, range</th>\
-         <th scope=\"col\">trials</th><th scope=\"col\">gradients spent</th>\
+         <th scope=\"col\">trials</th><th scope=\"col\">gradients per step</th>\
+         <th scope=\"col\">gradients spent</th>\
          <th scope=\"col\">seconds spent</th><th scope=\"col\">share of time in the optimizer</th>\
          </tr></thead><tbody>",
     );
@@ -104,9 +190,11 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
         let _ = write!(
             html,
             "<tr><th scope=\"row\">{}</th><td>{ranges}{lowered}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{} µs of {} µs</td></tr>",
+             <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
+             <td class=\"n\">{} µs of {} µs</td></tr>",
             escape(s.optimizer),
             s.trials.len(),
+            s.gradients_per_step,
             s.gradients_spent,
             number(s.seconds_spent),
             number(s.step_microseconds),
@@ -137,23 +225,26 @@ fn sample(index: usize) -> String {
 
 /// Mean and interval of every standing on a shared axis, one small picture per row of a table.
 fn whiskers(task: &TaskOutcome) -> Vec<String> {
-    let ends = |s: &Standing| {
-        let h = s.test_loss.half_width.unwrap_or(0.0);
-        [s.test_loss.mean - h, s.test_loss.mean, s.test_loss.mean + h]
+    let shown = Shown(task.scale);
+    let mean = |s: &Standing| shown.loss(s.test_loss.mean);
+    let ends = |s: &Standing| shown.interval(s).unwrap_or([mean(s); 2]);
+    let best = task.standings.first().map_or(1.0, mean);
+    let (scale, ceiling) = match task.scale {
+        // The picture serves the comparison at the top: losses beyond run off it.
+        Scale::Plain => (draw::Scale::Linear, 3.0 * best),
+        Scale::Above(_) => (draw::Scale::Log, f64::INFINITY),
     };
-    // The picture serves the comparison at the top: losses beyond three times the best run off it.
-    let best = task.standings.first().map_or(1.0, |s| s.test_loss.mean);
-    let shown = |s: &&Standing| s.test_loss.mean <= 3.0 * best;
-    let values = task.standings.iter().filter(shown).flat_map(ends);
-    let values = values.filter(|v| *v >= 0.0 && *v <= 3.0 * best);
-    let axis = Axis::new(Scale::Linear, values, 4.0, 106.0);
+    let seen = task.standings.iter().filter(|s| mean(s) <= ceiling);
+    let values = seen.flat_map(|s| ends(s).into_iter().chain([mean(s)]));
+    let axis = Axis::new(scale, values.filter(|v| *v >= 0.0 && *v <= ceiling), 4.0, 106.0);
     let draw = |s: &Standing| {
-        let [low, mean, high] = ends(s).map(|v| px(axis.at(v)));
+        let [low, high] = ends(s).map(|v| px(axis.at(v)));
         let first = px(axis.at(best));
-        let mark = match axis.shows(s.test_loss.mean) {
+        let mark = match axis.shows(mean(s)) {
             true => format!(
                 "<line class=\"bar\" x1=\"{low}\" x2=\"{high}\" y1=\"8\" y2=\"8\"/>\
-                 <circle class=\"dot\" cx=\"{mean}\" cy=\"8\" r=\"3\"/>"
+                 <circle class=\"dot\" cx=\"{}\" cy=\"8\" r=\"3\"/>",
+                px(axis.at(mean(s)))
             ),
             false => "<path class=\"cross\" d=\"M100 4L106 8L100 12\"/>".to_owned(),
         };

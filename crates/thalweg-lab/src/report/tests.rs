@@ -1,6 +1,8 @@
 //! The report of a real, small comparison: complete, well-formed and on its own.
 
+use super::detail::Detail;
 use super::render;
+use super::view::View;
 use crate::protocol::{Observer, Phase, Plan, Run, compare};
 use crate::store::Document;
 use crate::{optimizers, tasks};
@@ -167,25 +169,93 @@ fn ways_over_a_plane_are_drawn_where_there_are_any() {
     assert_eq!(figure.descendants().filter(|n| n.has_tag_name("svg")).count(), 5);
 }
 
-#[test]
-fn a_report_of_planes_stays_small() {
-    let names = ["gd", "momentum", "adam", "lion"].map(str::to_owned);
+/// Six tasks with maps, each with `count` optimizers: a few real ones, and variations of them under other
+/// names.
+fn crowd(count: usize) -> Document {
+    let names = ["gd", "adam", "meta_egd_adam"].map(str::to_owned);
     let plan = Plan {
-        tasks: tasks::select(&["plane".to_owned(), "bowl-rotated@1e4".to_owned()], None).unwrap(),
+        tasks: ["plane", "bowl@1e4", "bowl-rotated@1e4"]
+            .iter()
+            .flat_map(|name| tasks::select(&[(*name).to_owned()], None).unwrap())
+            .collect(),
         optimizers: Some(optimizers::select(&names).unwrap()),
-        seeds: Some(2),
-        trials: Some(4),
+        seeds: Some(5),
+        trials: Some(8),
         budget: None,
         workers: 2,
     };
-    let document = Document::new(compare(&plan, &Silent).unwrap(), Vec::new(), 1.0);
+    let mut document = Document::new(compare(&plan, &Silent).unwrap(), Vec::new(), 1.0);
+    for task in &mut document.outcome.tasks {
+        let real = std::mem::take(&mut task.standings);
+        for i in 0..count {
+            let mut standing = real[i % real.len()].clone();
+            let factor = 1.0 + i as f64 / 500.0;
+            standing.optimizer = Box::leak(format!("optimizer_{i}").into_boxed_str());
+            standing.rank = i + 1;
+            for seed in &mut standing.seeds {
+                seed.trajectory.iter_mut().flatten().for_each(|x| *x *= factor);
+                for point in &mut seed.points {
+                    point.seconds *= factor;
+                    point.validation.loss *= factor;
+                }
+            }
+            for point in &mut standing.curve {
+                point.validation_loss.mean *= factor;
+            }
+            // As many trials as by default.
+            let more = standing.trials.clone();
+            standing.trials.extend(more);
+            task.standings.push(standing);
+        }
+    }
+    document
+}
+
+#[test]
+fn a_report_of_any_comparison_is_below_five_megabytes() {
+    let document = crowd(80);
+    assert_eq!(document.outcome.tasks.len(), 6);
     let html = render(&document);
-    let from = html.find("<section id=\"paths\"").unwrap();
-    let paths = &html[from..from + html[from..].find("</section>").unwrap()];
-    // The large maps do not grow with the optimizers; the small ones and the ways do.
-    let each = paths.len() / (names.len() * plan.tasks.len());
-    assert!(each < 16_000, "{each} bytes per optimizer and task");
-    assert!(parse(&html).descendants().any(|n| n.attribute("class") == Some("halo")));
+    assert!(html.len() < 5_000_000, "{} bytes", html.len());
+    let tree = parse(&html);
+    // Nobody is missing: every optimizer has its row, its lines and its runs on every task.
+    let class =
+        |name: &'static str| tree.descendants().filter(move |n| n.attribute("class") == Some(name));
+    for ranking in class("ranking") {
+        let rows = ranking.descendants().filter(|n| n.has_tag_name("tr")).count();
+        assert_eq!(rows, 1 + 80);
+    }
+    for task in &document.outcome.tasks {
+        let id = super::view::id(&[task.task, "validation-steps"]);
+        let chart = tree.descendants().find(|n| n.attribute("id") == Some(&id)).unwrap();
+        let series = |n: &roxmltree::Node<'_, '_>| n.attribute("data-series").is_some();
+        assert_eq!(chart.children().filter(series).count(), 80);
+    }
+    let listed = class("run").count();
+    assert!(listed == 6 * 80 || html.contains("the entries of the last"), "{listed}");
+    assert!(class("halo").next().is_some());
+}
+
+#[test]
+fn what_does_not_fit_is_left_out_in_words() {
+    let document = crowd(60);
+    let steps: Vec<Detail> = Detail::steps().collect();
+    assert_eq!(steps[0], Detail::FULL);
+    let pages: Vec<String> =
+        steps.iter().map(|detail| super::page::page(&View::new(&document, *detail))).collect();
+    assert!(pages.windows(2).all(|pair| pair[1].len() <= pair[0].len()), "every step saves");
+    assert!(!pages[0].contains("class=\"thinned\""));
+    for (detail, page) in steps.iter().zip(&pages) {
+        parse(page);
+        let said = |text: &str| page.contains(text);
+        assert_eq!(said("the pictures of the last"), detail.figures && detail.panels < 60);
+        assert_eq!(said("the rows of the last"), detail.rows < 60);
+        assert_eq!(said("the entries of the last"), detail.figures && detail.entries < 60);
+        assert_eq!(said("single runs cannot be hidden"), detail.figures && !detail.runs);
+        assert_eq!(said("there are no figures"), !detail.figures);
+    }
+    // The last step holds for a thousand tasks.
+    assert!(pages[pages.len() - 1].len() < 200_000 + 6 * 4_000, "{}", pages[pages.len() - 1].len());
 }
 
 #[test]

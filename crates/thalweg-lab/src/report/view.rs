@@ -1,5 +1,6 @@
 //! What all sections share: the document, and how each optimizer looks.
 
+use super::detail::Detail;
 use super::draw::Role;
 use crate::protocol::{Standing, TaskOutcome};
 use crate::store::Document;
@@ -19,19 +20,19 @@ pub(super) struct View<'a> {
     pub(super) document: &'a Document,
     /// Every optimizer, the best of the first task first.
     pub(super) order: Vec<&'a str>,
-    /// The most points a line is drawn with.
-    pub(super) limit: usize,
+    /// How much of it is shown.
+    pub(super) detail: Detail,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(document: &'a Document, limit: usize) -> Self {
+    pub(super) fn new(document: &'a Document, detail: Detail) -> Self {
         let mut order: Vec<&str> = Vec::new();
         for standing in document.outcome.tasks.iter().flat_map(|t| &t.standings) {
             if !order.contains(&standing.optimizer) {
                 order.push(standing.optimizer);
             }
         }
-        View { document, order, limit }
+        View { document, order, detail }
     }
 
     pub(super) fn tasks(&self) -> &'a [TaskOutcome] {

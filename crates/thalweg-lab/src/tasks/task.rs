@@ -113,7 +113,11 @@ impl Metric {
 
     /// A value as people read it.
     pub fn show(self, value: f64) -> String {
-        if self.percent { format!("{:.2} %", 100.0 * value) } else { format!("{value:.4}") }
+        match value.abs() {
+            _ if self.percent => format!("{:.2} %", 100.0 * value),
+            size if size > 0.0 && size < 1e-3 => format!("{value:.2e}"),
+            _ => format!("{value:.4}"),
+        }
     }
 
     /// What a run that diverged counts as.

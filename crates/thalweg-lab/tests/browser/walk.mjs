@@ -188,7 +188,7 @@ await visit("files", DESK, async (page) => {
   const png = await download(figure.getByRole("button", { name: /^PNG/ }));
   assert.equal(png.subarray(1, 4).toString(), "PNG");
   const csv = (await download(page.locator("#downloads button").first())).toString();
-  assert.ok(csv.startsWith("task,optimizer,seed,steps,seconds,"));
+  assert.ok(csv.startsWith("task,optimizer,seed,gradients,seconds,"));
 });
 
 await browser.close();

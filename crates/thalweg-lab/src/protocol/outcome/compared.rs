@@ -1,74 +1,60 @@
-//! Optimizers against each other: pairs, letters, flips, targets.
+//! Optimizers against each other: who may be the best, flips, targets.
 
-use super::types::{Flip, Leader, Level, Pair, SeedResult, Standing, Target, ToTarget};
-use crate::protocol::stats::bootstrap::mean_interval;
-use crate::protocol::stats::multiple::{holm, letters, may_be_best};
-use crate::protocol::stats::{Estimate, above_zero, mean, median, paired_p, quantile};
+use super::types::{Flip, Leader, Level, SeedResult, Standing, Target, ToTarget};
+use crate::protocol::stats::bootstrap::{Interval, mean_interval};
+use crate::protocol::stats::multiple::may_be_best;
+use crate::protocol::stats::scale::Scale;
+use crate::protocol::stats::{Estimate, above_zero, median, paired_p, quantile};
 use crate::protocol::training::Point;
 
 /// The probability below which a corrected difference counts as one.
 const SIGNIFICANT: f64 = 0.05;
 
-fn losses(standing: &Standing) -> Vec<f64> {
-    standing.seeds.iter().map(|r| r.test_loss).collect()
-}
-
-/// Test losses of two optimizers on the seeds that both have run.
-fn shared(a: &Standing, b: &Standing) -> (Vec<f64>, Vec<f64>) {
+/// Test losses of two optimizers on the seeds that both have run, on the task's scale.
+fn shared(scale: Scale, a: &Standing, b: &Standing) -> (Vec<f64>, Vec<f64>) {
     let other = |seed| b.seeds.iter().find(|s| s.seed == seed);
     let both = a.seeds.iter().filter_map(|s| Some((s.test_loss, other(s.seed)?.test_loss)));
-    both.unzip()
+    both.map(|(a, b)| (scale.place(a), scale.place(b))).unzip()
 }
 
-/// All pairs, corrected together: for the letters, which answer every question about two optimizers.
-pub(super) fn pairs(ranked: &[Standing]) -> Vec<Pair> {
-    let mut pairs = Vec::new();
-    for (i, a) in ranked.iter().enumerate() {
-        for b in &ranked[i + 1..] {
-            let (of_a, of_b) = shared(a, b);
-            let differences: Vec<f64> = of_b.iter().zip(&of_a).map(|(b, a)| b - a).collect();
-            pairs.push(Pair {
-                a: a.optimizer,
-                b: b.optimizer,
-                difference: Estimate::of(&differences),
-                interval: mean_interval(&differences),
-                p: paired_p(&of_b, &of_a),
-                p_adjusted: 1.0,
-                distinguishable: false,
-            });
-        }
-    }
-    let adjusted = holm(&pairs.iter().map(|p| p.p).collect::<Vec<_>>());
-    for (pair, p) in pairs.iter_mut().zip(adjusted) {
-        pair.p_adjusted = p;
-        pair.distinguishable = p < SIGNIFICANT;
-    }
-    pairs
-}
-
-/// Writes ranks, letters, distances to the first and who may be the best into the standings.
-pub(super) fn place(ranked: &mut [Standing], pairs: &[Pair]) {
-    let n = ranked.len();
-    // Pairs come row by row: those of item i start after the n-1 + n-2 + ... of the rows before.
-    let pair = |i: usize, j: usize| &pairs[i * (2 * n - i - 1) / 2 + j - i - 1];
-    let letters = letters(n, |i, j| pair(i, j).distinguishable);
-    let worse = |i: usize, j: usize| match i < j {
-        // A difference is the loss of the later one minus that of the earlier one.
-        true => above_zero(pair(i, j).p, -pair(i, j).difference.mean),
-        false => above_zero(pair(j, i).p, pair(j, i).difference.mean),
+/// Writes ranks, distances to the first and who may be the best into the standings.
+pub(super) fn place(ranked: &mut [Standing], scale: Scale) {
+    let worse = |i: usize, j: usize| {
+        let (a, b) = shared(scale, &ranked[i], &ranked[j]);
+        above_zero(paired_p(&a, &b), Estimate::of_differences(&a, &b).mean)
     };
-    let p_best = may_be_best(n, worse);
-    let first = ranked.first().map(losses).unwrap_or_default();
-    let best_is_finite = mean(&first).is_finite();
-    for (i, (standing, letters)) in ranked.iter_mut().zip(letters).enumerate() {
+    let p_best = may_be_best(ranked.len(), worse);
+    let behind: Vec<_> = ranked.iter().map(|s| behind(scale, s, &ranked[0])).collect();
+    let best_is_finite = ranked.first().is_some_and(|s| s.test_loss.mean.is_finite());
+    for (i, (standing, behind)) in ranked.iter_mut().zip(behind).enumerate() {
         standing.rank = i + 1;
-        standing.letters = letters;
-        standing.behind_first = Estimate::of_differences(&losses(standing), &first);
-        standing.behind_interval = if i == 0 { None } else { pair(0, i).interval };
+        (standing.behind_first, standing.behind_factor) = (behind.0, behind.1);
+        standing.behind_interval = behind.2.filter(|_| i > 0);
         standing.p_best = p_best[i];
         // Who has been seen to diverge has no finite mean, however few the seeds.
         let out = best_is_finite && standing.test_loss.mean.is_infinite();
         standing.may_be_best = standing.p_best >= SIGNIFICANT && !out;
+    }
+}
+
+/// How far a standing is behind the first: by which difference, or how many times as far from the
+/// minimum. See [`Standing::behind_first`] and the two fields after it.
+fn behind(
+    scale: Scale,
+    standing: &Standing,
+    first: &Standing,
+) -> (Estimate, Option<f64>, Option<Interval>) {
+    let (own, best) = shared(scale, standing, first);
+    let differences: Vec<f64> =
+        own.iter().zip(&best).map(|(a, b)| if a == b { 0.0 } else { a - b }).collect();
+    let (estimate, interval) = (Estimate::of(&differences), mean_interval(&differences));
+    match scale {
+        Scale::Plain => (estimate, None, interval),
+        Scale::Above(_) => (
+            Estimate { mean: estimate.mean.exp(), half_width: None, ..estimate },
+            estimate.half_width.map(f64::exp),
+            interval.map(|i| Interval { low: i.low.exp(), high: i.high.exp() }),
+        ),
     }
 }
 
@@ -119,9 +105,9 @@ pub(super) fn to_target(seeds: &[SeedResult], targets: &[Target]) -> Vec<ToTarge
     targets.iter().map(of).collect()
 }
 
-/// The lowest validation loss so far, averaged over the seeds, at each measurement that every seed has:
-/// `(step, loss)`.
-fn best_so_far(standing: &Standing) -> Vec<(usize, f64)> {
+/// The lowest validation loss so far, averaged over the seeds on the task's scale, at each measurement
+/// that every seed has: `(step, loss)`.
+fn best_so_far(standing: &Standing, scale: Scale) -> Vec<(usize, f64)> {
     let length = standing.seeds.iter().map(|s| s.points.len()).min().unwrap_or(0);
     let mut best = vec![f64::INFINITY; standing.seeds.len()];
     (0..length)
@@ -129,31 +115,31 @@ fn best_so_far(standing: &Standing) -> Vec<(usize, f64)> {
             for (best, seed) in best.iter_mut().zip(&standing.seeds) {
                 *best = best.min(seed.points[i].validation.loss);
             }
-            (standing.seeds[0].points[i].step, mean(&best))
+            (standing.seeds[0].points[i].step, scale.typical(&best))
         })
         .collect()
 }
 
-/// Pairs told apart at the end whose loser was ahead at some point after the start.
-pub(super) fn flips(ranked: &[Standing], pairs: &[Pair]) -> Vec<Flip> {
-    let curves: Vec<_> = ranked.iter().map(|s| (s.optimizer, best_so_far(s))).collect();
-    let curve = |name| curves.iter().find(|(n, _)| *n == name).map(|(_, curve)| curve);
-    let mut flips = Vec::new();
-    for pair in pairs.iter().filter(|p| p.distinguishable) {
-        let (Some(a), Some(b)) = (curve(pair.a), curve(pair.b)) else { continue };
-        let ahead = a.iter().zip(b).rfind(|(a, b)| b.1 < a.1);
+/// Those that are ruled out as the best at the end but were ahead of the first at some point before.
+pub(super) fn flips(ranked: &[Standing], scale: Scale) -> Vec<Flip> {
+    let Some(first) = ranked.first() else { return Vec::new() };
+    let winner = best_so_far(first, scale);
+    let flip = |loser: &Standing| {
+        let curve = best_so_far(loser, scale);
         // Losing on the test set while ahead on the validation set to the end is no crossing.
-        let crossed = a.len() == b.len() && a.last().zip(b.last()).is_some_and(|(a, b)| a.1 < b.1);
-        if let Some(((step, _), _)) = ahead.filter(|_| crossed) {
-            flips.push(Flip { winner: pair.a, loser: pair.b, step: *step });
-        }
-    }
-    flips
+        let crossed = winner.last()?.1 < curve.last()?.1;
+        let ahead = |(step, loss): &&(usize, f64)| {
+            winner.iter().rfind(|w| w.0 <= *step).is_some_and(|w| *loss < w.1)
+        };
+        let (step, _) = curve.iter().rfind(ahead).filter(|_| crossed)?;
+        Some(Flip { winner: first.optimizer, loser: loser.optimizer, step: *step })
+    };
+    ranked.iter().filter(|s| !s.may_be_best).filter_map(flip).collect()
 }
 
 /// Who leads at each quarter of the budget.
-pub(super) fn leaders(standings: &[Standing], budget: usize) -> Vec<Leader> {
-    let curves: Vec<_> = standings.iter().map(|s| (s.optimizer, best_so_far(s))).collect();
+pub(super) fn leaders(standings: &[Standing], budget: usize, scale: Scale) -> Vec<Leader> {
+    let curves: Vec<_> = standings.iter().map(|s| (s.optimizer, best_so_far(s, scale))).collect();
     let at = |quarter: usize| {
         let limit = budget * quarter / 4;
         let last = |curve: &[(usize, f64)]| curve.iter().rfind(|p| p.0 <= limit).copied();

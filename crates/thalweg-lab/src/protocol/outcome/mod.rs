@@ -6,7 +6,7 @@ mod types;
 mod words;
 
 pub use types::{
-    Band, CurvePoint, Edge, Extension, Flip, Leader, Level, Map, Outcome, Pair, Repeat, Rules,
+    Band, CurvePoint, Edge, Extension, Flip, Leader, Level, Map, Outcome, Repeat, Rules,
     SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
 };
 pub(crate) use words::shown;
@@ -15,7 +15,8 @@ use super::plan::{Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
 use super::search::Contest;
 use super::stats::median;
 use super::stats::profile::{Profile, profiles};
-use super::{Workloads, interrupt};
+use super::stats::scale::Scale;
+use super::{Phase, Workloads, interrupt};
 use crate::tasks::{Task, Workload};
 
 /// The outcome of `plan`.
@@ -60,11 +61,12 @@ fn task_outcome(
         .filter_map(|r| r.run.points.first().map(|p| p.validation.loss))
         .collect();
     let initial_loss = median(&starts);
+    let tested = contests.iter().flat_map(|c| c.of(Phase::Final)).filter_map(|r| r.run.test);
+    let scale = Scale::of(workload.optimum(), tested.map(|t| t.loss));
     let mut standings: Vec<Standing> =
-        contests.iter().map(|c| standing::standing(c, initial_loss)).collect();
+        contests.iter().map(|c| standing::standing(c, initial_loss, scale)).collect();
     rank(&mut standings, task);
-    let pairs = compared::pairs(&standings);
-    compared::place(&mut standings, &pairs);
+    compared::place(&mut standings, scale);
     let targets = compared::targets(&standings);
     for standing in &mut standings {
         standing.to_target = compared::to_target(&standing.seeds, &targets);
@@ -87,18 +89,18 @@ fn task_outcome(
         schedule: task.schedule,
         seeds: plan.seeds(task).collect(),
         optimum: workload.optimum(),
+        scale,
         map: task.plane.map(Map::of),
         initial_loss,
         targets,
-        flips: compared::flips(&standings, &pairs),
-        leaders: compared::leaders(&standings, budget),
-        verdict: words::verdict(task, &standings, plan.seeds(task).count()),
-        pairs,
+        flips: compared::flips(&standings, scale),
+        leaders: compared::leaders(&standings, budget, scale),
+        verdict: words::verdict(task, &standings, plan.seeds(task).count(), scale),
         standings,
     }
 }
 
-/// The lowest mean test loss first. Of two that have solved the task on every seed (their losses are its
+/// The lowest typical test loss first. Of two that have solved the task on every seed (their losses are its
 /// floor) the faster one comes first. Other equal losses (two optimizers that diverged on some seed) fall
 /// back to the metric, then to the order in which the optimizers were asked for; without final runs, to
 /// the best trial.

@@ -6,21 +6,23 @@ use crate::protocol::Phase;
 use crate::protocol::search::{Contest, Record, edges};
 use crate::protocol::stats::basin::{Basin, basin};
 use crate::protocol::stats::order::{BestOf, tunability};
+use crate::protocol::stats::scale::Scale;
 use crate::protocol::stats::{Estimate, mean, median};
 use crate::protocol::training::{Point, Run};
 use crate::tasks::Task;
 
 /// The standing but for what depends on the other optimizers.
-pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
+pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> Standing {
     let (task, entry) = (contest.task, &contest.entry);
     let finals: Vec<&Run> = contest.of(Phase::Final).map(|r| &r.run).collect();
     let trials = contest.trials();
     let chosen = contest.chosen();
     let seeds: Vec<SeedResult> = finals.iter().map(|r| seed_result(r)).collect();
-    let of =
-        |f: &dyn Fn(&SeedResult) -> f64| Estimate::of(&seeds.iter().map(f).collect::<Vec<_>>());
+    let of = |f: &dyn Fn(&SeedResult) -> f64| seeds.iter().map(f).collect::<Vec<_>>();
+    let (test_loss, test_factor) = scale.estimate(&of(&|s| s.test_loss));
+    let cost = entry.gradients_per_step;
     let per_step = |f: fn(&Run) -> f64| {
-        let steps: usize = finals.iter().map(|r| r.gradients).sum();
+        let steps: usize = finals.iter().map(|r| r.gradients / cost).sum();
         1e6 * finals.iter().map(|r| f(r)).sum::<f64>() / steps.max(1) as f64
     };
     let all = || contest.records.iter().map(|r| &r.run);
@@ -28,8 +30,8 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
     Standing {
         optimizer: entry.name,
         summary: entry.summary,
+        gradients_per_step: cost,
         rank: 0,
-        letters: String::new(),
         declared: contest.entry.tune.clone(),
         ranges: contest.ranges.clone(),
         extensions: contest.extensions.clone(),
@@ -41,13 +43,17 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64) -> Standing {
         tunability: curve_of_trials(contest, initial_loss),
         basin: learning_rates(&trials, initial_loss),
         to_target: Vec::new(),
-        test_loss: of(&|s| s.test_loss),
-        test_metric: task.metric.map(|metric| of(&|s| s.test_metric.unwrap_or(metric.worst()))),
+        test_loss,
+        test_factor,
+        test_metric: task
+            .metric
+            .map(|metric| Estimate::of(&of(&|s| s.test_metric.unwrap_or(metric.worst())))),
         behind_first: Estimate::of(&[]),
+        behind_factor: None,
         behind_interval: None,
         p_best: 1.0,
         may_be_best: false,
-        curve: curve(&finals, task),
+        curve: curve(&finals, task, cost),
         findings: findings(&finals),
         diverged_trials: trials.iter().filter(diverged).count(),
         diverged_seeds: finals.iter().filter(|r| r.divergence.is_some()).count(),
@@ -113,7 +119,7 @@ fn seed_result(run: &Run) -> SeedResult {
     }
 }
 
-fn curve(finals: &[&Run], task: &Task) -> Vec<CurvePoint> {
+fn curve(finals: &[&Run], task: &Task, cost: usize) -> Vec<CurvePoint> {
     let longest = finals.iter().max_by_key(|r| r.points.len());
     let Some(longest) = longest else { return Vec::new() };
     let share = task.metric.is_some_and(|m| m.higher_is_better && m.percent);
@@ -129,9 +135,9 @@ fn curve(finals: &[&Run], task: &Task) -> Vec<CurvePoint> {
             let metrics: Vec<f64> = points.iter().filter_map(|p| p.validation.metric).collect();
             let errors: Vec<f64> = metrics.iter().filter(|_| share).map(|m| 1.0 - m).collect();
             CurvePoint {
-                step: point.step,
+                step: point.step / cost,
                 gradients: point.step,
-                samples: point.step * task.batch,
+                samples: point.step / cost * task.batch,
                 seconds: mean(&over(|p| p.seconds)),
                 train_loss: band(&train),
                 validation_loss: Band::of(&over(|p| p.validation.loss)),

@@ -9,6 +9,7 @@ use crate::protocol::stats::basin::Basin;
 use crate::protocol::stats::bootstrap::Interval;
 use crate::protocol::stats::order::BestOf;
 use crate::protocol::stats::profile::Profile;
+use crate::protocol::stats::scale::Scale;
 use crate::protocol::stats::{Estimate, mean};
 use crate::protocol::training::{Divergence, Point};
 use crate::tasks::{Domain, Metric, Plane, Schedule, Tier};
@@ -80,23 +81,22 @@ pub struct TaskOutcome {
     pub seeds: Vec<u64>,
     /// The smallest loss there is, where that is known.
     pub optimum: Option<f64>,
+    /// On which scale test losses are averaged and compared.
+    pub scale: Scale,
     /// The heights of a task of two coordinates.
     pub map: Option<Map>,
     /// The median validation loss before any step, over all runs.
     pub initial_loss: f64,
     /// What "reaching a target" means here, the easiest first. Empty if every repetition diverged.
     pub targets: Vec<Target>,
-    /// All pairs of optimizers, in the order of their ranks.
-    pub pairs: Vec<Pair>,
-    /// Pairs told apart at the end whose loser was ahead earlier: a smaller budget would have ranked
-    /// them the other way round.
+    /// Optimizers that are ruled out as the best at the end but were ahead of the first earlier.
     pub flips: Vec<Flip>,
-    /// Who had the lowest mean validation loss at a quarter, half and three quarters of the budget and at
+    /// Who had the lowest mean validation loss so far at a quarter, half and three quarters of the budget and at
     /// its end.
     pub leaders: Vec<Leader>,
     /// The result in a sentence or two.
     pub verdict: String,
-    /// One result per optimizer, the lowest mean test loss first.
+    /// One result per optimizer, the lowest typical test loss first.
     pub standings: Vec<Standing>,
 }
 
@@ -192,31 +192,12 @@ pub struct ToTarget {
     pub median_seconds: Option<f64>,
 }
 
-/// Two optimizers on the same seeds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Pair {
-    /// The one with the better rank.
-    pub a: &'static str,
-    /// The other one.
-    pub b: &'static str,
-    /// Test loss of `b` minus that of `a`, paired by seed, with Student's interval.
-    pub difference: Estimate,
-    /// The 95 % bootstrap interval of the same (for this pair alone).
-    pub interval: Option<Interval>,
-    /// The probability of a difference at least this large if there were none: paired t test.
-    pub p: f64,
-    /// The same, corrected for all pairs of this task (Holm).
-    pub p_adjusted: f64,
-    /// Whether the corrected probability is below 0.05.
-    pub distinguishable: bool,
-}
-
-/// A rank that flips with the budget.
+/// A rank that flips with the budget: a smaller one might have named another optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Flip {
-    /// The one that is better at the end.
+    /// The first at the end.
     pub winner: &'static str,
-    /// The one that was ahead earlier.
+    /// One that is ruled out as the best, and was ahead of the first earlier.
     pub loser: &'static str,
     /// The last gradient evaluation at which the loser's lowest validation loss so far, averaged over the
     /// seeds, was lower.
@@ -241,10 +222,10 @@ pub struct Standing {
     pub optimizer: &'static str,
     /// One line on the method.
     pub summary: &'static str,
-    /// 1 for the lowest mean test loss.
+    /// Gradient evaluations per step.
+    pub gradients_per_step: usize,
+    /// 1 for the lowest typical test loss.
     pub rank: usize,
-    /// Optimizers of this task that share a letter are not told apart; those that share none are.
-    pub letters: String,
     /// The ranges that the optimizer declares.
     pub declared: Vec<Range>,
     /// The ranges that were searched, extensions included.
@@ -274,21 +255,27 @@ pub struct Standing {
     pub seeds: Vec<SeedResult>,
     /// When the final runs reached each target.
     pub to_target: Vec<ToTarget>,
-    /// The loss on the test set; a diverged seed counts as infinite.
+    /// The typical loss on the test set: the mean, or the smallest loss there is plus the geometric mean of
+    /// what is left above it, as the task's [`scale`](TaskOutcome::scale) says. A diverged seed counts as
+    /// infinite.
     pub test_loss: Estimate,
+    /// The 95 % interval of what is left above the smallest loss, as a factor up and down; `None` where
+    /// losses are averaged as they are, and `test_loss` has the interval.
+    pub test_factor: Option<f64>,
     /// The task's metric on the test set; a diverged seed counts as the worst possible value.
     pub test_metric: Option<Estimate>,
-    /// The test loss minus that of the first-ranked optimizer, paired by seed.
+    /// The test loss minus that of the first-ranked optimizer, paired by seed; where losses are compared by
+    /// ratios, how many times as much is left above the smallest loss.
     pub behind_first: Estimate,
-    /// The 95 % bootstrap interval of the same.
+    /// The 95 % interval of such a ratio, as a factor up and down.
+    pub behind_factor: Option<f64>,
+    /// The 95 % bootstrap interval of `behind_first`.
     pub behind_interval: Option<Interval>,
-    /// How well the losses agree with this being the optimizer with the lowest mean loss: the smallest
+    /// How well the losses agree with this being the optimizer with the lowest typical loss: the smallest
     /// p-value of its one-sided paired t tests against each other one, times their number (Bonferroni).
     pub p_best: f64,
-    /// Whether this may be the optimizer with the lowest mean loss: `p_best` is at least 0.05, and the mean
-    /// is finite or the first's is not either. At 95 % confidence the best one is among these. Which of
-    /// any two is better is another question, for [`pairs`](TaskOutcome::pairs) and
-    /// [`letters`](Standing::letters).
+    /// Whether this may be the optimizer with the lowest typical loss: `p_best` is at least 0.05, and the
+    /// loss is finite or the first's is not either. At 95 % confidence the best one is among these.
     pub may_be_best: bool,
     /// Means over the final seeds.
     pub curve: Vec<CurvePoint>,
@@ -308,7 +295,7 @@ pub struct Standing {
     pub seconds_spent: f64,
     /// Microseconds per step inside the optimizer, mean over the final runs.
     pub step_microseconds: f64,
-    /// Microseconds per gradient, mean over the final runs.
+    /// Microseconds per step in its gradient evaluations, mean over the final runs.
     pub gradient_microseconds: f64,
 }
 
@@ -438,7 +425,8 @@ pub struct CurvePoint {
     pub step: usize,
     /// Gradient evaluations so far.
     pub gradients: usize,
-    /// Training examples seen so far, repetitions counted; 0 for a formula.
+    /// Training examples seen so far, repetitions counted, those of a step once however many gradients it
+    /// takes; 0 for a formula.
     pub samples: usize,
     /// Mean seconds so far, evaluation not counted.
     pub seconds: f64,

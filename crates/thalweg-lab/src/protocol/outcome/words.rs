@@ -3,6 +3,7 @@
 use super::types::{Standing, TaskOutcome};
 use crate::protocol::plan::{LOWERINGS, Plan, ROUNDS};
 use crate::protocol::stats::distributions::sign_test;
+use crate::protocol::stats::scale::Scale;
 use crate::tasks::Task;
 
 /// The rules as sentences.
@@ -29,9 +30,12 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
         "Optimizers are compared on the same seeds by paired t tests, which take the differences for \
          independent and roughly normal. An optimizer may be the best unless it is worse than some other \
          one: one-sided tests against each other one, corrected for their number (Bonferroni; multiple \
-         comparisons with the best). At 95 % confidence the best is one of those that may be. Letters \
-         answer which of any two differ: two-sided tests, corrected for all pairs (Holm), so they tell \
-         fewer apart. Bootstrap intervals are expanded-percentile intervals for one pair."
+         comparisons with the best). At 95 % confidence the best is one of those that may be. Nothing is \
+         claimed about any two of the others."
+            .to_owned(),
+        "Where the smallest loss is known, what a run leaves above it spans decades, and the mean is that of \
+         the worst seed. There the logarithms of what is left are averaged and tested: the mean is \
+         geometric, and optimizers differ by factors."
             .to_owned(),
         "Targets: of the optimizers' median validation losses over the repetitions, the lowest (hard), the \
          median (medium) and the upper quartile (easy)."
@@ -52,7 +56,24 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
     });
     rules.extend(counts);
     rules.extend(plan.tasks.iter().flat_map(|task| left_out(plan, task)));
+    rules.extend(twice(plan));
     rules
+}
+
+/// What a second gradient per step costs, if anybody takes one.
+fn twice(plan: &Plan) -> Option<String> {
+    let all = plan.runs();
+    let those = all.iter().filter(|(entry, _)| entry.gradients_per_step > 1);
+    let names: Vec<&str> = those.map(|(entry, _)| entry.name).collect();
+    let verb = if names.len() == 1 { "takes" } else { "take" };
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} {verb} two gradients of the same batch per step. Both are paid for, so there are half as \
+             many steps, over which schedules run their whole course; of an odd number of gradient \
+             evaluations the last one is left.",
+            enumerate(&names)
+        )
+    })
 }
 
 /// What the tests can say at all with so many seeds.
@@ -107,7 +128,7 @@ pub(crate) fn shown(loss: f64) -> String {
 const NAMED: usize = 6;
 
 /// The result of a task in a sentence or two.
-pub(super) fn verdict(task: &Task, standings: &[Standing], seeds: usize) -> String {
+pub(super) fn verdict(task: &Task, standings: &[Standing], seeds: usize, scale: Scale) -> String {
     let Some(first) = standings.first() else { return String::new() };
     if standings.iter().any(|s| s.seeds.len() < seeds) {
         let done: usize = standings.iter().map(|s| s.seeds.len()).sum();
@@ -133,11 +154,17 @@ pub(super) fn verdict(task: &Task, standings: &[Standing], seeds: usize) -> Stri
             count(seeds, "seed")
         );
     }
+    let (what, loss) = match scale {
+        Scale::Plain => ("has the lowest mean test loss on", shown(first.test_loss.mean)),
+        Scale::Above(minimum) => (
+            "comes nearest to the smallest loss of",
+            format!("geometric mean {} above it", shown(first.test_loss.mean - minimum)),
+        ),
+    };
     let text = format!(
-        "{} has the lowest mean test loss on {} ({}{}).",
+        "{} {what} {} ({loss}{}).",
         first.optimizer,
         task.name,
-        shown(first.test_loss.mean),
         match (task.metric, &first.test_metric) {
             (Some(metric), Some(value)) => {
                 format!(", test {} {}", metric.name, metric.show(value.mean))
@@ -145,11 +172,11 @@ pub(super) fn verdict(task: &Task, standings: &[Standing], seeds: usize) -> Stri
             _ => String::new(),
         }
     );
-    text + &confidence(standings, seeds)
+    text + &confidence(standings, seeds, scale)
 }
 
 /// Which optimizers may be the best.
-fn confidence(standings: &[Standing], seeds: usize) -> String {
+fn confidence(standings: &[Standing], seeds: usize, scale: Scale) -> String {
     let others = standings.len() - 1;
     if others == 0 {
         return String::new();
@@ -164,9 +191,13 @@ fn confidence(standings: &[Standing], seeds: usize) -> String {
         _ if best.len() <= NAMED => format!("the best is one of {}", enumerate(&best)),
         _ => format!("the best is it or one of {} of the {others} others", best.len() - 1),
     };
+    let what = match scale {
+        Scale::Plain => "",
+        Scale::Above(_) => "on the logarithms of what is left, ",
+    };
     format!(
-        " At 95 % confidence {them} ({seeds}; one-sided paired t tests of each against each other one, \
-         corrected for {others})."
+        " At 95 % confidence {them} ({seeds}; one-sided paired t tests {what}of each against each other \
+         one, corrected for {others})."
     )
 }
 

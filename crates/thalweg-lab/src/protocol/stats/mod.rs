@@ -6,6 +6,7 @@ pub mod distributions;
 pub mod multiple;
 pub mod order;
 pub mod profile;
+pub mod scale;
 #[cfg(test)]
 mod tests;
 

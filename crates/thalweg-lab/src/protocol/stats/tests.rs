@@ -1,5 +1,6 @@
 //! Every statistic against hand-made cases and against scipy (`testdata/generate/lab_statistics.py`).
 
+use super::scale::Scale;
 use super::*;
 use crate::rng::{Purpose, Stream};
 
@@ -203,23 +204,43 @@ fn a_problem_nobody_solves_counts_against_everyone() {
 }
 
 #[test]
-fn letters_of_known_displays() {
-    let display = |n, pairs: &[(usize, usize)]| {
-        multiple::letters(n, |i, j| pairs.contains(&(i, j))).join(" ")
-    };
-    assert_eq!(display(3, &[]), "a a a");
-    assert_eq!(display(3, &[(0, 2)]), "a ab b");
-    assert_eq!(display(3, &[(0, 1), (0, 2), (1, 2)]), "a b c");
-    assert_eq!(display(4, &[(0, 2), (0, 3), (1, 3)]), "a ab bc c");
-    // Items up to two ranks apart are alike, the others differ.
-    let far: Vec<(usize, usize)> = (0..8).flat_map(|i| (i + 3..8).map(move |j| (i, j))).collect();
-    let shown = multiple::letters(8, |i, j| far.contains(&(i, j)));
-    for i in 0..8 {
-        for j in i + 1..8 {
-            let share = shown[i].chars().any(|c| shown[j].contains(c));
-            assert_eq!(share, !far.contains(&(i, j)), "{i} {j}");
-        }
+fn ratios_above_the_minimum_agree_with_scipy() {
+    for case in known("above").as_array().unwrap() {
+        let number = |key: &str| case[key].as_f64().unwrap();
+        let (a, b) = (numbers(&case["a"]), numbers(&case["b"]));
+        let scale = Scale::of(Some(number("minimum")), a.iter().chain(&b).copied());
+        let (typical, factor) = scale.estimate(&a);
+        near(typical.mean, number("typical"), 1e-12);
+        near(factor.unwrap(), number("factor"), 1e-10);
+        near(paired_p(&scale.places(&a), &scale.places(&b)), number("p"), 1e-9);
     }
+}
+
+#[test]
+fn losses_have_ratios_only_above_a_known_minimum() {
+    let of = |minimum, losses: &[f64]| Scale::of(minimum, losses.iter().copied());
+    assert_eq!(of(Some(0.0), &[1e-12, f64::INFINITY]), Scale::Above(0.0));
+    assert_eq!(of(None, &[1.0]), Scale::Plain);
+    // A loss at the minimum has no logarithm, and below it the minimum is none.
+    assert_eq!(of(Some(1.0), &[2.0, 1.0]), Scale::Plain);
+    let scale = Scale::Above(1.0);
+    assert_eq!(scale.typical(&[3.0, f64::INFINITY]), f64::INFINITY);
+    assert_eq!(scale.typical(&[1.0 + 1e-12; 3]), 1.0 + 1e-12);
+    near(scale.typical(&[2.0, 101.0]), 11.0, 1e-14);
+}
+
+#[test]
+fn on_ratios_an_erratic_optimizer_is_ruled_out_with_the_near_ones() {
+    // Both do worse than the first on every seed; one by 2 to 9 decades, the other always by one.
+    let first = [1e-9, 3e-9, 2e-9, 1e-9, 2e-9];
+    let erratic = [1e-7, 4e-2, 1e0, 1e-4, 1e-6];
+    let near = [1e-8, 3e-8, 2e-8, 1.1e-8, 2e-8];
+    let worse = |scale: Scale, losses: &[f64]| {
+        let (a, b) = (scale.places(losses), scale.places(&first));
+        above_zero(paired_p(&a, &b), Estimate::of_differences(&a, &b).mean)
+    };
+    assert!(worse(Scale::Plain, &erratic) > 0.1 && worse(Scale::Plain, &near) < 0.01);
+    assert!(worse(Scale::Above(0.0), &erratic) < 0.01 && worse(Scale::Above(0.0), &near) < 0.01);
 }
 
 #[test]

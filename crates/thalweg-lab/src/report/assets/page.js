@@ -308,6 +308,8 @@ const live = (() => {
   }
 
   function boxes() {
+    // A page that had to leave the runs out has no curve to leave one out of.
+    if (!report.tasks.some((task) => task.runs.length)) return;
     for (const row of all("tr[data-run]")) {
       const run = row.dataset.run;
       const box = make("input", { type: "checkbox", "data-run": run, "aria-label": "show run " + run, onchange: () => toggle("runs", run) });
@@ -372,7 +374,7 @@ const live = (() => {
 
   function downloads() {
     const place = one("#downloads");
-    report.tasks.forEach((task, i) => place?.append(" ", make("button", { type: "button", onclick: () =>
+    report.tasks.forEach((task, i) => task.runs.length && place?.append(" ", make("button", { type: "button", onclick: () =>
       save(new Blob([recompute.table(report, task, numbers(i))], { type: "text/csv" }), task.name + ".csv") },
     `Curves of ${task.name} as CSV`)));
   }

@@ -10,10 +10,10 @@ const recompute = {
     return Float64Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
   },
 
-  // One column of a run: the columns of a run lie one after the other.
+  // One column of a run. Equal columns of several runs lie in one place; one without a number has none.
   column(numbers, columns, run, name) {
-    const from = run.at + columns.indexOf(name) * run.count;
-    return numbers.subarray(from, from + run.count);
+    const from = run.at[columns.indexOf(name)];
+    return from === null ? new Float64Array(run.count).fill(NaN) : numbers.subarray(from, from + run.count);
   },
 
   mean(values) {
@@ -39,14 +39,15 @@ const recompute = {
 
   // The line of each optimizer over the runs that `shows` keeps; optimizers without a run are left out.
   curves(report, task, numbers, measure, clock, shows) {
-    const factor = task.factors?.[clock] ?? 1;
+    // Runs are counted in gradient evaluations, of which a step takes one or more.
+    const factor = (name) => ({ steps: 1, samples: task.batch }[clock] ?? task.costs[name]) / task.costs[name];
     // A share that should be large is drawn as the share of errors.
     const value = measure === "metric" && task.errors ? (v) => 1 - v : (v) => v;
     const lines = new Map();
     for (const run of task.runs) {
       if (!shows(run.optimizer, run.seed, task.name)) continue;
-      const column = clock === "seconds" ? "seconds" : "steps";
-      const x = recompute.column(numbers, report.columns, run, column).map((v) => v * factor);
+      const x = clock === "seconds" ? recompute.column(numbers, report.columns, run, clock)
+        : recompute.column(numbers, report.columns, run, "gradients").map((v) => v * factor(run.optimizer));
       const y = recompute.column(numbers, report.columns, run, measure).map(value);
       if (!lines.has(run.optimizer)) lines.set(run.optimizer, []);
       lines.get(run.optimizer).push({ x, y });

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::isolines::Grid;
-use super::path::{Place, arrow, simplify, with_halo};
-use super::{Axis, LETTER, Name, Scale, grid, room};
+use super::path::{Place, UNSEEN, arrow, simplify, with_halo};
+use super::{Axis, LETTER, Name, Scale, Shared, grid, room};
 use crate::report::markup::{escape, px, style};
 
 /// A way over the map.
@@ -34,6 +34,8 @@ pub(in crate::report) struct Contour<'a> {
     pub(in crate::report) ways: Vec<Trajectory<'a>>,
     /// A small picture without axes, headed by the name of its way.
     pub(in crate::report) small: bool,
+    /// The [`land`](Contour::land) that this picture shares with others; `None` for one of its own.
+    pub(in crate::report) shared: Option<&'a Shared>,
 }
 
 /// The steps of height of a map that fills the page, and of a small one.
@@ -45,32 +47,53 @@ impl Contour<'_> {
 
     /// The map as an SVG element.
     pub(in crate::report) fn render(&self) -> String {
-        let names = room(self.ways.iter().map(|w| w.name)).max(8.0 * LETTER) + 46.0;
-        let (width, height, [left, right, top, bottom]) = if self.small {
-            (Self::SIZE[0], Self::SIZE[1], [4.0, 200.0, 16.0, 172.0])
+        let (x, y) = self.axes();
+        let [width, height] = if self.small {
+            Self::SIZE
         } else {
-            (760.0 + names, 604.0, [66.0, 750.0, 10.0, 560.0])
+            let names = room(self.ways.iter().map(|w| w.name)).max(8.0 * LETTER) + 46.0;
+            [760.0 + names, 604.0]
         };
-        let x = Axis::between(Scale::Linear, self.x, left, right);
-        let y = Axis::between(Scale::Linear, self.y, bottom, top);
         let mut svg = self.name.open(width, height);
-        ground(&mut svg, &x, &y, (self.columns, self.values), &self.levels());
+        svg += &self.shared.map_or_else(|| self.land(), Shared::show);
         if self.small {
             let heading = self.ways.first().map_or("", |w| w.name);
             let _ = write!(svg, "<text class=\"name\" x=\"4\" y=\"10\">{}</text>", escape(heading));
         } else {
             grid(&mut svg, (&x, self.labels[0], 7), (&y, self.labels[1], 7));
-        }
-        for [a, b] in &self.minima {
-            star(&mut svg, x.at(*a), y.at(*b));
+            self.stars(&mut svg, &x, &y);
         }
         for i in (0..self.ways.len()).rev() {
             self.way(&mut svg, i, &x, &y);
         }
         if !self.small {
-            self.legend(&mut svg, right + 14.0);
+            self.legend(&mut svg, x.pixels()[1] + 14.0);
         }
         svg + "</svg>"
+    }
+
+    fn axes(&self) -> (Axis, Axis) {
+        let [left, right, top, bottom] =
+            if self.small { [4.0, 200.0, 16.0, 172.0] } else { [66.0, 750.0, 10.0, 560.0] };
+        let x = Axis::between(Scale::Linear, self.x, left, right);
+        (x, Axis::between(Scale::Linear, self.y, bottom, top))
+    }
+
+    /// What lies under names and ways, the same in every picture of this size.
+    pub(in crate::report) fn land(&self) -> String {
+        let (x, y) = self.axes();
+        let mut svg = String::new();
+        ground(&mut svg, &x, &y, (self.columns, self.values), &self.levels());
+        if self.small {
+            self.stars(&mut svg, &x, &y);
+        }
+        svg
+    }
+
+    fn stars(&self, svg: &mut String, x: &Axis, y: &Axis) {
+        for [a, b] in &self.minima {
+            star(svg, x.at(*a), y.at(*b));
+        }
     }
 
     /// Levels at equal shares of the map, so that neither a steep wall nor a flat floor takes them all.
@@ -145,9 +168,6 @@ impl Contour<'_> {
         }
     }
 }
-
-/// How far a drawn line may lie from what it stands for, in pixels: less than can be seen.
-const UNSEEN: f64 = 0.4;
 
 /// The parts of a way that lie on the map, without the corners that nobody could see. A part of a single
 /// point has no line.
@@ -247,6 +267,7 @@ mod tests {
             minima: vec![[0.0, 0.0]],
             ways,
             small,
+            shared: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::path::{band, clipped};
+use super::path::{band, curve};
 use super::{Axis, LETTER, Name, Scale, WIDTH, grid, room};
 use crate::report::markup::{escape, px, style};
 
@@ -174,7 +174,7 @@ impl LineChart<'_> {
             let edges: Vec<(f64, f64, f64)> = points.iter().map(|p| (p.x, p.low, p.high)).collect();
             let _ = write!(svg, "<path class=\"band\" d=\"{}\"/>", band(&edges, x, y));
         }
-        let path = clipped(points.iter().map(|p| (p.x, p.y)), x, y);
+        let path = curve(points.iter().map(|p| (p.x, p.y)), x, y);
         if !path.is_empty() {
             let _ = write!(svg, "<path class=\"line\" d=\"{path}\"/>");
         }

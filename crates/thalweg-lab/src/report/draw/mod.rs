@@ -12,6 +12,7 @@ mod panel;
 mod parallel;
 mod path;
 mod plane;
+mod shared;
 mod strip;
 
 use std::fmt::Write as _;
@@ -21,10 +22,11 @@ pub(super) use bars::{Bar, BarChart};
 pub(super) use contour::{Contour, Trajectory};
 pub(super) use heat::{Cell, HeatMap};
 pub(super) use lines::{Line, LineChart, Point, Role, Shape};
-pub(super) use panel::{Mark, Panel};
+pub(super) use panel::{Mark, Panel, frame};
 pub(super) use parallel::Parallel;
 pub(super) use path::decimate;
 pub(super) use plane::{Ground, Plane, Side, Stroke, Trace};
+pub(super) use shared::Shared;
 pub(super) use strip::{Strip, StripChart};
 
 use super::markup::{escape, px};

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::lines::{Shape, stepped};
-use super::path::{clipped, cross};
-use super::{Axis, Name, Point};
+use super::path::{curve, strokes};
+use super::{Axis, Name, Point, Shared};
 use crate::report::markup::{escape, px, style};
 
 /// A mark in a panel.
@@ -24,17 +24,18 @@ pub(in crate::report) struct Panel<'a> {
     pub(in crate::report) name: Name,
     /// The heading inside the picture.
     pub(in crate::report) heading: &'a str,
-    pub(in crate::report) x_label: &'a str,
     pub(in crate::report) look: usize,
     /// From [`Panel::LEFT`] to [`Panel::RIGHT`].
     pub(in crate::report) x: Axis,
     /// From [`Panel::BOTTOM`] to [`Panel::TOP`].
     pub(in crate::report) y: Axis,
+    /// The name of a horizontal axis of its own; `None` if the frame has it.
+    pub(in crate::report) x_label: Option<&'a str>,
+    /// What all panels of the figure show: see [`frame`].
+    pub(in crate::report) frame: &'a Shared,
     /// Its own line; may be empty.
     pub(in crate::report) line: Vec<Point>,
     pub(in crate::report) shape: Shape,
-    /// A line to compare with, drawn thin; may be empty.
-    pub(in crate::report) reference: Vec<Point>,
     pub(in crate::report) marks: Vec<Mark>,
     /// A stretch of the horizontal axis to shade.
     pub(in crate::report) shaded: Option<[f64; 2]>,
@@ -62,11 +63,12 @@ impl Panel<'_> {
                 px(Self::BOTTOM - Self::TOP),
             );
         }
-        self.grid(&mut svg);
-        let reference = clipped(self.reference.iter().map(|p| (p.x, p.y)), &self.x, &self.y);
-        if !reference.is_empty() {
-            let _ = write!(svg, "<path class=\"reference\" d=\"{reference}\"/>");
+        svg += &self.frame.show();
+        if let Some(label) = self.x_label {
+            horizontal(&mut svg, &self.x, label);
         }
+        let _ =
+            write!(svg, "<text class=\"name\" x=\"34\" y=\"9\">{}</text>", escape(self.heading));
         let _ = write!(
             svg,
             "<g class=\"series {}\" data-series=\"{}\">",
@@ -74,53 +76,82 @@ impl Panel<'_> {
             escape(self.heading)
         );
         let points = stepped(&self.line, self.shape);
-        let line = clipped(points.iter().map(|p| (p.x, p.y)), &self.x, &self.y);
+        let line = curve(points.iter().map(|p| (p.x, p.y)), &self.x, &self.y);
         if !line.is_empty() {
             let _ = write!(svg, "<path class=\"line\" d=\"{line}\"/>");
         }
-        for mark in &self.marks {
-            self.mark(&mut svg, *mark);
-        }
+        self.marks(&mut svg);
         svg + "</g></svg>"
     }
 
-    fn mark(&self, svg: &mut String, mark: Mark) {
-        match mark {
-            Mark::Cross(x) => *svg += &cross(self.x.at(x), Self::TOP),
-            Mark::Dot(x, y) | Mark::Ring(x, y) => {
-                let (class, r) =
-                    if let Mark::Dot(..) = mark { ("dot", 2.2) } else { ("ring", 5.0) };
+    /// Marks of one kind are one path: there are many.
+    fn marks(&self, svg: &mut String) {
+        let (mut dots, mut crosses) = (String::new(), String::new());
+        for mark in &self.marks {
+            match *mark {
+                // A line without length, which its round ends make a dot.
+                Mark::Dot(x, y) => {
+                    let _ = write!(dots, "M{} {}h0", px(self.x.at(x)), px(self.y.at(y)));
+                }
+                Mark::Cross(x) => crosses += &strokes(self.x.at(x), Self::TOP),
+                Mark::Ring(..) => {}
+            }
+        }
+        for (class, path) in [("dots", dots), ("cross", crosses)] {
+            if !path.is_empty() {
+                let _ = write!(svg, "<path class=\"{class}\" d=\"{path}\"/>");
+            }
+        }
+        for mark in &self.marks {
+            if let Mark::Ring(x, y) = *mark {
                 let (cx, cy) = (px(self.x.at(x)), px(self.y.at(y)));
-                let _ =
-                    write!(svg, "<circle class=\"{class}\" cx=\"{cx}\" cy=\"{cy}\" r=\"{r}\"/>");
+                let _ = write!(svg, "<circle class=\"ring\" cx=\"{cx}\" cy=\"{cy}\" r=\"5\"/>");
             }
         }
     }
+}
 
-    fn grid(&self, svg: &mut String) {
-        for (at, label) in self.y.ticks(3) {
-            let _ = write!(
-                svg,
-                "<line class=\"grid\" x1=\"34\" x2=\"196\" y1=\"{0}\" y2=\"{0}\"/>\
-                 <text class=\"tick\" x=\"31\" y=\"{1}\" text-anchor=\"end\">{label}</text>",
-                px(at),
-                px(at + 3.0),
-            );
-        }
-        for (at, label) in self.x.ticks(3) {
-            let _ = write!(
-                svg,
-                "<line class=\"grid\" x1=\"{0}\" x2=\"{0}\" y1=\"14\" y2=\"102\"/>\
-                 <text class=\"tick\" x=\"{0}\" y=\"113\" text-anchor=\"middle\">{label}</text>",
-                px(at)
-            );
-        }
+/// The vertical axis of all panels of a figure, and what else they have in common: the horizontal axis
+/// and its name, if it is the same for all, and a line to compare with, drawn thin; may be empty.
+pub(in crate::report) fn frame(
+    id: String,
+    y: &Axis,
+    x: Option<(&Axis, &str)>,
+    reference: &[Point],
+) -> Shared {
+    let mut svg = String::new();
+    for (at, label) in y.ticks(3) {
         let _ = write!(
             svg,
-            "<text class=\"name\" x=\"34\" y=\"9\">{}</text>\
-             <text class=\"tick\" x=\"115\" y=\"125\" text-anchor=\"middle\">{}</text>",
-            escape(self.heading),
-            escape(self.x_label)
+            "<line class=\"grid\" x1=\"34\" x2=\"196\" y1=\"{0}\" y2=\"{0}\"/>\
+             <text class=\"tick\" x=\"31\" y=\"{1}\" text-anchor=\"end\">{label}</text>",
+            px(at),
+            px(at + 3.0),
         );
     }
+    if let Some((x, label)) = x {
+        horizontal(&mut svg, x, label);
+        let reference = curve(reference.iter().map(|p| (p.x, p.y)), x, y);
+        if !reference.is_empty() {
+            let _ = write!(svg, "<path class=\"reference\" d=\"{reference}\"/>");
+        }
+    }
+    Shared::new(id, svg)
+}
+
+/// A horizontal axis.
+fn horizontal(svg: &mut String, x: &Axis, label: &str) {
+    for (at, label) in x.ticks(3) {
+        let _ = write!(
+            svg,
+            "<line class=\"grid\" x1=\"{0}\" x2=\"{0}\" y1=\"14\" y2=\"102\"/>\
+             <text class=\"tick\" x=\"{0}\" y=\"113\" text-anchor=\"middle\">{label}</text>",
+            px(at)
+        );
+    }
+    let _ = write!(
+        svg,
+        "<text class=\"tick\" x=\"115\" y=\"125\" text-anchor=\"middle\">{}</text>",
+        escape(label)
+    );
 }

@@ -54,18 +54,24 @@ impl Parallel<'_> {
             style(self.look),
             escape(self.heading)
         );
-        for (values, chosen) in &self.trials {
-            let places: Vec<String> = values
-                .iter()
-                .zip(&self.axes)
-                .enumerate()
-                .map(|(i, (v, (_, axis)))| format!("{} {}", px(x(i)), px(axis.at(*v))))
-                .collect();
-            let class = if *chosen { "line" } else { "trial" };
-            let _ = write!(svg, "<path class=\"{class}\" d=\"M{}\"/>", places.join("L"));
-            if values.last().is_some_and(|v| !v.is_finite()) {
-                svg += &cross(x(values.len() - 1), Self::TOP);
+        let line = |values: &[f64]| {
+            let place = |(i, (v, (_, axis))): (usize, (&f64, &(&str, Axis)))| {
+                format!("{} {}", px(x(i)), px(axis.at(*v)))
+            };
+            let places: Vec<String> =
+                values.iter().zip(&self.axes).enumerate().map(place).collect();
+            format!("M{}", places.join("L"))
+        };
+        // The many are one path, the chosen ones lie on top of it.
+        for (class, wanted) in [("trial", false), ("line", true)] {
+            let those = self.trials.iter().filter(|(_, chosen)| *chosen == wanted);
+            let path: String = those.map(|(values, _)| line(values)).collect();
+            if !path.is_empty() {
+                let _ = write!(svg, "<path class=\"{class}\" d=\"{path}\"/>");
             }
+        }
+        if self.trials.iter().any(|(values, _)| values.last().is_some_and(|v| !v.is_finite())) {
+            svg += &cross(x(self.axes.len() - 1), Self::TOP);
         }
         svg + "</g></svg>"
     }

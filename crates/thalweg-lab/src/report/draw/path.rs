@@ -31,29 +31,52 @@ pub(in crate::report) fn decimate(values: &[f64], limit: usize) -> Vec<usize> {
 /// The line through `points`, cut off where it leaves the axes from top to bottom. Points without a
 /// place (NaN, infinite, not positive on a logarithmic axis) interrupt it.
 pub(super) fn clipped(points: impl Iterator<Item = (f64, f64)>, x: &Axis, y: &Axis) -> String {
+    pieces(points, x, y).iter().map(|piece| line(piece)).collect()
+}
+
+/// The same line without the corners that nobody could see.
+pub(super) fn curve(points: impl Iterator<Item = (f64, f64)>, x: &Axis, y: &Axis) -> String {
+    pieces(points, x, y).iter().map(|piece| line(&simplify(piece, UNSEEN))).collect()
+}
+
+/// How far a drawn line may lie from what it stands for, in pixels: less than can be seen.
+pub(super) const UNSEEN: f64 = 0.4;
+
+/// The parts of a line between the axes' ends.
+fn pieces(points: impl Iterator<Item = (f64, f64)>, x: &Axis, y: &Axis) -> Vec<Vec<Place>> {
     let [from, to] = y.pixels();
     let (top, bottom) = (from.min(to), from.max(to));
     let place = |(a, b): (f64, f64)| (x.at(a), y.beyond(b).clamp(-1e6, 1e6));
-    let mut path = String::new();
-    let mut pen: Option<(String, String)> = None;
-    let mut previous: Option<(f64, f64)> = None;
+    let mut pieces: Vec<Vec<Place>> = Vec::new();
+    let mut previous: Option<Place> = None;
     for point in points {
         let here = place(point);
         if !here.1.is_finite() {
-            (previous, pen) = (None, None);
+            previous = None;
             continue;
         }
+        let continued = previous.is_some();
         let before = previous.replace(here).unwrap_or(here);
         if let Some((a, b)) = cut(before, here, top, bottom) {
-            let (a, b) = ((px(a.0), px(a.1)), (px(b.0), px(b.1)));
-            if pen.as_ref() != Some(&a) {
-                let _ = write!(path, "M{} {}", a.0, a.1);
+            match pieces.last_mut().filter(|piece| continued && piece.last() == Some(&a)) {
+                Some(piece) => piece.push(b),
+                None => pieces.push(vec![a, b]),
             }
-            if a != b {
-                let _ = write!(path, "L{} {}", b.0, b.1);
-            }
-            pen = Some(b);
         }
+    }
+    pieces
+}
+
+/// Path data through places; of those that fall together the first is enough.
+fn line(places: &[Place]) -> String {
+    let mut path = String::new();
+    let mut pen: Option<(String, String)> = None;
+    for place in places.iter().map(|p| (px(p.0), px(p.1))) {
+        if pen.as_ref() != Some(&place) {
+            let _ =
+                write!(path, "{}{} {}", if pen.is_none() { 'M' } else { 'L' }, place.0, place.1);
+        }
+        pen = Some(place);
     }
     path
 }
@@ -129,8 +152,13 @@ pub(super) fn with_halo(id: &str, path: &str, class: &str) -> String {
 
 /// A cross at a place.
 pub(super) fn cross(x: f64, y: f64) -> String {
+    format!("<path class=\"cross\" d=\"{}\"/>", strokes(x, y))
+}
+
+/// The strokes of a cross.
+pub(super) fn strokes(x: f64, y: f64) -> String {
     let (l, r, t, b) = (px(x - 3.0), px(x + 3.0), px(y - 3.0), px(y + 3.0));
-    format!("<path class=\"cross\" d=\"M{l} {t}L{r} {b}M{r} {t}L{l} {b}\"/>")
+    format!("M{l} {t}L{r} {b}M{r} {t}L{l} {b}")
 }
 
 /// A filled arrow head at `at` that points away from `from`.

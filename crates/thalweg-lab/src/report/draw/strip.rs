@@ -14,10 +14,10 @@ pub(in crate::report) struct Strip<'a> {
     /// Single values; infinite ones are drawn as crosses at the end of the axis.
     pub(in crate::report) values: Vec<f64>,
     pub(in crate::report) mean: f64,
-    /// Half the interval of the mean.
-    pub(in crate::report) half_width: Option<f64>,
+    /// The interval of the mean.
+    pub(in crate::report) interval: Option<[f64; 2]>,
     /// A remark at the end of the row.
-    pub(in crate::report) note: String,
+    pub(in crate::report) note: &'a str,
 }
 
 /// Rows of values on one axis.
@@ -40,13 +40,13 @@ impl StripChart<'_> {
     /// The chart as an SVG element.
     pub(in crate::report) fn render(&self) -> String {
         let left = room(self.rows.iter().map(|r| r.name)) + 14.0;
-        let notes = room(self.rows.iter().map(|r| &*r.note).chain([self.note_label]));
+        let notes = room(self.rows.iter().map(|r| r.note).chain([self.note_label]));
         let right = WIDTH - notes.max(3.0 * LETTER) - 24.0;
         let bottom = TOP + self.rows.len() as f64 * ROW;
-        let values = self.rows.iter().flat_map(|r| {
-            let h = r.half_width.unwrap_or(0.0);
-            r.values.iter().copied().chain([r.mean - h, r.mean + h])
-        });
+        let values = self
+            .rows
+            .iter()
+            .flat_map(|r| r.values.iter().copied().chain(r.interval.unwrap_or([r.mean; 2])));
         let floor = self.rows.iter().flat_map(|r| &r.values).copied().fold(f64::INFINITY, f64::min);
         let shown = values.filter(|v| *v <= self.ceiling && *v >= floor - (self.ceiling - floor));
         let x = Axis::new(self.scale, shown, left, right - 8.0);
@@ -96,13 +96,13 @@ fn strip(svg: &mut String, row: &Strip<'_>, x: &Axis, y: f64, (left, right): (f6
         *svg += &cross(right - 2.0, y);
     }
     if x.shows(row.mean) {
-        let h = row.half_width.unwrap_or(0.0);
+        let [low, high] = row.interval.unwrap_or([row.mean; 2]);
         let _ = write!(
             svg,
             "<line class=\"bar\" x1=\"{}\" x2=\"{}\" y1=\"{4}\" y2=\"{4}\"/>\
              <line class=\"mean\" x1=\"{2}\" x2=\"{2}\" y1=\"{3}\" y2=\"{5}\"/>",
-            px(x.at(row.mean - h)),
-            px(x.at(row.mean + h)),
+            px(x.at(low)),
+            px(x.at(high)),
             px(x.at(row.mean)),
             px(y - 6.0),
             px(y),
@@ -114,6 +114,6 @@ fn strip(svg: &mut String, row: &Strip<'_>, x: &Axis, y: f64, (left, right): (f6
         "<text class=\"end\" x=\"{}\" y=\"{}\">{}</text></g>",
         px(right + 10.0),
         px(y + 4.0),
-        escape(&row.note)
+        escape(row.note)
     );
 }

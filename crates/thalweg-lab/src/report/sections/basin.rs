@@ -3,7 +3,7 @@
 use super::{Part, Section};
 use crate::protocol::stats::basin::Basin;
 use crate::protocol::{Standing, TaskOutcome, Trial};
-use crate::report::draw::{Axis, Mark, Name, Panel, Parallel, Point, Scale, Shape};
+use crate::report::draw::{Axis, Mark, Name, Panel, Parallel, Point, Scale, Shape, Shared, frame};
 use crate::report::figure::{Figure, table};
 use crate::report::markup::number;
 use crate::report::view::{View, id};
@@ -47,14 +47,13 @@ fn loss_axis(task: &TaskOutcome, from: f64, to: f64) -> Axis {
 
 fn panels(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
     let y = loss_axis(task, Panel::BOTTOM, Panel::TOP);
-    let panels: Vec<String> = task
-        .standings
-        .iter()
-        .filter_map(|s| Some(panel(view, task, s, main_hyper(s)?, y)))
-        .collect();
-    if panels.is_empty() {
+    let frame = frame(id(&[task.task, "basin-frame"]), &y, None, &[]);
+    let drawn: Vec<_> = task.standings.iter().filter_map(|s| Some((s, main_hyper(s)?))).collect();
+    if drawn.is_empty() {
         return None;
     }
+    let (drawn, left_out) = view.detail.panels(drawn);
+    let panels = drawn.into_iter().map(|(s, h)| panel(view, task, s, h, (y, &frame))).collect();
     let rows = task.standings.iter().map(|s| {
         let of = |f: &dyn Fn(&Basin) -> String| s.basin.as_ref().map_or_else(|| "–".to_owned(), f);
         vec![
@@ -68,22 +67,26 @@ fn panels(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
     Some(Figure {
         id: id(&[task.task, "basin"]),
         title: format!("Every tuning trial on {}", task.task),
-        caption: "Each dot is a tuning trial: its lowest validation loss over the value of the named \
+        caption: format!(
+            "Each dot is a tuning trial: its lowest validation loss over the value of the named \
                   hyper-parameter, in the declared range. The ring marks the trial that was chosen, a \
                   cross a trial that diverged or stayed above the loss of the untrained model. All panels \
                   share the vertical axis. The shaded stretch is the basin: rates that keep at least 95 % of \
-                  the best trial's way down from the initial loss. A wide one forgives a bad guess."
-            .to_owned(),
-        pictures: panels,
-        table: table(
-            &["optimizer", "chosen", "basin, decades", "basin", "diverges from"],
-            rows,
+                  the best trial's way down from the initial loss. A wide one forgives a bad guess.{left_out}"
         ),
+        pictures: panels,
+        table: table(&["optimizer", "chosen", "basin, decades", "basin", "diverges from"], rows),
         live: None,
     })
 }
 
-fn panel(view: &View<'_>, task: &TaskOutcome, s: &Standing, hyper: &str, y: Axis) -> String {
+fn panel(
+    view: &View<'_>,
+    task: &TaskOutcome,
+    s: &Standing,
+    hyper: &str,
+    (y, frame): (Axis, &Shared),
+) -> String {
     let range = s.ranges.iter().find(|r| r.hyper == hyper);
     let ends = range.map_or([1.0, 10.0], |r| [r.low, r.high]);
     let chosen = value(&s.chosen, hyper);
@@ -122,13 +125,13 @@ fn panel(view: &View<'_>, task: &TaskOutcome, s: &Standing, hyper: &str, y: Axis
             description,
         ),
         heading: s.optimizer,
-        x_label: hyper,
         look: view.look(s.optimizer),
         x: Axis::between(Scale::Log, ends, Panel::LEFT, Panel::RIGHT),
         y,
+        x_label: Some(hyper),
+        frame,
         line,
         shape: Shape::Straight,
-        reference: Vec::new(),
         marks,
         shaded: s.basin.filter(|_| hyper == "lr").map(|b| [b.low, b.high]),
     };
@@ -163,14 +166,15 @@ fn parallel(view: &View<'_>, task: &TaskOutcome, several: &[&Standing]) -> Figur
         };
         picture.render()
     };
+    let (shown, left_out) = view.detail.panels(several.to_vec());
     Figure {
         id: id(&[task.task, "parallel"]),
         title: format!("Trials with several hyper-parameters on {}", task.task),
-        caption:
-            "A line is a trial: its hyper-parameters from the left, its lowest validation loss at \
-                  the right. The thick line was chosen; a cross marks a divergence."
-                .to_owned(),
-        pictures: several.iter().map(picture).collect(),
+        caption: format!(
+            "A line is a trial: its hyper-parameters from the left, its lowest validation loss at the right. \
+             The thick line was chosen; a cross marks a divergence.{left_out}"
+        ),
+        pictures: shown.iter().map(picture).collect(),
         table: String::new(),
         live: None,
     }

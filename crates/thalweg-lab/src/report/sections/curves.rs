@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::{Part, Section};
 use crate::protocol::{Band, CurvePoint, Standing, TaskOutcome};
+use crate::report::detail::Detail;
 use crate::report::draw::{
-    Axis, Line, LineChart, Name, Panel, Point, Role, Scale, Shape, decimate,
+    Axis, Line, LineChart, Name, Panel, Point, Role, Scale, Shape, decimate, frame,
 };
 use crate::report::figure::{Figure, table};
 use crate::report::markup::number;
@@ -17,6 +18,11 @@ struct Measure {
     title: &'static str,
     label: &'static str,
     value: fn(&CurvePoint) -> Option<Band>,
+}
+
+/// The measures of a task's curves.
+pub(in crate::report) fn drawn(task: &TaskOutcome) -> Vec<&'static str> {
+    measures(task).iter().map(|m| m.key).collect()
 }
 
 /// What it is drawn over.
@@ -92,6 +98,9 @@ const CLOCKS: [Clock; 4] = [
     },
 ];
 
+/// The most points of a line in a small picture: two for every other of its pixels.
+const PANEL_POINTS: usize = 160;
+
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     Section::per_task(view, "curves", "Over the run", |task| {
@@ -113,7 +122,7 @@ fn clocks(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Part {
     Part::Clocks(measure.title, figures)
 }
 
-fn points(view: &View<'_>, s: &Standing, measure: &Measure, clock: &Clock) -> Vec<Point> {
+fn points(detail: Detail, s: &Standing, measure: &Measure, clock: &Clock) -> Vec<Point> {
     let all: Vec<Point> = s
         .curve
         .iter()
@@ -124,7 +133,7 @@ fn points(view: &View<'_>, s: &Standing, measure: &Measure, clock: &Clock) -> Ve
         })
         .collect();
     let heights: Vec<f64> = all.iter().map(|p| p.y).collect();
-    decimate(&heights, view.limit).into_iter().map(|i| all[i]).collect()
+    decimate(&heights, detail.points).into_iter().map(|i| all[i]).collect()
 }
 
 fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock) -> Figure {
@@ -135,7 +144,7 @@ fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock)
             name: s.optimizer,
             look: view.look(s.optimizer),
             role: view.role(task, s),
-            points: points(view, s, measure, clock),
+            points: points(view.detail, s, measure, clock),
             mark: None,
         })
         .collect();
@@ -173,7 +182,7 @@ fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock)
         caption: String::new(),
         pictures: vec![chart.render()],
         table: numbers,
-        live: Some(live),
+        live: view.detail.runs.then_some(live),
         id,
         title,
     }
@@ -204,7 +213,9 @@ fn numbers(lines: &[Line<'_>]) -> String {
 /// Every optimizer in a panel of its own, beside the first.
 fn multiples(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Figure {
     let clock = &CLOCKS[0];
-    let of = |s: &Standing| points(view, s, measure, clock);
+    // No more points than a small picture has room for.
+    let detail = Detail { points: view.detail.points.min(PANEL_POINTS), ..view.detail };
+    let of = |s: &Standing| points(detail, s, measure, clock);
     let first = task.standings.first().map(of).unwrap_or_default();
     let start = first.first().map_or(1.0, |p| p.y);
     let all: Vec<Point> = task.standings.iter().flat_map(of).collect();
@@ -212,6 +223,7 @@ fn multiples(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Figure {
     let y = Axis::new(Scale::Log, shown.chain([start]), Panel::BOTTOM, Panel::TOP);
     let x =
         Axis::new(Scale::Linear, all.iter().map(|p| p.x).chain([0.0]), Panel::LEFT, Panel::RIGHT);
+    let frame = frame(id(&[task.task, "multiples-frame"]), &y, Some((&x, clock.label)), &first);
     let panel = |s: &Standing| {
         let line = of(s);
         let ends = line.last().map_or_else(|| "no value".to_owned(), |p| number(p.y));
@@ -222,25 +234,26 @@ fn multiples(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Figure {
                 format!("Rank {}; ends at {ends}.", s.rank),
             ),
             heading: s.optimizer,
-            x_label: clock.label,
             look: view.look(s.optimizer),
             x,
             y,
+            x_label: None,
+            frame: &frame,
             line,
             shape: Shape::Straight,
-            reference: if s.rank == 1 { Vec::new() } else { first.clone() },
             marks: Vec::new(),
             shaded: None,
         };
         panel.render()
     };
+    let (shown, left_out) = view.detail.panels(task.standings.iter().collect());
     Figure {
         id: id(&[task.task, "multiples"]),
         title: format!("{} of {}, one by one", measure.title, task.task),
-        caption:
-            "Every optimizer beside the first-ranked one (grey, dotted), all on the same axes."
-                .to_owned(),
-        pictures: task.standings.iter().map(panel).collect(),
+        caption: format!(
+            "Every optimizer beside the first-ranked one (grey, dotted), all on the same axes.{left_out}"
+        ),
+        pictures: shown.into_iter().map(panel).collect(),
         table: String::new(),
         live: None,
     }

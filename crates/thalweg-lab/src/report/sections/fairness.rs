@@ -34,16 +34,14 @@ fn flips(task: &TaskOutcome) -> Part {
     if leaders.is_empty() {
         html.clear();
     }
-    if !task.flips.is_empty() {
-        let rows = task
-            .flips
-            .iter()
-            .map(|f| vec![f.winner.to_owned(), f.loser.to_owned(), format!("up to {}", f.step)]);
+    if let Some(first) = task.flips.first() {
+        let rows = task.flips.iter().map(|f| vec![f.loser.to_owned(), format!("up to {}", f.step)]);
         html += &format!(
-            "<details><summary>{} pairs told apart at the end whose loser was ahead earlier: a smaller \
-             budget would have ranked them the other way</summary><div class=\"wide\">{}</div></details>\n",
+            "<details><summary>{} that are ruled out as the best were ahead of {} earlier: a smaller \
+             budget might have named one of them</summary><div class=\"wide\">{}</div></details>\n",
             task.flips.len(),
-            table(&["ahead at the end", "ahead before", "gradient evaluations"], rows)
+            escape(first.winner),
+            table(&["ahead before", "gradient evaluations"], rows)
         );
     }
     Part::Html(html)

@@ -2,7 +2,7 @@
 
 use super::Section;
 use crate::protocol::{Map, Standing, TaskOutcome};
-use crate::report::draw::{Axis, Contour, Name, Role, Scale, Trajectory};
+use crate::report::draw::{Axis, Contour, Name, Role, Scale, Shared, Trajectory};
 use crate::report::figure::Figure;
 use crate::report::view::{View, id};
 
@@ -46,9 +46,9 @@ impl Ground {
         Ground { heights: map.heights.iter().map(|h| f64::from(*h)).collect(), map }
     }
 
-    fn picture(&self, name: Name, ways: Vec<Trajectory<'_>>, small: bool) -> String {
-        let map = Contour {
-            name,
+    fn map<'a>(&'a self, ways: Vec<Trajectory<'a>>, small: bool) -> Contour<'a> {
+        Contour {
+            name: Name::default(),
             labels: self.map.labels,
             x: self.map.x,
             y: self.map.y,
@@ -57,8 +57,8 @@ impl Ground {
             minima: self.map.minima.clone(),
             ways,
             small,
-        };
-        map.render()
+            shared: None,
+        }
     }
 }
 
@@ -93,27 +93,30 @@ fn leaders(view: &View<'_>, task: &TaskOutcome) -> Figure {
         title,
         caption: "The first final seed of the best optimizers; the arrow is where a run ended."
             .to_owned(),
-        pictures: vec![Ground::new(task, false).picture(name, ways, false)],
+        pictures: vec![Contour { name, ..Ground::new(task, false).map(ways, false) }.render()],
         table: String::new(),
         live: None,
     }
 }
 
 fn each(view: &View<'_>, task: &TaskOutcome) -> Figure {
-    let map = Ground::new(task, true);
+    let ground = Ground::new(task, true);
+    let land = Shared::new(id(&[task.task, "land"]), ground.map(Vec::new(), true).land());
     let small = |s: &Standing| {
         let name = Name::new(
             id(&[task.task, "path", s.optimizer]),
             format!("Trajectory of {} on {}", s.optimizer, task.task),
             format!("Rank {}.", s.rank),
         );
-        Some(map.picture(name, vec![trajectory(view, s)?], true))
+        let map = ground.map(vec![trajectory(view, s)?], true);
+        Some(Contour { name, shared: Some(&land), ..map }.render())
     };
+    let (shown, left_out) = view.detail.panels(task.standings.iter().collect());
     Figure {
         id: id(&[task.task, "each-path"]),
         title: format!("Trajectories on {}, one by one", task.task),
-        caption: "Every optimizer on the same map, the best first.".to_owned(),
-        pictures: task.standings.iter().filter_map(small).collect(),
+        caption: format!("Every optimizer on the same map, the best first.{left_out}"),
+        pictures: shown.into_iter().filter_map(small).collect(),
         table: String::new(),
         live: None,
     }

@@ -1,26 +1,43 @@
 //! Who won: the ranking of every task, every seed, and the tasks side by side.
 
 use super::{Part, Section};
+use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Standing, TaskOutcome};
-use crate::report::draw::{Cell, HeatMap, Name, Scale, Strip, StripChart};
+use crate::report::detail::left_out;
+use crate::report::draw::{self, Cell, HeatMap, Name, Strip, StripChart};
 use crate::report::figure::{Figure, table};
 use crate::report::markup::{escape, number};
-use crate::report::tables;
+use crate::report::tables::{self, Shown};
 use crate::report::view::{View, id};
 
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     let mut section = Section::per_task(view, "results", "Results", |task| {
-        vec![
-            Part::Html(about(task)),
-            Part::Html(tables::ranking(task, &|name| view.look(name))),
-            seeds(view, task).into(),
-        ]
+        vec![Part::Html(about(task)), Part::Html(ranking(view, task)), seeds(view, task).into()]
     });
     if view.tasks().len() > 1 {
         section.parts.insert(0, ranks(view).into());
     }
     section
+}
+
+/// The section without its figures.
+pub(in crate::report) fn rankings(view: &View<'_>) -> Section {
+    Section::per_task(view, "results", "Results", |task| {
+        vec![Part::Html(about(task)), Part::Html(ranking(view, task))]
+    })
+}
+
+/// The ranking, as much of it as is shown.
+fn ranking(view: &View<'_>, task: &TaskOutcome) -> String {
+    let rows = view.detail.rows;
+    let missing = left_out(task.standings.len().min(rows), task.standings.len(), "rows");
+    tables::ranking(task, rows, &|name| view.look(name))
+        + &if missing.is_empty() {
+            missing
+        } else {
+            format!("<p class=\"caption\">{missing}</p>\n")
+        }
 }
 
 fn about(task: &TaskOutcome) -> String {
@@ -55,47 +72,64 @@ fn about(task: &TaskOutcome) -> String {
 
 /// Every seed of every optimizer.
 fn seeds(view: &View<'_>, task: &TaskOutcome) -> Figure {
-    let best = task.standings.first().map_or(1.0, |s| s.test_loss.mean);
-    let row = |s: &Standing| Strip {
+    let (mean, axis, ceiling) = match task.scale {
+        Scale::Plain => {
+            let best = task.standings.first().map_or(1.0, |s| s.test_loss.mean);
+            ("arithmetic", draw::Scale::Linear, 3.0 * best)
+        }
+        Scale::Above(_) => ("geometric", draw::Scale::Log, f64::INFINITY),
+    };
+    let beyond =
+        if ceiling.is_finite() { "losses above three times the best" } else { "divergences" };
+    let title = format!("Test loss of every seed on {}", task.task);
+    let description = format!(
+        "One row per optimizer, best first: {} seeds as dots, their {mean} mean as a tick and its 95 % \
+         interval as a bar, and whether it may be the best. Crosses at the end are {beyond}.",
+        task.seeds.len()
+    );
+    let chart = StripChart {
+        name: Name::new(id(&[task.task, "seeds"]), &title, description),
+        label: Shown(task.scale).label().to_owned(),
+        note_label: "best?",
+        scale: axis,
+        ceiling,
+        rows: task.standings.iter().map(|s| strip(view, task, s)).collect(),
+    };
+    Figure {
+        id: id(&[task.task, "seeds"]),
+        title,
+        caption: format!(
+            "Dots are seeds, the tick is their {mean} mean, the bar its 95 % interval. At the right stands \
+             whether the optimizer may be the best, as in the table above. Tests compare seed by seed, so \
+             bars that overlap say little about them. Crosses are {beyond}."
+        ),
+        pictures: vec![chart.render()],
+        table: numbers(task),
+        live: None,
+    }
+}
+
+fn strip<'a>(view: &View<'_>, task: &TaskOutcome, s: &'a Standing) -> Strip<'a> {
+    let shown = Shown(task.scale);
+    Strip {
         name: s.optimizer,
         look: view.look(s.optimizer),
-        values: s.seeds.iter().map(|r| r.test_loss).collect(),
-        mean: s.test_loss.mean,
-        half_width: s.test_loss.half_width,
-        note: s.letters.clone(),
-    };
-    let chart = StripChart {
-        name: Name::new(
-            id(&[task.task, "seeds"]),
-            format!("Test loss of every seed on {}", task.task),
-            format!(
-                "One row per optimizer, best first: {} seeds as dots, the mean as a tick and its 95 % \
-                 interval as a bar. Losses above three times the best run off the axis.",
-                task.seeds.len()
-            ),
-        ),
-        label: "test loss".to_owned(),
-        note_label: "alike",
-        scale: Scale::Linear,
-        ceiling: 3.0 * best,
-        rows: task.standings.iter().map(row).collect(),
-    };
+        values: s.seeds.iter().map(|r| shown.loss(r.test_loss)).collect(),
+        mean: shown.loss(s.test_loss.mean),
+        interval: shown.interval(s),
+        note: if s.may_be_best { "may be" } else { "no" },
+    }
+}
+
+/// The test loss of every seed.
+fn numbers(task: &TaskOutcome) -> String {
     let rows = task.standings.iter().map(|s| {
         let values = s.seeds.iter().map(|r| number(r.test_loss));
         [s.optimizer.to_owned()].into_iter().chain(values).collect()
     });
     let labels: Vec<String> = task.seeds.iter().map(|s| format!("seed {s}")).collect();
     let header: Vec<&str> = ["optimizer"].into_iter().chain(labels.iter().map(|l| &**l)).collect();
-    Figure {
-        id: id(&[task.task, "seeds"]),
-        title: format!("Test loss of every seed on {}", task.task),
-        caption: "Dots are seeds, the tick is their mean, the bar its 95 % interval. Optimizers \
-                  that share a letter are not told apart by tests between all pairs. A cross lies beyond the axis."
-            .to_owned(),
-        pictures: vec![chart.render()],
-        table: table(&header, rows),
-        live: None,
-    }
+    table(&header, rows)
 }
 
 /// The rank of every optimizer on every task.
@@ -143,9 +177,10 @@ fn ranks(view: &View<'_>) -> Figure {
     Figure {
         id: "ranks".to_owned(),
         title: "Ranks by task".to_owned(),
-        caption: "1 has the lowest mean test loss; “=” may be the best as well. Dark is good; an \
+        caption:
+            "1 has the lowest typical test loss; “=” may be the best as well. Dark is good; an \
                   empty cell was not run."
-            .to_owned(),
+                .to_owned(),
         pictures: vec![map.render()],
         table: numbers,
         live: None,

@@ -4,19 +4,25 @@ use std::fmt::Write as _;
 
 use super::{Part, Section};
 use crate::protocol::{Standing, TaskOutcome};
+use crate::report::detail::left_out;
 use crate::report::markup::{escape, number};
 use crate::report::view::View;
 
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
-    Section::per_task(view, "runs", "Run by run", |task| vec![Part::Html(list(task))]).saying(
+    Section::per_task(view, "runs", "Run by run", |task| vec![Part::Html(list(view, task))]).saying(
         "<p>One entry per optimizer: what was chosen, and how each seed ended. With scripts, the boxes \
          leave single runs out of every curve, band and profile of this page.</p>",
     )
 }
 
-fn list(task: &TaskOutcome) -> String {
-    task.standings.iter().map(|s| entry(task, s)).collect()
+fn list(view: &View<'_>, task: &TaskOutcome) -> String {
+    let (shown, all) = (view.detail.entries.min(task.standings.len()), task.standings.len());
+    let entries: String = task.standings[..shown].iter().map(|s| entry(task, s)).collect();
+    match left_out(shown, all, "entries") {
+        missing if missing.is_empty() => entries,
+        missing => format!("{entries}<p class=\"caption\">{missing}</p>\n"),
+    }
 }
 
 fn entry(task: &TaskOutcome, s: &Standing) -> String {

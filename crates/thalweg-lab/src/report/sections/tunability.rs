@@ -84,14 +84,18 @@ fn names<'a>(lines: &[Line<'a>], roles: &[Role]) -> Vec<&'a str> {
     lines.iter().filter(|l| roles.contains(&l.role)).map(|l| l.name).collect()
 }
 
-/// A line for the scripts.
+/// A line for the scripts; only the first ones have bands.
 fn spec(line: &Line<'_>) -> Value {
     let of = |f: fn(&Point) -> f64| line.points.iter().map(|p| rounded(f(p))).collect::<Vec<_>>();
-    json!({
-        "name": line.name, "x": of(|p| p.x), "y": of(|p| p.y),
-        "low": of(|p| p.low), "high": of(|p| p.high),
-        "mark": line.mark.map(|(x, y)| [rounded(x), rounded(y)]),
-    })
+    let mut spec = json!({"name": line.name, "x": of(|p| p.x), "y": of(|p| p.y)});
+    if let Some((x, y)) = line.mark {
+        spec["mark"] = json!([rounded(x), rounded(y)]);
+    }
+    if line.role == Role::Lead {
+        spec["low"] = of(|p| p.low).into();
+        spec["high"] = of(|p| p.high).into();
+    }
+    spec
 }
 
 fn numbers(task: &TaskOutcome, trials: usize) -> String {

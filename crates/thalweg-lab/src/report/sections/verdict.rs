@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::protocol::{Outcome, TaskOutcome};
+use crate::report::detail;
 use crate::report::markup::escape;
 use crate::report::view::View;
 
@@ -41,7 +42,10 @@ pub(in crate::report) fn html(view: &View<'_>) -> String {
         .iter()
         .map(|text| format!("<li>{}</li>", escape(text)))
         .collect();
-    html + &format!("<aside><h2>What this cannot say</h2><ul>{items}</ul></aside></header>\n")
+    let thinned = detail::notice(view);
+    html + &format!(
+        "<aside><h2>What this cannot say</h2><ul>{items}</ul>{thinned}</aside></header>\n"
+    )
 }
 
 /// What the profiles say about all tasks together.

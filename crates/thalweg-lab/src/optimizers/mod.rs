@@ -1,5 +1,7 @@
 //! The only place that touches the library: optimizers by name, and their steps.
 
+mod sharp;
+
 use std::num::NonZeroU64;
 
 use serde::Serialize;
@@ -10,6 +12,9 @@ use thalweg::{
 
 use crate::tasks::{Domain, Gradient, ParameterSpec, Schedule, Task};
 use crate::{Error, Result};
+use sharp::Ascender;
+
+pub use sharp::Again;
 
 /// A hyper-parameter that the protocol tunes, and the range its author declares for it.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -38,22 +43,25 @@ pub struct Entry {
     pub summary: &'static str,
     /// What is tuned; the same for every task.
     pub tune: Vec<Range>,
+    /// Gradient evaluations per step.
+    pub gradients_per_step: usize,
 }
 
-/// Every optimizer of the library that declares what to tune.
+/// Every optimizer of the library: those of its registry, and those around one of them.
 pub fn all() -> Vec<Entry> {
-    registry::all()
-        .iter()
-        .map(|e| Entry {
-            name: e.name,
-            summary: e.summary,
-            tune: e
-                .tune
-                .iter()
-                .map(|t| Range { hyper: t.hyper, low: t.low, high: t.high })
-                .collect(),
-        })
-        .collect()
+    let range = |t: &registry::Tune| Range { hyper: t.hyper, low: t.low, high: t.high };
+    let entry = |e: &&'static registry::Entry| Entry {
+        name: e.name,
+        summary: e.summary,
+        tune: e.tune.iter().map(range).collect(),
+        gradients_per_step: 1,
+    };
+    registry::all().iter().map(entry).chain(sharp::entries()).collect()
+}
+
+/// How many gradient evaluations a step of the optimizer `name` takes.
+pub fn gradients_per_step(name: &str) -> usize {
+    if sharp::get(name).is_some() { 2 } else { 1 }
 }
 
 /// One method of each family: what is compared on tasks that name none.
@@ -98,6 +106,10 @@ const ADDITIVE: &[(&[&str], &str)] = &[
     (
         &["dog", "dowg", "d_adapt", "prodigy", "mechanic"],
         "it measures distances between points, which are others under a mirror map",
+    ),
+    (
+        &["sam", "asam"],
+        "it looks for the worst point in a ball, parts of which lie outside of the domain",
     ),
     (
         &["lars", "lamb", "novograd"],
@@ -148,6 +160,14 @@ pub fn select(names: &[String]) -> Result<Vec<Entry>> {
 
 /// The recipe file of an optimizer, in TOML or JSON.
 pub fn describe(name: &str, json: bool) -> Result<String> {
+    if let Some(around) = sharp::get(name) {
+        return Err(Error::usage(
+            format!(
+                "`{name}` asks for a second gradient in every step, which no recipe file can say"
+            ),
+            format!("describe `{}`, the optimizer inside", around.inner),
+        ));
+    }
     let entry = registry::get(name)
         .map_err(|e| Error::usage(e.to_string(), "choose from `thalweg list optimizers`"))?;
     let builder = Optimizer::<f32>::builder().rest("all", (entry.chain)());
@@ -160,6 +180,8 @@ pub fn describe(name: &str, json: bool) -> Result<String> {
 /// An optimizer in use.
 pub struct Stepper {
     optimizer: Optimizer<f32>,
+    /// Looks for the point whose gradient is followed; `None` follows the gradient it is given.
+    ascender: Option<Ascender>,
     /// Of the last step that was taken.
     report: Option<StepReport>,
 }
@@ -174,8 +196,8 @@ pub enum Stepped {
 }
 
 impl Stepper {
-    /// The optimizer `name` with the given hyper-parameters, for a run of `budget` steps. A learning
-    /// rate among them is the peak of `schedule`. Updates are applied through the mirror map of `domain`.
+    /// The optimizer `name` with the given hyper-parameters, for a run of `budget` gradient evaluations. A
+    /// learning rate among them is the peak of `schedule`, which is over when they are spent. Updates are applied through the mirror map of `domain`.
     pub fn new(
         name: &str,
         hypers: &[(&str, f64)],
@@ -183,13 +205,19 @@ impl Stepper {
         domain: Domain,
         budget: usize,
     ) -> Result<Self> {
+        let around = sharp::get(name);
+        let (ascender, inner) = match around.map(|s| s.split(hypers)) {
+            Some((ascender, rest)) => (Some(ascender), rest),
+            None => (None, hypers.to_vec()),
+        };
+        let steps = budget / gradients_per_step(name);
         let make = || {
-            let mut chain = registry::build(name, hypers)?;
+            let mut chain = registry::build(around.map_or(name, |s| s.inner), &inner)?;
             if schedule == Schedule::WarmupCosine
                 && let Some((_, lr)) = hypers.iter().find(|(hyper, _)| *hyper == "lr")
             {
-                let warmup = schedule.warmup(budget) as u64;
-                let fall = (budget as u64).saturating_sub(warmup).max(1);
+                let warmup = schedule.warmup(steps) as u64;
+                let fall = (steps as u64).saturating_sub(warmup).max(1);
                 chain.set("lr", LibrarySchedule::cosine(*lr, 0.0, fall).after_warmup(warmup))?;
             }
             let chain = match domain {
@@ -206,12 +234,14 @@ impl Stepper {
             }
             builder.rest("all", chain).build()
         };
-        make().map(|optimizer| Stepper { optimizer, report: None }).map_err(|e: thalweg::Error| {
-            Error::failed(
-                format!("cannot make the optimizer `{name}` with {hypers:?}: {e}"),
-                "choose other optimizers with --optimizers, and report this defect",
-            )
-        })
+        make().map(|optimizer| Stepper { optimizer, ascender, report: None }).map_err(
+            |e: thalweg::Error| {
+                Error::failed(
+                    format!("cannot make the optimizer `{name}` with {hypers:?}: {e}"),
+                    "choose other optimizers with --optimizers, and report this defect",
+                )
+            },
+        )
     }
 
     /// Whether the optimizer's probes read the next steps; they do not until they are told to.
@@ -224,33 +254,53 @@ impl Stepper {
         Some((&self.optimizer, self.report.as_ref()?))
     }
 
-    /// One step on all parameters.
+    /// One step on all parameters. An optimizer that takes two gradients per step asks `again` for the
+    /// second one, which it leaves in `gradients`.
+    ///
+    /// # Errors
+    /// Those of `again`.
     pub fn step(
         &mut self,
         parameters: &[ParameterSpec],
         values: &mut [Vec<f32>],
-        gradients: &[Gradient],
-    ) -> Stepped {
-        let mut borrowed: Vec<Param<'_, f32>> = parameters
-            .iter()
-            .zip(values)
-            .zip(gradients)
-            .map(|((p, value), gradient)| match gradient {
-                Gradient::Dense(gradient) => Param::new(&p.name, &p.shape, value, gradient),
-                Gradient::Rows { rows, values } => {
-                    Param::of(&p.name, &p.shape, value.as_mut_slice()).sparse_grad(rows, values)
-                }
-            })
-            .collect();
-        match self.optimizer.step(&mut borrowed) {
+        gradients: &mut [Gradient],
+        again: &mut Again<'_>,
+    ) -> Result<Stepped> {
+        let optimizer = &mut self.optimizer;
+        let report = match &self.ascender {
+            Some(ascender) => ascender.step(optimizer, parameters, values, gradients, again)?,
+            None => optimizer
+                .step(&mut params(parameters, values, gradients))
+                .map_err(|error| error.to_string()),
+        };
+        Ok(match report {
             Ok(report) if report.applied() => {
                 self.report = Some(report);
                 Stepped::Applied
             }
-            Ok(_) => Stepped::Refused("a gradient is not finite".to_owned()),
-            Err(error) => Stepped::Refused(error.to_string()),
-        }
+            Ok(_) => Stepped::Refused(NOT_FINITE.to_owned()),
+            Err(reason) => Stepped::Refused(reason),
+        })
     }
+}
+
+/// Why a step was refused that is no error of the library's.
+const NOT_FINITE: &str = "a gradient is not finite";
+
+/// The parameters as the library borrows them.
+fn params<'a>(
+    parameters: &'a [ParameterSpec],
+    values: &'a mut [Vec<f32>],
+    gradients: &'a [Gradient],
+) -> Vec<Param<'a, f32>> {
+    let all = parameters.iter().zip(values).zip(gradients);
+    all.map(|((p, value), gradient)| match gradient {
+        Gradient::Dense(gradient) => Param::new(&p.name, &p.shape, value, gradient),
+        Gradient::Rows { rows, values } => {
+            Param::of(&p.name, &p.shape, value.as_mut_slice()).sparse_grad(rows, values)
+        }
+    })
+    .collect()
 }
 
 /// Bytes of state per coordinate of a large `f32` parameter, by the storage of the state.
@@ -264,12 +314,13 @@ pub struct StateBytes {
     pub block8: f64,
 }
 
-/// What the optimizer `name` remembers.
+/// What the optimizer `name` remembers from step to step.
 ///
 /// # Errors
 /// If there is no such optimizer.
 pub fn state_bytes(name: &str) -> Result<StateBytes> {
-    let chain = registry::build(name, &[]).map_err(|e| {
+    let inner = sharp::get(name).map_or(name, |s| s.inner);
+    let chain = registry::build(inner, &[]).map_err(|e| {
         Error::usage(format!("cannot make `{name}`: {e}"), "see `thalweg list optimizers`")
     })?;
     let [f32, bf16, block8] = [Storage::Native, Storage::Bf16, Storage::Block8]
