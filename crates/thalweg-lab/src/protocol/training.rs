@@ -111,8 +111,19 @@ const TRAJECTORY: usize = 2_000;
 
 /// Trains once.
 pub fn train(spec: &RunSpec, workload: &Arc<dyn Workload>, phase: Phase) -> Result<Run> {
+    train_watched(spec, workload, phase, &|_| {})
+}
+
+/// Trains once, and shows the unfinished run after each measurement.
+pub(super) fn train_watched(
+    spec: &RunSpec,
+    workload: &Arc<dyn Workload>,
+    phase: Phase,
+    watch: &dyn Fn(&Run),
+) -> Result<Run> {
     let mut trainer = Trainer::new(spec, workload, phase)?;
     trainer.record(0)?;
+    watch(&trainer.run);
     let every = (spec.budget / spec.task.evaluations).max(1);
     for step in 1..=spec.budget {
         if interrupt::abandoned() {
@@ -125,6 +136,7 @@ pub fn train(spec: &RunSpec, workload: &Arc<dyn Workload>, phase: Phase) -> Resu
         }
         if (step % every == 0 && spec.budget - step >= every) || step == spec.budget {
             trainer.record(step)?;
+            watch(&trainer.run);
         }
     }
     trainer.finish(phase)
