@@ -78,9 +78,10 @@ pub enum Command {
 #[command(after_help = "Examples:\n  \
     thalweg compare                                    the 8x8 digits, one optimizer of each family\n  \
     thalweg compare --optimizers all                   every optimizer: takes several times as long\n  \
-    thalweg compare digits-mlp --optimizers adamw,sgd --seeds 10\n  \
+    thalweg compare digits-mlp --optimizers adamw,momentum --seeds 10\n  \
     thalweg data get mnist && thalweg compare mnist-mlp --out mnist-report\n  \
-    thalweg compare --json --quiet > results.json\n\n\
+    thalweg compare --json --quiet > results.json\n  \
+    thalweg compare --tui --json > results.json         with a live screen (feature `tui`)\n\n\
     The default takes at most two minutes on two cores: 20 optimizers, and per optimizer and task a run \
     with its defaults, screening trials, a quarter as many further ones (beyond a range whose edge was \
     best), the best three on three fresh seeds, and five final seeds. If every trial diverges, they are \
@@ -126,6 +127,10 @@ pub struct CompareArgs {
     /// Print the results as one JSON object instead of tables.
     #[arg(long)]
     pub json: bool,
+    /// Show a screen with live curves, the table of optimizers and what the doctor finds, drawn on stderr;
+    /// `?` lists its keys. Where stderr is no terminal, plain lines. Needs the feature `tui`.
+    #[arg(long, conflicts_with = "quiet")]
+    pub tui: bool,
     /// Show no progress.
     #[arg(long, short)]
     pub quiet: bool,

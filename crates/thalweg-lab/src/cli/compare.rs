@@ -3,14 +3,15 @@
 use std::time::Instant;
 
 use super::args::CompareArgs;
-use super::progress::Progress;
+use super::progress::{self, How};
 use super::stop;
 use super::table::Table;
-use crate::protocol::{Plan, Side, Standing, TaskOutcome, compare_in, open, shown};
+use crate::protocol::{Observer, Plan, Side, Standing, TaskOutcome, compare_in, open, shown};
 use crate::store::{self, Database, Document};
 use crate::{Error, Result, optimizers, report, tasks};
 
 pub(super) fn run(args: &CompareArgs) -> Result<()> {
+    let how = How::of(args.tui, args.quiet)?;
     let plan = Plan {
         tasks: tasks::select(&args.tasks, args.tier)?,
         optimizers: match &args.optimizers[..] {
@@ -34,9 +35,8 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
     let database = Database::open(&args.out, &store::facts(&plan, &workloads))?;
     database.note("command", &std::env::args().collect::<Vec<_>>().join(" "))?;
     stop::listen(args.quiet);
-    let progress = Progress::new(&plan, args.quiet);
-    let outcome = compare_in(&plan, &workloads, &database, &progress);
-    progress.close();
+    let work = |observer: &dyn Observer| compare_in(&plan, &workloads, &database, observer);
+    let outcome = progress::watch(&plan, how, work);
     let document =
         Document::new(outcome?, std::env::args().collect(), start.elapsed().as_secs_f64());
     store::write(&args.out, "results.json", &document.to_json()?)?;

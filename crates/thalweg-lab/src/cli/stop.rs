@@ -1,5 +1,6 @@
 //! Ctrl-C.
 
+use super::progress;
 use crate::protocol::interrupt;
 
 /// The exit code of a process that was ended in earnest, and of a comparison that was interrupted: 128
@@ -10,15 +11,28 @@ pub(super) const EXIT_CODE: u8 = 130;
 /// third end the process. Runs that have ended are safe in every case.
 pub(super) fn listen(quiet: bool) {
     let handler = move || {
-        let word = match interrupt::request() {
-            1 => "stopping after the runs in hand; Ctrl-C again gives them up",
-            2 => "giving up the runs in hand",
-            _ => std::process::exit(i32::from(EXIT_CODE)),
-        };
-        if !quiet {
-            eprintln!("\n{word}");
+        request();
+        if !quiet && !progress::has_screen() {
+            eprintln!("\n{}", state().unwrap_or_default());
         }
     };
     // Without a handler Ctrl-C ends the process at once, which the store survives.
     let _ = ctrlc::set_handler(handler);
+}
+
+/// What a Ctrl-C does.
+pub(super) fn request() {
+    if interrupt::request() > 2 {
+        progress::close_screen();
+        std::process::exit(i32::from(EXIT_CODE));
+    }
+}
+
+/// What the program is about to do because of a Ctrl-C.
+pub(super) fn state() -> Option<&'static str> {
+    match (interrupt::requested(), interrupt::abandoned()) {
+        (_, true) => Some("giving up the runs in hand"),
+        (true, _) => Some("stopping after the runs in hand; Ctrl-C again gives them up"),
+        _ => None,
+    }
 }

@@ -262,6 +262,9 @@ fn verify_in(cache: &Cache, source: &Description) -> Result<String> {
 /// If there is none of that name.
 pub fn find(name: &str) -> Result<&'static Description> {
     SOURCES.iter().find(|s| s.name == name).ok_or_else(|| {
+        if let Some(error) = not_taken_in(name) {
+            return error;
+        }
         let mut known: Vec<String> = SOURCES.iter().map(|s| s.name.to_owned()).collect();
         known.extend(own_texts().unwrap_or_default());
         Error::usage(
@@ -272,6 +275,19 @@ pub fn find(name: &str) -> Result<&'static Description> {
             ),
         )
     })
+}
+
+/// What to say to somebody who gives the path of a text where its name is wanted.
+fn not_taken_in(path: &str) -> Option<Error> {
+    let stem = Path::new(path).file_stem().filter(|_| Path::new(path).exists())?;
+    let fit = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = stem.to_string_lossy().chars().map(fit).collect();
+    Some(Error::usage(
+        format!("`{path}` is a file, and a text must have a name: it is kept with the data sets"),
+        format!(
+            "run `thalweg data add {name} '{path}'` once, then give `{name}` in place of the path"
+        ),
+    ))
 }
 
 fn of_kind(name: &str, kind: Kind) -> Result<&'static Description> {

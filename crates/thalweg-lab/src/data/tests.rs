@@ -77,6 +77,18 @@ fn own_texts_are_kept_under_their_names() {
 }
 
 #[test]
+fn a_path_in_place_of_a_name_is_told_the_command_that_takes_it_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("My notes.txt");
+    std::fs::write(&file, "a line of my own\n".repeat(200)).unwrap();
+    let error = text(&file.to_string_lossy()).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.fix().contains(&format!("data add my-notes '{}'", file.display())), "{error}");
+    let absent = text(&dir.path().join("none.txt").to_string_lossy()).unwrap_err();
+    assert!(absent.fix().contains("data add NAME PATH"), "{absent}");
+}
+
+#[test]
 fn what_is_in_the_program_needs_nothing() {
     assert_eq!((needs(""), needs("digits"), needs("lincoln")), (None, None, None));
     assert_eq!(needs("no-such-text").unwrap(), "thalweg data add no-such-text PATH");

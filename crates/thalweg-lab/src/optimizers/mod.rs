@@ -197,7 +197,8 @@ pub enum Stepped {
 
 impl Stepper {
     /// The optimizer `name` with the given hyper-parameters, for a run of `budget` gradient evaluations. A
-    /// learning rate among them is the peak of `schedule`, which is over when they are spent. Updates are applied through the mirror map of `domain`.
+    /// learning rate among them is the peak of `schedule`, which is over when they are spent. Updates are
+    /// applied through the mirror map of `domain`.
     pub fn new(
         name: &str,
         hypers: &[(&str, f64)],

@@ -35,6 +35,7 @@ pub use outcome::{
 pub use plan::{FINAL_SEEDS, FIRST_SEED, LOWERINGS, Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
 pub use reproduce::first_difference;
 pub use search::{Job, Record};
+use training::train_watched;
 pub use training::{Divergence, Point, Run, RunSpec, train};
 
 use std::collections::BTreeMap;
@@ -83,8 +84,12 @@ pub trait Observer: Sync {
     /// A run has ended, or was found in the archive.
     fn ended(&self, phase: Phase, run: &Run);
 
-    /// An optimizer gets so many runs more than [`Plan::runs`] says, because it diverged in every trial.
-    fn added(&self, _optimizer: &'static str, _runs: usize) {}
+    /// A run that is being made has been measured once more. It may be given up and never end.
+    fn measured(&self, _phase: Phase, _run: &Run) {}
+
+    /// An optimizer gets this run beyond those that [`Plan::runs_of`] counts, because it diverged in every
+    /// trial.
+    fn added(&self, _job: &Job) {}
 }
 
 /// Remembers runs, so that an interrupted comparison can continue.
@@ -165,7 +170,7 @@ pub fn compare_in(
     for _ in 0..LOWERINGS {
         if !interrupt::requested() {
             let lowered: Vec<Job> = contests.iter_mut().flat_map(|c| c.lower(plan)).collect();
-            lowered.iter().for_each(|job| observer.added(job.spec.optimizer, 1));
+            lowered.iter().for_each(|job| observer.added(job));
             run(&mut contests, lowered)?;
         }
     }
@@ -199,7 +204,8 @@ fn perform(
         observer.ended(phase, &run);
         return Ok(Some(Record { phase, trial, run }));
     }
-    let run = train(&job.spec, &workloads[job.spec.task.name], phase)?;
+    let watch = |run: &Run| observer.measured(phase, run);
+    let run = train_watched(&job.spec, &workloads[job.spec.task.name], phase, &watch)?;
     if interrupt::abandoned() {
         return Ok(None);
     }

@@ -114,12 +114,31 @@ fn divergence_is_counted_and_ranks_last() {
 }
 
 #[test]
+fn a_run_is_shown_after_each_measurement() {
+    /// How many points were shown, and how many the runs had in the end.
+    struct Shown(Mutex<[usize; 2]>);
+    impl Observer for Shown {
+        fn measured(&self, _: Phase, run: &Run) {
+            assert!(run.points.last().is_some() && run.test.is_none());
+            self.0.lock().unwrap()[0] += 1;
+        }
+        fn ended(&self, _: Phase, run: &Run) {
+            self.0.lock().unwrap()[1] += run.points.len();
+        }
+    }
+    let shown = Shown(Mutex::new([0; 2]));
+    compare(&plan(2), &shown).unwrap();
+    let [shown, kept] = shown.0.into_inner().unwrap();
+    assert!(shown > 0 && shown == kept, "{shown} of {kept}");
+}
+
+#[test]
 fn a_screen_in_which_all_diverge_is_repeated_lower_for_what_it_left() {
     struct Added(Mutex<Vec<&'static str>>);
     impl Observer for Added {
         fn ended(&self, _: Phase, _: &Run) {}
-        fn added(&self, optimizer: &'static str, runs: usize) {
-            self.0.lock().unwrap().extend(vec![optimizer; runs]);
+        fn added(&self, job: &Job) {
+            self.0.lock().unwrap().push(job.spec.optimizer);
         }
     }
     let names = ["gd", "adam"].map(str::to_owned);

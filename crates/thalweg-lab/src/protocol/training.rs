@@ -111,8 +111,19 @@ const TRAJECTORY: usize = 2_000;
 
 /// Trains once.
 pub fn train(spec: &RunSpec, workload: &Arc<dyn Workload>, phase: Phase) -> Result<Run> {
+    train_watched(spec, workload, phase, &|_| {})
+}
+
+/// Trains once, and shows the unfinished run after each measurement.
+pub(super) fn train_watched(
+    spec: &RunSpec,
+    workload: &Arc<dyn Workload>,
+    phase: Phase,
+    watch: &dyn Fn(&Run),
+) -> Result<Run> {
     let mut trainer = Trainer::new(spec, workload, phase)?;
     trainer.record()?;
+    watch(&trainer.run);
     let cost = gradients_per_step(spec.optimizer);
     let every = (spec.budget / spec.task.evaluations).max(1);
     // What the last step cannot use of an odd budget is left.
@@ -128,6 +139,7 @@ pub fn train(spec: &RunSpec, workload: &Arc<dyn Workload>, phase: Phase) -> Resu
         let (moment, last) = (spent / every * every, spent + cost > spec.budget);
         if (moment > before && spec.budget - moment >= every) || last {
             trainer.record()?;
+            watch(&trainer.run);
         }
     }
     // The caller asks as well whether the run was abandoned, and drops it.

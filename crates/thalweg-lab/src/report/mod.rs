@@ -22,6 +22,8 @@ mod view;
 pub use claims::{claims, picture};
 pub use export::{Picture, pictures, prepare, save};
 pub use page::render;
+#[cfg(feature = "tui")]
+pub(crate) use palette::series;
 
 #[cfg(test)]
 mod tests;

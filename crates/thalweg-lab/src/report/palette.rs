@@ -47,6 +47,16 @@ pub(super) const SERIES: usize = 7;
 /// Dash patterns; the first is a solid line.
 pub(super) const DASHES: [&str; 4] = ["none", "7 3", "2 2.5", "9 3 2 3"];
 
+/// The light colour of the series of that number as red, green and blue; `None` for the ink of the text.
+#[cfg(feature = "tui")]
+pub(crate) fn series(number: usize) -> Option<[u8; 3]> {
+    let name = format!("c{}", number % SERIES);
+    let of = |name: &str| COLOURS.iter().find(|(n, _, _)| *n == name).map(|(_, light, _)| *light);
+    let light = of(&name).filter(|light| Some(*light) != of("ink"))?;
+    let channel = |i: usize| u8::from_str_radix(light.get(i..i + 2)?, 16).ok();
+    Some([channel(1)?, channel(3)?, channel(5)?])
+}
+
 /// The variables of the page.
 pub(super) fn variables() -> String {
     let block = |dark: bool| {
