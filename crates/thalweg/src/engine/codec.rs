@@ -4,8 +4,9 @@
 use half::slice::HalfFloatSliceExt;
 
 use super::code_book::{Unsigned, inverse, scale_of, signed_code, signed_value, unsigned_code};
+use super::hints::prefetch;
 use super::isa::{Isa, Target, Task, on};
-use super::kernel::{BLOCK, CHUNK, prefetch};
+use super::kernel::{BLOCK, CHUNK};
 
 /// A storage format other than the number type of the formulas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

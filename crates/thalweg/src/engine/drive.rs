@@ -1,7 +1,8 @@
 //! The driver: what happens to a block, before, during and after its formulas.
 
 use super::given::{self, Given, RowCopy};
-use super::kernel::{BLOCK, Block, CHUNK, Gather, Kernel, MAX_HINTS, MAX_SLOTS};
+use super::hints::{Effort, Hints, Shares, Touched, effort};
+use super::kernel::{Block, CHUNK, Gather, Kernel, MAX_SLOTS};
 use super::plan::{Plan, RowSums, Rows, Sums};
 use super::stage::{Gathers, Kernels};
 use super::tensor::{Buffer, Edge, Loaded, MAX_CHAIN_SLOTS, Tensor};
@@ -9,16 +10,17 @@ use super::threads::Threads;
 use super::{Element, Isa};
 use crate::part::Join;
 
-/// How far ahead of use a chain of one stage asks for memory, in bytes. (Several jobs on a block
-/// ask for the next one between them, so that loading and computing overlap.)
-const AHEAD: usize = 2048;
 /// Below this many coordinates everything is in a cache already, and asking only costs.
 const CACHED: usize = 1 << 19;
 
 /// As many slots as most chains have, at most.
 const FEW_SLOTS: usize = 4;
 
+/// The effort of gathering terms.
+const TERMS: Effort = effort(0);
+
 /// The formulas of a chain at one moment.
+#[derive(Default)]
 pub(crate) struct Prepared<E> {
     pub(crate) kernels: Kernels<E>,
     /// The first slot of each kernel.
@@ -31,17 +33,17 @@ pub(crate) struct Prepared<E> {
     pub(crate) reading: Option<usize>,
 }
 
-impl<E> Default for Prepared<E> {
-    fn default() -> Prepared<E> {
-        let (kernels, first_slot, given, gathers) = (vec![], vec![], vec![], vec![]);
-        Prepared { kernels, first_slot, given, gathers, reading: None }
-    }
-}
-
 impl<E> Prepared<E> {
     /// The terms that the pass in hand gathers of tensors that follow the chain.
     fn terms(&self) -> Option<&dyn Gather<E>> {
         self.reading.map(|k| self.gathers[k].as_ref())
+    }
+
+    /// The effort of a sweep over a block, and whether it is a single job.
+    fn work(&self, watches: &[Watch<E>]) -> (Effort, bool) {
+        let slots = self.first_slot.last().copied().unwrap_or(0);
+        let kernels = self.kernels.len();
+        (kernels * effort(0) + slots + watches.len() * TERMS, kernels + watches.len() == 1)
     }
 }
 
@@ -110,7 +112,9 @@ impl<E: Element> Sweep<'_, E> {
             let g = self.tensors[t].load_gradient(self.isa, start, n, &mut edge);
             let mut block = self.plain(n, g.cast_mut(), g);
             (block.u_scale, block.g_scale) = (E::number(1.0), E::number(1.0));
-            block.lonely = self.plan.len() >= CACHED;
+            if self.plan.len() >= CACHED {
+                block.hints = Hints::lonely(g);
+            }
             // SAFETY: the block is readable in whole chunks; this thread alone has the span.
             unsafe { rows.gather(span, gather, &block) }
         });
@@ -178,9 +182,7 @@ impl<E: Element> Sweep<'_, E> {
             u_out: x,
             g_out: x,
             slots: [x; MAX_SLOTS],
-            hints: [x; MAX_HINTS],
-            hint_count: 0,
-            lonely: false,
+            hints: Hints::none(),
         }
     }
 
@@ -199,7 +201,9 @@ impl<E: Element> Sweep<'_, E> {
         let mut block = self.plain(whole, loaded.x, loaded.g);
         let mut buffers = Buffers::new();
         let slots = chain.first_slot[stage + 1];
-        let mut hints = self.hints(tensor, place, stage + 1, Touched::GradientAndSlots(slots));
+        let work = (stage + chain.first_slot[stage] + TERMS, stage == 0);
+        let touched = Touched::GradientAndSlots(slots);
+        let mut shares = self.shares(tensor, place, loaded, work, touched);
         // SAFETY: the slots hold whole chunks; what is written are copies and buffers of this
         // function.
         unsafe {
@@ -212,11 +216,11 @@ impl<E: Element> Sweep<'_, E> {
                     block.slots[j] = copy.pointer();
                 }
                 chain.given[k].give(tensor, place.start, n, &mut buffers.given, &mut block);
-                hints.give(&mut block);
+                block.hints = shares.next(effort(end - first));
                 buffers.pass(kernel.as_ref(), &mut block);
             }
         }
-        hints.give(&mut block);
+        block.hints = shares.next(TERMS);
         block.n = n;
         block.slots = loaded.slots_from(chain.first_slot[stage]);
         see(&block);
@@ -229,28 +233,26 @@ impl<E: Element> Sweep<'_, E> {
         let rows: Vec<Rows> = starts.map(|(sums, w)| sums.start(self.plan, w.join)).collect();
         self.each_loaded(|tensor, place, loaded| {
             let chain = &prepared[tensor.chain];
-            let jobs = watches.len() + chain.kernels.len();
-            let direct = tensor.slots_in_place();
-            let mut hints = self.hints(tensor, place, jobs, Touched::All);
-            let watch = |before: bool, hints: &mut Hints<E>| {
+            let mut shares = self.shares(tensor, place, loaded, chain.work(watches), Touched::All);
+            let watch = |before: bool, shares: &mut Shares<E>| {
                 let mine = watches.iter().zip(&rows).filter(|(w, _)| w.before == before);
                 for (watch, rows) in mine {
                     let Some((terms, first)) = &watch.terms[tensor.chain] else { continue };
                     let mut block = self.plain(place.n, loaded.x, loaded.g);
                     block.slots = loaded.slots_from(*first);
-                    hints.give(&mut block);
+                    block.hints = shares.next(TERMS);
                     // SAFETY: the block is readable in whole chunks; this thread alone has the span.
                     unsafe { rows.gather(place.span, terms.as_ref(), &block) }
                 }
             };
-            watch(true, &mut hints);
+            watch(true, &mut shares);
             // SAFETY: the loaded block is this thread's alone, in whole chunks.
-            unsafe { self.formulas(chain, tensor, place, loaded, &mut hints) }
-            watch(false, &mut hints);
+            unsafe { self.formulas(chain, tensor, place, loaded, &mut shares) }
+            watch(false, &mut shares);
             // SAFETY: as above.
             unsafe {
                 tensor.store(self.isa, place.start, place.n, loaded);
-                if !direct {
+                if !loaded.in_place {
                     tensor.store_slots(self.isa, place.start, place.n, loaded);
                 }
             }
@@ -260,17 +262,18 @@ impl<E: Element> Sweep<'_, E> {
     }
 
     /// What the jobs on a block are to ask the memory for.
-    fn hints(
+    fn shares(
         &self,
         tensor: &Tensor<'_, E>,
         place: Place,
-        jobs: usize,
+        loaded: &Loaded<E>,
+        work: (Effort, bool),
         touched: Touched,
-    ) -> Hints<E> {
+    ) -> Shares<E> {
         if self.plan.len() < CACHED || tensor.rows.is_some() {
-            return Hints::none();
+            return Shares::none();
         }
-        Hints::new(tensor, place, jobs, touched)
+        Shares::new(tensor, place.start, loaded, work, touched)
     }
 
     /// Adds the gradients to the sums, weighted, and zeroes those that are to be.
@@ -295,7 +298,7 @@ impl<E: Element> Sweep<'_, E> {
         tensor: &Tensor<'_, E>,
         place: Place,
         loaded: &Loaded<E>,
-        hints: &mut Hints<E>,
+        shares: &mut Shares<E>,
     ) {
         let Place { start, n, .. } = place;
         let mut block = self.plain(n.next_multiple_of(CHUNK), loaded.x, loaded.g);
@@ -303,84 +306,20 @@ impl<E: Element> Sweep<'_, E> {
             return;
         };
         let mut buffers = Buffers::new();
+        let mut prepare = |k: usize, block: &mut Block<E>, given: &mut Buffer<E>| {
+            block.slots = loaded.slots_from(chain.first_slot[k]);
+            chain.given[k].give(tensor, start, n, given, block);
+            block.hints = shares.next(effort(chain.first_slot[k + 1] - chain.first_slot[k]));
+        };
         // SAFETY: the caller's promise; the buffers hold a block.
         unsafe {
             for (k, kernel) in before.iter().enumerate() {
-                block.slots = loaded.slots_from(chain.first_slot[k]);
-                chain.given[k].give(tensor, start, n, &mut buffers.given, &mut block);
-                hints.give(&mut block);
+                prepare(k, &mut block, &mut buffers.given);
                 buffers.pass(kernel.as_ref(), &mut block);
             }
-            block.slots = loaded.slots_from(chain.first_slot[before.len()]);
-            chain.given[before.len()].give(tensor, start, n, &mut buffers.given, &mut block);
-            hints.give(&mut block);
+            prepare(before.len(), &mut block, &mut buffers.given);
             last.apply(&block);
         }
-    }
-}
-
-/// What of a tensor the jobs on a block touch.
-#[derive(Clone, Copy)]
-enum Touched {
-    All,
-    /// A reading pass: the gradient and so many of the first slots. (Whether it looks at the parameter is
-    /// the formula's secret.)
-    GradientAndSlots(usize),
-}
-
-/// The streams of a block that are used in place, shared out among the jobs that work on it: each
-/// asks the memory for its share of what comes later. (Decoding asks for what it decodes.)
-struct Hints<E> {
-    streams: [*const E; MAX_HINTS],
-    count: usize,
-    share: usize,
-    given: usize,
-}
-
-impl<E: Element> Hints<E> {
-    fn new(tensor: &Tensor<'_, E>, place: Place, jobs: usize, touched: Touched) -> Hints<E> {
-        let (parameter, most) = match touched {
-            Touched::All => (true, MAX_SLOTS),
-            Touched::GradientAndSlots(slots) => (false, slots.min(MAX_SLOTS)),
-        };
-        // A single job asks for what it needs itself a little later, several for the next block.
-        let alone = jobs == 1 && tensor.slots_in_place();
-        let ahead = if alone { AHEAD / size_of::<E>() } else { BLOCK };
-        let at = place.start + ahead;
-        let x = parameter.then(|| (tensor.x.packing, tensor.x.place::<E>(at)));
-        let g = (tensor.g.packing, tensor.g.place::<E>(at));
-        let slots = (0..tensor.slots.count().min(most))
-            .map(|k| (tensor.slots.packing(k), tensor.slots.place(k, at)));
-        let streams_touched = x.into_iter().chain([g]).chain(slots);
-        let in_place = streams_touched.filter(|(packing, _)| packing.is_none());
-        let mut streams = [std::ptr::null(); MAX_HINTS];
-        let mut count = 0;
-        for (stream, (_, place)) in streams.iter_mut().zip(in_place) {
-            *stream = place.cast_const().cast();
-            count += 1;
-        }
-        Hints { streams, count, share: count.div_ceil(jobs.max(1)), given: 0 }
-    }
-
-    fn none() -> Hints<E> {
-        Hints { streams: [std::ptr::null(); MAX_HINTS], count: 0, share: 0, given: 0 }
-    }
-
-    /// Gives the next share to the kernel that runs the block next.
-    fn give(&mut self, block: &mut Block<E>) {
-        let end = (self.given + self.share).min(self.count);
-        block.hint(&self.streams[self.given..end], 0);
-        self.given = end;
-    }
-}
-
-impl<E: Element> Block<E> {
-    /// Has the next kernel ask for these streams, `ahead` coordinates further on.
-    fn hint(&mut self, streams: &[*const E], ahead: usize) {
-        for (hint, stream) in self.hints.iter_mut().zip(streams) {
-            *hint = stream.wrapping_add(ahead);
-        }
-        self.hint_count = streams.len();
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::Element;
 use super::codec::stream;
+use super::hints::Hints;
 use super::kernel::{BLOCK, Block, CHUNK};
 use super::tensor::{Buffer, Tensor};
 use crate::real::Real;
@@ -97,17 +98,7 @@ impl<E: Element> RowCopy<E> {
         if offset + count.next_multiple_of(CHUNK) <= block.n.next_multiple_of(CHUNK) {
             let x = block.x.wrapping_add(offset);
             let (u, g) = (block.u.wrapping_add(offset), block.g.wrapping_add(offset));
-            return Block {
-                n: count,
-                x,
-                u,
-                g,
-                u_out: x,
-                g_out: x,
-                hint_count: 0,
-                lonely: false,
-                ..*block
-            };
+            return Block { n: count, x, u, g, u_out: x, g_out: x, hints: Hints::none(), ..*block };
         }
         let copy = |to: &mut Buffer<E>, from: *const E| {
             // SAFETY: the caller's promise; a buffer holds a block.
@@ -117,7 +108,7 @@ impl<E: Element> RowCopy<E> {
         };
         let x = copy(&mut self.x, block.x);
         let (u, g) = (copy(&mut self.u, block.u), copy(&mut self.g, block.g));
-        Block { n: count, x, u, g, u_out: x, g_out: x, hint_count: 0, lonely: false, ..*block }
+        Block { n: count, x, u, g, u_out: x, g_out: x, hints: Hints::none(), ..*block }
     }
 }
 

@@ -12,8 +12,7 @@
 //!    copy. So the formula has one call site, and no call stays in the loop around it.
 //! 2. Every stream is a separate `&mut` argument of [`chunk`]: only so does the compiler know that
 //!    they do not overlap, for any number of slots.
-//! 3. Prefetching by hand: a core can wait for more cache lines than the hardware prefetcher asks
-//!    for when seven streams compete for it.
+//! 3. Prefetching by hand ([`Hints`]).
 
 use std::any::Any;
 use std::hint::black_box;
@@ -21,6 +20,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::Element;
+use super::hints::Hints;
 use super::isa::{On, Target, Task};
 use crate::part::{Join, Part};
 use crate::real::Real;
@@ -34,9 +34,6 @@ pub(crate) const BLOCK: usize = 1024;
 pub(crate) const MAX_TERMS: usize = 8;
 /// Most slots a part may have.
 pub(crate) const MAX_SLOTS: usize = 8;
-
-/// Most streams a kernel asks the memory for on behalf of later work.
-pub(crate) const MAX_HINTS: usize = MAX_SLOTS + 2;
 
 /// One block of one parameter, as one kernel sees it.
 #[derive(Clone, Copy)]
@@ -56,42 +53,8 @@ pub(crate) struct Block<E> {
     pub(crate) g_out: *mut E,
     /// The slots of this part, padded to whole chunks.
     pub(crate) slots: [*mut E; MAX_SLOTS],
-    /// Streams to ask the memory for, at the offset the kernel has reached.
-    pub(crate) hints: [*const E; MAX_HINTS],
-    pub(crate) hint_count: usize,
-    /// Whether the gradient is the only stream and long: then several blocks of it are asked for at once.
-    pub(crate) lonely: bool,
-}
-
-/// How many blocks a pass over a single stream asks for at once. What the hardware guesses ends with a
-/// page; from eight pages at once a core gets half as much again as from the next one (Intel).
-const BLOCKS_AHEAD: usize = 8;
-
-impl<E> Block<E> {
-    /// Asks the memory for the chunks of the hinted streams.
-    #[inline(always)]
-    fn ask(&self, at: usize) {
-        for hint in self.hints.iter().take(self.hint_count) {
-            prefetch(hint.wrapping_add(at));
-        }
-        if self.lonely {
-            self.ask_far(at);
-        }
-    }
-
-    /// Asks for as many lines of the gradient as a chunk has, evenly from the next blocks: of the nearest
-    /// the last ones, of the furthest the first, so that each line is asked for once.
-    #[inline(always)]
-    fn ask_far(&self, at: usize) {
-        let block = BLOCK * size_of::<E>();
-        let share = block / BLOCKS_AHEAD;
-        let first = at * size_of::<E>() / 64;
-        for line in first..first + CHUNK * size_of::<E>() / 64 {
-            let ahead = 1 + line % BLOCKS_AHEAD;
-            let place = ahead * block + (BLOCKS_AHEAD - ahead) * share + line / BLOCKS_AHEAD * 64;
-            prefetch_line(self.g.cast::<u8>().wrapping_add(place));
-        }
-    }
+    /// What to ask the memory for meanwhile.
+    pub(crate) hints: Hints<E>,
 }
 
 /// A formula ready to run, its constants computed.
@@ -178,29 +141,6 @@ where
 /// A chunk of a stream.
 type Lane<E> = [E; CHUNK];
 
-/// Asks the memory for a chunk.
-#[inline(always)]
-pub(super) fn prefetch<E>(chunk: *const E) {
-    let mut line = 0;
-    while line < CHUNK * size_of::<E>() {
-        prefetch_line(chunk.cast::<u8>().wrapping_add(line));
-        line += 64;
-    }
-}
-
-/// Asks the memory for a cache line.
-#[inline(always)]
-pub(super) fn prefetch_line(place: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: prefetching never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
-}
-
 /// The coordinate loop's index; opaque for the scalar target, whose loop must stay scalar.
 #[inline(always)]
 fn index<T: Target>(j: usize) -> usize {
@@ -285,9 +225,10 @@ where
     #[inline(always)]
     fn run(self) {
         let block = self.block;
+        let mut hints = block.hints;
         let mut at = 0;
         while at < block.n {
-            block.ask(at);
+            hints.ask(at);
             // Streams that a kernel does not write may be missing.
             let (mut no_u, mut no_g) = ([block.u_scale; CHUNK], [block.u_scale; CHUNK]);
             // SAFETY: all streams hold a whole chunk from `at` on; those written overlap no other.
@@ -428,9 +369,10 @@ where
         for (lane, how) in lanes.0.iter_mut().zip(P::JOIN) {
             lane.write([Real::number(neutral(*how)); LANES]);
         }
+        let mut hints = self.block.hints;
         let mut at = 0;
         while at < self.block.n {
-            self.block.ask(at);
+            hints.ask(at);
             if self.block.n - at >= CHUNK {
                 self.chunk::<false>(at, &mut lanes);
             } else {

@@ -6,6 +6,7 @@ mod code_book;
 pub(crate) mod codec;
 pub(crate) mod drive;
 pub(crate) mod given;
+mod hints;
 mod isa;
 pub(crate) mod kernel;
 pub(crate) mod lent;

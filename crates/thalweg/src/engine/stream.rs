@@ -1,7 +1,7 @@
 //! A buffer of numbers in any format, and rows scattered over one.
 
 use super::codec::{Packing, Rounding};
-use super::kernel::prefetch_line;
+use super::hints::prefetch_line;
 use super::{Element, Isa};
 
 /// How many rows ahead of use the memory is asked for one: rows of a sparse gradient follow no

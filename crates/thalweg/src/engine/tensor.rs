@@ -116,6 +116,8 @@ impl<E: Element> Edge<E> {
 pub(super) struct Loaded<E> {
     pub(super) x: *mut E,
     pub(super) g: *const E,
+    /// Whether the slots are those of the tensor, not copies.
+    pub(super) in_place: bool,
     /// Longer by what a stage looks at past its own slots.
     slots: [*mut E; MAX_CHAIN_SLOTS + MAX_SLOTS],
 }
@@ -232,7 +234,7 @@ impl<'a, E: Element> Tensor<'a, E> {
         for (k, slot) in slots.iter_mut().enumerate().take(self.slots.count()) {
             *slot = self.slots.place(k, start).cast();
         }
-        Loaded { x, g, slots }
+        Loaded { x, g, in_place: true, slots }
     }
 
     /// [`load`](Self::load) for tensors with slots that are packed or in scattered rows.
@@ -245,6 +247,7 @@ impl<'a, E: Element> Tensor<'a, E> {
         copies: &mut [Buffer<E>],
     ) -> Loaded<E> {
         let mut loaded = self.load(isa, start, n, edge);
+        loaded.in_place = false;
         for (k, copy) in copies.iter_mut().enumerate().take(self.slots.count()) {
             if !self.copied(k) {
                 continue;

@@ -43,7 +43,7 @@ impl<E: Element> Cast<E> {
     /// The rows of the `t`-th that takes part, if its gradient is sparse.
     pub(super) fn rows<'r>(&'r self, t: usize, params: &'r [Param<'_, E>]) -> Option<Rows<'r>> {
         let param = &params[self.active[t]];
-        let given = param.grad.as_ref()?.rows?;
+        let (_, given) = param.sparse()?;
         Some(self.merged[t].rows(given, width(param.shape)))
     }
 }
@@ -73,9 +73,7 @@ impl<E: Element> Optimizer<E> {
         if params.iter().any(Param::is_sparse) {
             cast.merged.resize_with(cast.active.len(), Merged::default);
             for (merged, k) in cast.merged.iter_mut().zip(&cast.active) {
-                if let Some((gradient, rows)) =
-                    params[*k].grad.as_ref().and_then(|g| Some((g, g.rows?)))
-                {
+                if let Some((gradient, rows)) = params[*k].sparse() {
                     merged.merge(self.isa, rows, &gradient.values, width(params[*k].shape));
                 }
             }

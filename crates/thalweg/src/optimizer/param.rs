@@ -99,9 +99,15 @@ impl<'a, E: Element> Param<'a, E> {
         Param { copy: Some(Lent::stored_mut(copy)), ..self }
     }
 
+    /// Its gradient and the rows it is of, if those are few.
+    pub(super) fn sparse(&self) -> Option<(&Gradient<'a>, &'a [u32])> {
+        let gradient = self.grad.as_ref()?;
+        Some((gradient, gradient.rows?))
+    }
+
     /// Whether its gradient is of few rows.
     pub(super) fn is_sparse(&self) -> bool {
-        self.grad.as_ref().is_some_and(|g| g.rows.is_some())
+        self.sparse().is_some()
     }
 
     /// The values of its gradient; empty if it has none.

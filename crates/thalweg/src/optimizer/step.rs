@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::probe;
 
 /// Room for what a step works out, kept so that the next one allocates nothing.
+#[derive(Default)]
 pub(super) struct Work<E: Element> {
     plan: Plan,
     /// Empty between steps.
@@ -30,20 +31,6 @@ pub(super) struct Work<E: Element> {
     passes: Passes,
     /// The terms of the gradient's norm.
     norm: Gathers<E>,
-}
-
-impl<E: Element> Default for Work<E> {
-    fn default() -> Work<E> {
-        Work {
-            plan: Plan::default(),
-            tensors: vec![],
-            chains: vec![],
-            prepared: vec![],
-            scalars: Scalars::default(),
-            passes: Passes::default(),
-            norm: vec![],
-        }
-    }
 }
 
 /// The memory of a list of tensors, for another one.

@@ -280,7 +280,7 @@ fn gain_readings<E: Element>(
     for (t, tensor) in tensors.iter().enumerate().filter(|(_, t)| t.len > 0) {
         let (chain, moment) = &chains[tensor.chain];
         let Some(slots) = gains_of(chain, moment.clock) else { continue };
-        let lr = chain.hyper("lr").map_or(1.0, |h| h.value(moment.clock));
+        let lr = chain.value("lr", moment.clock).unwrap_or(1.0);
         // A gain is an exact slot, so it is never packed.
         let Some(values) = tensor.slots.slot(slots.gain) else { continue };
         let n = tensor.len as f64;
