@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::codec::{Packing, Rounding};
+use super::hints::Hints;
 use super::kernel::{BLOCK, CHUNK};
 use super::stream::Stream;
 use super::{Element, Isa};
@@ -167,13 +168,20 @@ impl<E: Element> Slots<E> {
         }
         let mut values = vec![E::number(0.0); self.len];
         for (block, values) in values.chunks_mut(BLOCK).enumerate() {
-            self.unpack(k, block * BLOCK, isa, values);
+            self.unpack(k, block * BLOCK, isa, values, None);
         }
         values
     }
 
     /// Decodes the coordinates of a packed slot from `start`, the first of a block, on.
-    pub(super) fn unpack(&self, k: usize, start: usize, isa: Isa, to: &mut [E]) {
+    pub(super) fn unpack(
+        &self,
+        k: usize,
+        start: usize,
+        isa: Isa,
+        to: &mut [E],
+        hints: Option<&Hints>,
+    ) {
         let Some(packing) = self.packing(k) else { return };
         // SAFETY: inside the allocation; nobody writes this block meanwhile.
         let (from, scale) = unsafe {
@@ -181,20 +189,28 @@ impl<E: Element> Slots<E> {
             let scale = if packing.scaled() { *self.scale(k, start / BLOCK) } else { 0.0 };
             (std::slice::from_raw_parts(self.place(k, start), bytes), scale)
         };
-        E::unpack(isa, packing, from, scale, to);
+        E::unpack(isa, packing, from, scale, to, hints);
     }
 
     /// Encodes the coordinates of a packed slot from `start`, the first of a block, on.
     ///
     /// # Safety
     /// Nobody else uses this block of the slot meanwhile.
-    pub(super) unsafe fn pack(&self, k: usize, start: usize, isa: Isa, how: Rounding, from: &[E]) {
+    pub(super) unsafe fn pack(
+        &self,
+        k: usize,
+        start: usize,
+        isa: Isa,
+        how: Rounding,
+        from: &[E],
+        hints: Option<&Hints>,
+    ) {
         let Some(packing) = self.packing(k) else { return };
         // SAFETY: inside the allocation, and the caller's promise.
         unsafe {
             let bytes = from.len() * packing.bytes();
             let to = std::slice::from_raw_parts_mut(self.place(k, start), bytes);
-            let scale = E::pack(isa, packing, how, from, to);
+            let scale = E::pack(isa, packing, how, from, to, hints);
             if packing.scaled() {
                 *self.scale(k, start / BLOCK) = scale;
             }
@@ -208,7 +224,9 @@ impl<E: Element> Slots<E> {
         }
         for (block, values) in values.chunks(BLOCK).enumerate() {
             // SAFETY: `&mut self` excludes everyone else.
-            unsafe { self.pack(k, block * BLOCK, isa, Rounding::Nearest, values) }
+            unsafe {
+                self.pack(k, block * BLOCK, isa, Rounding::Nearest, values, None);
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 use half::slice::HalfFloatSliceExt;
 
 use super::code_book::{Unsigned, inverse, scale_of, signed_code, signed_value, unsigned_code};
-use super::hints::prefetch;
+use super::hints::Hints;
 use super::isa::{Isa, Target, Task, on};
 use super::kernel::{BLOCK, CHUNK};
 
@@ -140,28 +140,18 @@ fn to_f16_stochastic(value: f32, noise: u32) -> u16 {
 
 /// Loops over chunks of constant length, which become vector code.
 #[inline(always)]
-fn map<A: Copy, B>(from: &[A], to: &mut [B], formula: impl Fn(usize, A) -> B) {
-    map_asking(from, to, |_| {}, formula);
-}
-
-/// [`map`] to memory: asks for what will be written one block later, which the next block reads
-/// first.
-#[inline(always)]
-fn map_out<A: Copy, B>(from: &[A], to: &mut [B], formula: impl Fn(usize, A) -> B) {
-    map_asking(from, to, |to| prefetch(to.wrapping_add(BLOCK)), formula);
-}
-
-#[inline(always)]
-fn map_asking<A: Copy, B>(
+fn map<A: Copy, B>(
     from: &[A],
     to: &mut [B],
-    ask: impl Fn(*const B),
+    hints: Option<&Hints>,
     formula: impl Fn(usize, A) -> B,
 ) {
     let (chunks, rest) = from.as_chunks::<CHUNK>();
     let (chunks_to, rest_to) = to.as_chunks_mut::<CHUNK>();
     for (k, (from, to)) in chunks.iter().zip(chunks_to).enumerate() {
-        ask(to.as_ptr());
+        if let Some(hints) = hints {
+            hints.ask(k * CHUNK);
+        }
         for j in 0..CHUNK {
             to[j] = formula(k * CHUNK + j, from[j]);
         }
@@ -174,14 +164,22 @@ fn map_asking<A: Copy, B>(
 
 /// Rounds to bfloat16 with the noise of the coordinates from `first` on.
 #[inline(always)]
-fn bf16_stochastic(key: u32, first: usize, from: &[f32], to: &mut [[u8; 2]]) {
+fn bf16_stochastic(
+    key: u32,
+    first: usize,
+    from: &[f32],
+    to: &mut [[u8; 2]],
+    hints: Option<&Hints>,
+) {
     const HALF: usize = CHUNK / 2;
     let mut done = 0;
     if first.is_multiple_of(CHUNK) {
         let words = (first / 2) as u32;
         let (chunks, _) = from.as_chunks::<CHUNK>();
         for (k, (from, to)) in chunks.iter().zip(to.as_chunks_mut::<CHUNK>().0).enumerate() {
-            prefetch(to.as_ptr().wrapping_add(BLOCK));
+            if let Some(hints) = hints {
+                hints.ask(k * CHUNK);
+            }
             for j in 0..HALF {
                 let word = noise(key, words.wrapping_add((k * HALF + j) as u32));
                 to[j] = to_bf16_stochastic(from[j], word >> 16).to_le_bytes();
@@ -200,25 +198,26 @@ struct Decode<'a> {
     from: &'a [u8],
     scale: f32,
     to: &'a mut [f32],
+    hints: Option<&'a Hints>,
 }
 
 impl Task for Decode<'_> {
     #[inline(always)]
     fn run(self) {
-        let Decode { packing, from, scale, to } = self;
+        let Decode { packing, from, scale, to, hints } = self;
         match packing {
             Packing::Bf16 => {
                 let (pairs, _) = from.as_chunks::<2>();
-                map(pairs, to, |_, b| from_bf16(u16::from_le_bytes(b)));
+                map(pairs, to, hints, |_, b| from_bf16(u16::from_le_bytes(b)));
             }
             Packing::F16 => {
                 let (pairs, _) = from.as_chunks::<2>();
                 let mut words = [half::f16::ZERO; BLOCK];
-                map(pairs, &mut words[..to.len()], |_, b| half::f16::from_le_bytes(b));
+                map(pairs, &mut words[..to.len()], hints, |_, b| half::f16::from_le_bytes(b));
                 words[..to.len()].convert_to_f32_slice(to);
             }
-            Packing::Signed => map(from, to, |_, c| scale * signed_value(c)),
-            Packing::Unsigned => map(from, to, |_, c| scale * Unsigned::value(u32::from(c))),
+            Packing::Signed => map(from, to, hints, |_, c| scale * signed_value(c)),
+            Packing::Unsigned => map(from, to, hints, |_, c| scale * Unsigned::value(u32::from(c))),
         }
     }
 }
@@ -229,50 +228,58 @@ struct Encode<'a> {
     from: &'a [f32],
     to: &'a mut [u8],
     scale: &'a mut f32,
+    hints: Option<&'a Hints>,
 }
 
 impl Task for Encode<'_> {
     #[inline(always)]
     fn run(self) {
-        let Encode { packing, rounding, from, to, scale } = self;
+        let Encode { packing, rounding, from, to, scale, hints } = self;
         match (packing, rounding) {
             (Packing::Bf16, Rounding::Nearest) => {
-                map_out(from, to.as_chunks_mut::<2>().0, |_, v| to_bf16(v).to_le_bytes());
+                map(from, to.as_chunks_mut::<2>().0, hints, |_, v| to_bf16(v).to_le_bytes());
             }
             (Packing::Bf16, Rounding::Stochastic { key, first }) => {
-                bf16_stochastic(key, first, from, to.as_chunks_mut::<2>().0);
+                bf16_stochastic(key, first, from, to.as_chunks_mut::<2>().0, hints);
             }
             (Packing::F16, Rounding::Nearest) => {
                 let mut words = [half::f16::ZERO; BLOCK];
                 words[..from.len()].convert_from_f32_slice(from);
                 let to = to.as_chunks_mut::<2>().0;
-                map_out(&words[..from.len()], to, |_, h| h.to_le_bytes());
+                map(&words[..from.len()], to, hints, |_, h| h.to_le_bytes());
             }
             (Packing::F16, Rounding::Stochastic { key, first }) => {
                 let first = first as u32;
-                map_out(from, to.as_chunks_mut::<2>().0, |i, v| {
+                map(from, to.as_chunks_mut::<2>().0, hints, |i, v| {
                     to_f16_stochastic(v, noise(key, first.wrapping_add(i as u32))).to_le_bytes()
                 });
             }
             (Packing::Signed, _) => {
                 *scale = scale_of(from);
                 let inverse = inverse(*scale);
-                map_out(from, to, |_, v| signed_code(v, inverse));
+                map(from, to, hints, |_, v| signed_code(v, inverse));
             }
             (Packing::Unsigned, _) => {
                 *scale = scale_of(from);
                 let inverse = inverse(*scale);
-                map_out(from, to, |_, v| unsigned_code(v, inverse));
+                map(from, to, hints, |_, v| unsigned_code(v, inverse));
             }
         }
     }
 }
 
 /// Decodes `to.len()` coordinates, at most a block.
-pub(crate) fn decode(isa: Isa, packing: Packing, from: &[u8], scale: f32, to: &mut [f32]) {
+pub(crate) fn decode(
+    isa: Isa,
+    packing: Packing,
+    from: &[u8],
+    scale: f32,
+    to: &mut [f32],
+    hints: Option<&Hints>,
+) {
     debug_assert!(from.len() == to.len() * packing.bytes() && to.len() <= BLOCK);
     // SAFETY: an optimizer only has an instruction set that is available.
-    on!(isa, T => unsafe { T::run(Decode { packing, from, scale, to }) });
+    on!(isa, T => unsafe { T::run(Decode { packing, from, scale, to, hints }) });
 }
 
 /// Encodes `from.len()` coordinates, at most a block, and returns the scale of those that have one.
@@ -282,21 +289,29 @@ pub(crate) fn encode(
     rounding: Rounding,
     from: &[f32],
     to: &mut [u8],
+    hints: Option<&Hints>,
 ) -> f32 {
     debug_assert!(to.len() == from.len() * packing.bytes() && from.len() <= BLOCK);
     let mut scale = 0.0;
     // SAFETY: an optimizer only has an instruction set that is available.
     on!(isa, T => unsafe {
-        T::run(Encode { packing, rounding, from, to, scale: &mut scale })
+        T::run(Encode { packing, rounding, from, to, scale: &mut scale, hints })
     });
     scale
 }
 
 /// [`decode`] to `f64`.
-pub(crate) fn decode_wide(isa: Isa, packing: Packing, from: &[u8], scale: f32, to: &mut [f64]) {
+pub(crate) fn decode_wide(
+    isa: Isa,
+    packing: Packing,
+    from: &[u8],
+    scale: f32,
+    to: &mut [f64],
+    hints: Option<&Hints>,
+) {
     let mut narrow = [0.0; BLOCK];
     let narrow = &mut narrow[..to.len()];
-    decode(isa, packing, from, scale, narrow);
+    decode(isa, packing, from, scale, narrow, hints);
     to.iter_mut().zip(narrow).for_each(|(to, from)| *to = f64::from(*from));
 }
 
@@ -307,11 +322,12 @@ pub(crate) fn encode_wide(
     rounding: Rounding,
     from: &[f64],
     to: &mut [u8],
+    hints: Option<&Hints>,
 ) -> f32 {
     let mut narrow = [0.0; BLOCK];
     let narrow = &mut narrow[..from.len()];
     narrow.iter_mut().zip(from).for_each(|(to, from)| *to = *from as f32);
-    encode(isa, packing, rounding, narrow, to)
+    encode(isa, packing, rounding, narrow, to, hints)
 }
 
 #[cfg(test)]
@@ -357,7 +373,7 @@ mod tests {
         let values: Vec<f32> = (0..200).map(|i| 1.0 + i as f32 / 777.0).collect();
         for first in [0, 64, 99, 1024] {
             let mut all = vec![[0; 2]; values.len()];
-            bf16_stochastic(5, first, &values, &mut all);
+            bf16_stochastic(5, first, &values, &mut all, None);
             for (i, v) in values.iter().enumerate() {
                 let one = to_bf16_stochastic(*v, half_noise(5, first + i)).to_le_bytes();
                 assert_eq!(all[i], one, "{first} {i}");
@@ -380,9 +396,9 @@ mod tests {
                 for n in [0, 1, 63, 64, 1000, BLOCK] {
                     let run = |isa| {
                         let mut bytes = vec![0; n * packing.bytes()];
-                        let scale = encode(isa, packing, rounding, &values[..n], &mut bytes);
+                        let scale = encode(isa, packing, rounding, &values[..n], &mut bytes, None);
                         let mut back = vec![0.0; n];
-                        decode(isa, packing, &bytes, scale, &mut back);
+                        decode(isa, packing, &bytes, scale, &mut back, None);
                         (
                             bytes,
                             scale.to_bits(),

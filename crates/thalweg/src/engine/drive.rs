@@ -1,7 +1,7 @@
 //! The driver: what happens to a block, before, during and after its formulas.
 
 use super::given::{self, Given, RowCopy};
-use super::hints::{Effort, Hints, Shares, Touched, effort};
+use super::hints::{Effort, Hints, TERMS, Work, begin, effort};
 use super::kernel::{Block, CHUNK, Gather, Kernel, MAX_SLOTS};
 use super::plan::{Plan, RowSums, Rows, Sums};
 use super::stage::{Gathers, Kernels};
@@ -15,9 +15,6 @@ const CACHED: usize = 1 << 19;
 
 /// As many slots as most chains have, at most.
 const FEW_SLOTS: usize = 4;
-
-/// The effort of gathering terms.
-const TERMS: Effort = effort(0);
 
 /// The formulas of a chain at one moment.
 #[derive(Default)]
@@ -39,11 +36,26 @@ impl<E> Prepared<E> {
         self.reading.map(|k| self.gathers[k].as_ref())
     }
 
-    /// The effort of a sweep over a block, and whether it is a single job.
-    fn work(&self, watches: &[Watch<E>]) -> (Effort, bool) {
-        let slots = self.first_slot.last().copied().unwrap_or(0);
-        let kernels = self.kernels.len();
-        (kernels * effort(0) + slots + watches.len() * TERMS, kernels + watches.len() == 1)
+    /// The effort of the stages before `stage`.
+    fn effort(&self, stage: usize) -> Effort {
+        (0..stage).map(|k| effort(self.first_slot[k + 1] - self.first_slot[k])).sum()
+    }
+
+    /// What a reading pass for stage `stage` does with a block, if the chain takes part.
+    fn reading(&self, stage: usize) -> Option<Work> {
+        self.reading?;
+        let reads = Some(self.first_slot[stage + 1]);
+        Some(Work { effort: self.effort(stage) + TERMS, jobs: stage + 1, reads })
+    }
+
+    /// What a sweep does with a block.
+    fn stepping(&self, watches: &[Watch<E>]) -> Work {
+        let (kernels, watches) = (self.kernels.len(), watches.len());
+        Work {
+            effort: self.effort(kernels) + watches * TERMS,
+            jobs: kernels + watches,
+            reads: None,
+        }
     }
 }
 
@@ -73,19 +85,51 @@ struct Place {
     n: usize,
 }
 
-impl<E: Element> Sweep<'_, E> {
-    /// Calls `work` with every block, loaded. What `work` changes is in place or in the copies.
-    fn each_loaded(&self, work: impl Fn(&Tensor<'_, E>, Place, &Loaded<E>) + Sync) {
+/// A block that is being worked on.
+struct Held<'h, 't, E> {
+    tensor: &'h Tensor<'t, E>,
+    place: Place,
+    loaded: Loaded<E>,
+}
+
+impl<E: Element> Held<'_, '_, E> {
+    /// Makes the block that of stage `k`.
+    fn ready<'s>(
+        &self,
+        chain: &Prepared<E>,
+        k: usize,
+        hints: Option<&'s Hints>,
+        given: &mut Buffer<E>,
+        block: &mut Block<'s, E>,
+    ) {
+        block.slots = self.loaded.slots_from(chain.first_slot[k]);
+        chain.given[k].give(self.tensor, self.place.start, self.place.n, given, block);
+        block.hints = begin(hints, effort(chain.first_slot[k + 1] - chain.first_slot[k]));
+    }
+}
+
+impl<'a, E: Element> Sweep<'a, E> {
+    /// Calls `work` with every block of the tensors that have a `plan`, loaded, and with what the jobs of
+    /// the plan are to ask for. What `work` changes is in place or in the copies.
+    fn each_loaded(
+        &self,
+        plan: impl Fn(&Tensor<'a, E>) -> Option<Work> + Sync,
+        work: impl Fn(&Held<'_, 'a, E>, Option<&Hints>) + Sync,
+    ) {
         self.plan.each_block(self.threads, |span, t, start, n| {
             let tensor = &self.tensors[t];
+            let Some(plan) = plan(tensor) else { return };
             let place = Place { span, start, n };
             let mut edge = Edge::new();
+            let asks = tensor.rows.is_none() && self.plan.len() >= CACHED;
+            let hints = asks.then(|| Hints::new(tensor, start, plan));
             if tensor.slots_in_place() {
-                work(tensor, place, &tensor.load(self.isa, start, n, &mut edge));
+                let loaded = tensor.load(self.isa, start, n, &mut edge, hints.as_ref());
+                work(&Held { tensor, place, loaded }, hints.as_ref());
             } else if tensor.slots.count() <= FEW_SLOTS {
-                self.copied::<FEW_SLOTS>(tensor, place, &mut edge, &work);
+                self.copied::<FEW_SLOTS>(tensor, place, &mut edge, hints, &work);
             } else {
-                self.copied::<MAX_CHAIN_SLOTS>(tensor, place, &mut edge, &work);
+                self.copied::<MAX_CHAIN_SLOTS>(tensor, place, &mut edge, hints, &work);
             }
         });
     }
@@ -94,14 +138,16 @@ impl<E: Element> Sweep<'_, E> {
     #[inline(never)]
     fn copied<const SLOTS: usize>(
         &self,
-        tensor: &Tensor<'_, E>,
+        tensor: &Tensor<'a, E>,
         place: Place,
         edge: &mut Edge<E>,
-        work: &impl Fn(&Tensor<'_, E>, Place, &Loaded<E>),
+        hints: Option<Hints>,
+        work: &impl Fn(&Held<'_, 'a, E>, Option<&Hints>),
     ) {
         let mut copies = [const { Buffer::new() }; SLOTS];
-        let loaded = tensor.load_copied(self.isa, place.start, place.n, edge, &mut copies);
-        work(tensor, place, &loaded);
+        let Place { start, n, .. } = place;
+        let loaded = tensor.load_copied(self.isa, start, n, edge, &mut copies, hints.as_ref());
+        work(&Held { tensor, place, loaded }, hints.as_ref());
     }
 
     /// The sum of the squares of each tensor's gradient, unscaled.
@@ -109,12 +155,17 @@ impl<E: Element> Sweep<'_, E> {
         let rows = sums.start(self.plan, &[Join::Sum]);
         self.plan.each_block(self.threads, |span, t, start, n| {
             let mut edge = Edge::new();
-            let g = self.tensors[t].load_gradient(self.isa, start, n, &mut edge);
+            let (stream, dense) = (self.tensors[t].g, self.tensors[t].rows.is_none());
+            let asks = dense && self.plan.len() >= CACHED;
+            let hints = asks.then(|| Hints::lonely::<E>(stream, start));
+            let (decoding, summing) = match stream.packing {
+                Some(_) => (hints.as_ref(), None),
+                None => (None, hints.as_ref()),
+            };
+            let g = self.tensors[t].load_gradient(self.isa, start, n, &mut edge, decoding);
             let mut block = self.plain(n, g.cast_mut(), g);
             (block.u_scale, block.g_scale) = (E::number(1.0), E::number(1.0));
-            if self.plan.len() >= CACHED {
-                block.hints = Hints::lonely(g);
-            }
+            block.hints = summing;
             // SAFETY: the block is readable in whole chunks; this thread alone has the span.
             unsafe { rows.gather(span, gather, &block) }
         });
@@ -131,11 +182,13 @@ impl<E: Element> Sweep<'_, E> {
         sums: &mut Sums,
     ) {
         let rows = sums.start(self.plan, how);
-        self.each_loaded(|tensor, place, loaded| {
-            let Some(gather) = prepared[tensor.chain].terms() else { return };
-            self.dry_run(&prepared[tensor.chain], stage, tensor, place, loaded, |block| {
+        let plan = |tensor: &Tensor<'_, E>| prepared[tensor.chain].reading(stage);
+        self.each_loaded(plan, |held, hints| {
+            let chain = &prepared[held.tensor.chain];
+            let Some(gather) = chain.terms() else { return };
+            self.dry_run(chain, stage, held, hints, |block| {
                 // SAFETY: the block is readable in whole chunks; this thread alone has the span.
-                unsafe { rows.gather(place.span, gather, block) }
+                unsafe { rows.gather(held.place.span, gather, block) }
             });
         });
         sums.join(self.plan);
@@ -152,10 +205,13 @@ impl<E: Element> Sweep<'_, E> {
         sums: &mut RowSums,
     ) {
         let rows = sums.start(self.plan, widths, how);
-        self.each_loaded(|tensor, place, loaded| {
-            let Some(gather) = prepared[tensor.chain].terms() else { return };
+        let plan = |tensor: &Tensor<'_, E>| prepared[tensor.chain].reading(stage);
+        self.each_loaded(plan, |held, hints| {
+            let chain = &prepared[held.tensor.chain];
+            let Some(gather) = chain.terms() else { return };
+            let place = held.place;
             let Some(width) = widths[self.plan.tensor_of(place.span)] else { return };
-            self.dry_run(&prepared[tensor.chain], stage, tensor, place, loaded, |block| {
+            self.dry_run(chain, stage, held, hints, |block| {
                 let mut copy = RowCopy::new();
                 given::each_row(width, place.start, place.n, |offset, row, count| {
                     // SAFETY: the run lies in the block, and what is read of it are whole chunks; this
@@ -171,7 +227,7 @@ impl<E: Element> Sweep<'_, E> {
     }
 
     /// A block of `n` coordinates that reads the scaled gradient and writes nothing.
-    fn plain(&self, n: usize, x: *mut E, g: *const E) -> Block<E> {
+    fn plain<'s>(&self, n: usize, x: *mut E, g: *const E) -> Block<'s, E> {
         Block {
             n,
             x,
@@ -182,7 +238,7 @@ impl<E: Element> Sweep<'_, E> {
             u_out: x,
             g_out: x,
             slots: [x; MAX_SLOTS],
-            hints: Hints::none(),
+            hints: None,
         }
     }
 
@@ -191,19 +247,15 @@ impl<E: Element> Sweep<'_, E> {
         &self,
         chain: &Prepared<E>,
         stage: usize,
-        tensor: &Tensor<'_, E>,
-        place: Place,
-        loaded: &Loaded<E>,
-        see: impl FnOnce(&Block<E>),
+        held: &Held<'_, 'a, E>,
+        hints: Option<&Hints>,
+        see: impl FnOnce(&Block<'_, E>),
     ) {
-        let n = place.n;
+        let Held { tensor, place: Place { start, n, .. }, loaded } = held;
+        let (start, n) = (*start, *n);
         let whole = n.next_multiple_of(CHUNK);
         let mut block = self.plain(whole, loaded.x, loaded.g);
         let mut buffers = Buffers::new();
-        let slots = chain.first_slot[stage + 1];
-        let work = (stage + chain.first_slot[stage] + TERMS, stage == 0);
-        let touched = Touched::GradientAndSlots(slots);
-        let mut shares = self.shares(tensor, place, loaded, work, touched);
         // SAFETY: the slots hold whole chunks; what is written are copies and buffers of this
         // function.
         unsafe {
@@ -215,12 +267,12 @@ impl<E: Element> Sweep<'_, E> {
                     std::ptr::copy_nonoverlapping(slots[j], copy.pointer(), whole);
                     block.slots[j] = copy.pointer();
                 }
-                chain.given[k].give(tensor, place.start, n, &mut buffers.given, &mut block);
-                block.hints = shares.next(effort(end - first));
+                chain.given[k].give(tensor, start, n, &mut buffers.given, &mut block);
+                block.hints = begin(hints, effort(end - first));
                 buffers.pass(kernel.as_ref(), &mut block);
             }
         }
-        block.hints = shares.next(TERMS);
+        block.hints = begin(hints, TERMS);
         block.n = n;
         block.slots = loaded.slots_from(chain.first_slot[stage]);
         see(&block);
@@ -231,49 +283,35 @@ impl<E: Element> Sweep<'_, E> {
         let mut gathered: Vec<Sums> = watches.iter().map(|_| Sums::default()).collect();
         let starts = gathered.iter_mut().zip(watches);
         let rows: Vec<Rows> = starts.map(|(sums, w)| sums.start(self.plan, w.join)).collect();
-        self.each_loaded(|tensor, place, loaded| {
+        let plan = |tensor: &Tensor<'_, E>| Some(prepared[tensor.chain].stepping(watches));
+        self.each_loaded(plan, |held, hints| {
+            let Held { tensor, place, loaded } = held;
             let chain = &prepared[tensor.chain];
-            let mut shares = self.shares(tensor, place, loaded, chain.work(watches), Touched::All);
-            let watch = |before: bool, shares: &mut Shares<E>| {
+            let watch = |before: bool, hints: Option<&Hints>| {
                 let mine = watches.iter().zip(&rows).filter(|(w, _)| w.before == before);
                 for (watch, rows) in mine {
                     let Some((terms, first)) = &watch.terms[tensor.chain] else { continue };
                     let mut block = self.plain(place.n, loaded.x, loaded.g);
                     block.slots = loaded.slots_from(*first);
-                    block.hints = shares.next(TERMS);
+                    block.hints = begin(hints, TERMS);
                     // SAFETY: the block is readable in whole chunks; this thread alone has the span.
                     unsafe { rows.gather(place.span, terms.as_ref(), &block) }
                 }
             };
-            watch(true, &mut shares);
+            watch(true, hints);
             // SAFETY: the loaded block is this thread's alone, in whole chunks.
-            unsafe { self.formulas(chain, tensor, place, loaded, &mut shares) }
-            watch(false, &mut shares);
+            unsafe { self.formulas(chain, held, hints) }
+            watch(false, hints);
             // SAFETY: as above.
             unsafe {
-                tensor.store(self.isa, place.start, place.n, loaded);
+                tensor.store(self.isa, place.start, place.n, loaded, hints);
                 if !loaded.in_place {
-                    tensor.store_slots(self.isa, place.start, place.n, loaded);
+                    tensor.store_slots(self.isa, place.start, place.n, loaded, hints);
                 }
             }
         });
         gathered.iter_mut().for_each(|sums| sums.join(self.plan));
         gathered
-    }
-
-    /// What the jobs on a block are to ask the memory for.
-    fn shares(
-        &self,
-        tensor: &Tensor<'_, E>,
-        place: Place,
-        loaded: &Loaded<E>,
-        work: (Effort, bool),
-        touched: Touched,
-    ) -> Shares<E> {
-        if self.plan.len() < CACHED || tensor.rows.is_some() {
-            return Shares::none();
-        }
-        Shares::new(tensor, place.start, loaded, work, touched)
     }
 
     /// Adds the gradients to the sums, weighted, and zeroes those that are to be.
@@ -291,33 +329,21 @@ impl<E: Element> Sweep<'_, E> {
     /// Runs the formulas of a chain on a block.
     ///
     /// # Safety
-    /// `loaded` holds `n` coordinates rounded up to whole chunks, and nobody else uses them.
-    unsafe fn formulas(
-        &self,
-        chain: &Prepared<E>,
-        tensor: &Tensor<'_, E>,
-        place: Place,
-        loaded: &Loaded<E>,
-        shares: &mut Shares<E>,
-    ) {
-        let Place { start, n, .. } = place;
+    /// The block's coordinates, rounded up to whole chunks, are this thread's alone.
+    unsafe fn formulas(&self, chain: &Prepared<E>, held: &Held<'_, 'a, E>, hints: Option<&Hints>) {
+        let (n, loaded) = (held.place.n, &held.loaded);
         let mut block = self.plain(n.next_multiple_of(CHUNK), loaded.x, loaded.g);
         let Some((last, before)) = chain.kernels.split_last() else {
             return;
         };
         let mut buffers = Buffers::new();
-        let mut prepare = |k: usize, block: &mut Block<E>, given: &mut Buffer<E>| {
-            block.slots = loaded.slots_from(chain.first_slot[k]);
-            chain.given[k].give(tensor, start, n, given, block);
-            block.hints = shares.next(effort(chain.first_slot[k + 1] - chain.first_slot[k]));
-        };
         // SAFETY: the caller's promise; the buffers hold a block.
         unsafe {
             for (k, kernel) in before.iter().enumerate() {
-                prepare(k, &mut block, &mut buffers.given);
+                held.ready(chain, k, hints, &mut buffers.given, &mut block);
                 buffers.pass(kernel.as_ref(), &mut block);
             }
-            prepare(before.len(), &mut block, &mut buffers.given);
+            held.ready(chain, before.len(), hints, &mut buffers.given, &mut block);
             last.apply(&block);
         }
     }
@@ -343,7 +369,7 @@ impl<E: Element> Buffers<E> {
     ///
     /// # Safety
     /// As for [`Kernel::update`], but for `u_out` and `g_out`.
-    unsafe fn pass(&mut self, kernel: &dyn Kernel<E>, block: &mut Block<E>) {
+    unsafe fn pass(&mut self, kernel: &dyn Kernel<E>, block: &mut Block<'_, E>) {
         let one = E::number(1.0);
         block.u_out = self.u[self.turn].pointer();
         block.g_out = self.g[self.turn].pointer();

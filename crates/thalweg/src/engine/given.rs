@@ -3,7 +3,6 @@
 
 use super::Element;
 use super::codec::stream;
-use super::hints::Hints;
 use super::kernel::{BLOCK, Block, CHUNK};
 use super::tensor::{Buffer, Tensor};
 use crate::real::Real;
@@ -36,7 +35,7 @@ impl<E: Element> Given<E> {
         start: usize,
         n: usize,
         buffer: &mut Buffer<E>,
-        block: &mut Block<E>,
+        block: &mut Block<'_, E>,
     ) {
         let filled = match self {
             Given::Slots => return,
@@ -94,11 +93,16 @@ impl<E: Element> RowCopy<E> {
     /// # Safety
     /// The block's streams hold that many, and are readable in whole chunks of the block; nobody writes
     /// them meanwhile.
-    pub(super) unsafe fn run(&mut self, block: &Block<E>, offset: usize, count: usize) -> Block<E> {
+    pub(super) unsafe fn run<'s>(
+        &mut self,
+        block: &Block<'s, E>,
+        offset: usize,
+        count: usize,
+    ) -> Block<'s, E> {
         if offset + count.next_multiple_of(CHUNK) <= block.n.next_multiple_of(CHUNK) {
             let x = block.x.wrapping_add(offset);
             let (u, g) = (block.u.wrapping_add(offset), block.g.wrapping_add(offset));
-            return Block { n: count, x, u, g, u_out: x, g_out: x, hints: Hints::none(), ..*block };
+            return Block { n: count, x, u, g, u_out: x, g_out: x, hints: None, ..*block };
         }
         let copy = |to: &mut Buffer<E>, from: *const E| {
             // SAFETY: the caller's promise; a buffer holds a block.
@@ -108,7 +112,7 @@ impl<E: Element> RowCopy<E> {
         };
         let x = copy(&mut self.x, block.x);
         let (u, g) = (copy(&mut self.u, block.u), copy(&mut self.g, block.g));
-        Block { n: count, x, u, g, u_out: x, g_out: x, hints: Hints::none(), ..*block }
+        Block { n: count, x, u, g, u_out: x, g_out: x, hints: None, ..*block }
     }
 }
 

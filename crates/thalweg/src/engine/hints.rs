@@ -5,12 +5,17 @@
 //! how long they take, so that memory has work all the time: a job that asked for more than memory
 //! delivers meanwhile would wait, and one that asked for nothing would leave memory idle.
 
+use std::cell::Cell;
+
 use super::Element;
 use super::kernel::{BLOCK, CHUNK, MAX_SLOTS};
-use super::tensor::{Loaded, Tensor};
+use super::stream::Stream;
+use super::tensor::Tensor;
 
 /// Most streams that are asked for.
 const MAX_STREAMS: usize = MAX_SLOTS + 2;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// Chunks in a block.
 const CHUNKS: usize = BLOCK / CHUNK;
 /// How far ahead of use a single job asks for memory, in bytes. (Several jobs ask for the next block
@@ -20,15 +25,7 @@ const AHEAD: usize = 2048;
 /// page; from eight pages at once a core gets half as much again as from the next one (Intel).
 const BLOCKS_AHEAD: usize = 8;
 
-/// Asks the memory for a chunk.
-#[inline(always)]
-pub(super) fn prefetch<E>(chunk: *const E) {
-    let mut line = 0;
-    while line < CHUNK * size_of::<E>() {
-        prefetch_line(chunk.cast::<u8>().wrapping_add(line));
-        line += 64;
-    }
-}
+const _: () = assert!(CHUNK == LINE, "so a chunk has as many lines as a coordinate has bytes");
 
 /// Asks the memory for a cache line.
 #[inline(always)]
@@ -43,166 +40,192 @@ pub(super) fn prefetch_line(place: *const u8) {
     let _ = place;
 }
 
-/// What one job asks for while it runs over its block, chunk by chunk.
-#[derive(Clone, Copy)]
-pub(crate) struct Hints<E> {
-    streams: [*const E; MAX_STREAMS],
-    count: usize,
-    /// The stream that is next, and the coordinate it has come to.
-    stream: usize,
-    at: usize,
-    /// Chunks of streams to ask for in a whole block, and how many of their parts are due.
-    share: usize,
-    due: usize,
-    /// The stream of a pass that has no other, if it is long.
-    lonely: Option<*const E>,
-}
-
-impl<E> Hints<E> {
-    /// Nothing.
-    pub(super) fn none() -> Hints<E> {
-        let streams = [std::ptr::null(); MAX_STREAMS];
-        Hints { streams, count: 0, stream: 0, at: 0, share: 0, due: 0, lonely: None }
-    }
-
-    /// The next blocks of the only stream of a pass.
-    pub(super) fn lonely(stream: *const E) -> Hints<E> {
-        Hints { lonely: Some(stream), ..Hints::none() }
-    }
-
-    /// Asks for what is due with the chunk at `at`.
-    #[inline(always)]
-    pub(super) fn ask(&mut self, at: usize) {
-        self.due += self.share;
-        while self.due >= CHUNKS {
-            self.due -= CHUNKS;
-            prefetch(self.streams[self.stream].wrapping_add(self.at));
-            self.stream += 1;
-            if self.stream == self.count {
-                (self.stream, self.at) = (0, self.at + CHUNK);
-            }
-        }
-        if let Some(stream) = self.lonely {
-            ask_far(stream, at);
-        }
-    }
-}
-
-/// Asks for as many lines as a chunk has, evenly from the next blocks: of the nearest the last ones, of the
-/// furthest the first, so that each line is asked for once.
-#[inline(always)]
-fn ask_far<E>(stream: *const E, at: usize) {
-    let block = BLOCK * size_of::<E>();
-    let share = block / BLOCKS_AHEAD;
-    let first = at * size_of::<E>() / 64;
-    for line in first..first + CHUNK * size_of::<E>() / 64 {
-        let ahead = 1 + line % BLOCKS_AHEAD;
-        let place = ahead * block + (BLOCKS_AHEAD - ahead) * share + line / BLOCKS_AHEAD * 64;
-        prefetch_line(stream.cast::<u8>().wrapping_add(place));
-    }
-}
-
-/// What of a tensor the jobs on a block touch.
-#[derive(Clone, Copy)]
-pub(super) enum Touched {
-    All,
-    /// A reading pass: the gradient and so many of the first slots. (Whether it looks at the parameter is
-    /// the formula's secret.)
-    GradientAndSlots(usize),
-}
-
-/// How long a job takes: a kernel's streams say it roughly, terms count as one.
+/// How long a job takes, roughly.
 pub(super) type Effort = usize;
 
-/// The effort of a kernel with so many slots.
-pub(super) const fn effort(slots: usize) -> Effort {
-    1 + slots
+/// Gathering terms.
+pub(super) const TERMS: Effort = 2;
+/// Decoding a stream.
+pub(super) const DECODE: Effort = 1;
+/// Encoding a stream.
+pub(super) const ENCODE: Effort = 2;
+
+/// A kernel with so many slots.
+pub(super) fn effort(slots: usize) -> Effort {
+    2 + 2 * slots
 }
 
-/// The streams of a block that are used in place, shared out among the jobs that work on it. (Decoding
-/// asks for what it decodes.)
-pub(super) struct Shares<E> {
-    all: Hints<E>,
-    /// The effort of all jobs, and of those that have had their share.
+/// What is to be done with a block, besides decoding and encoding.
+#[derive(Clone, Copy)]
+pub(super) struct Work {
+    /// The effort of all jobs.
+    pub(super) effort: Effort,
+    /// How many they are.
+    pub(super) jobs: usize,
+    /// Of a reading pass, how many of the first slots it touches. (Whether it looks at the parameter is
+    /// the formula's secret.)
+    pub(super) reads: Option<usize>,
+}
+
+/// A place in a stream, and the bytes of a coordinate there.
+#[derive(Clone, Copy)]
+struct Bytes {
+    place: *const u8,
+    width: usize,
+}
+
+/// The streams of a block, shared out among the jobs that work on it. Jobs that are given none are not to
+/// ask.
+///
+/// In cells, not in the loops' own variables: a loop over seven streams has no register to spare.
+pub(crate) struct Hints {
+    streams: [Bytes; MAX_STREAMS],
+    count: usize,
+    /// Whether the stream is the only one of a long pass.
+    lonely: bool,
+    /// The stream that is next, and the coordinate it has come to.
+    next: Cell<(usize, usize)>,
+    /// The effort of all jobs, and of those that have begun.
     efforts: Effort,
-    before: Effort,
+    begun: Cell<Effort>,
+    /// Chunks of streams that the job in hand asks for in a whole block, and how many of their parts are due.
+    share: Cell<usize>,
+    due: Cell<usize>,
 }
 
-impl<E: Element> Shares<E> {
-    /// For jobs on the block at `start` that make `efforts` together; `alone` if it is but one.
-    pub(super) fn new(
-        tensor: &Tensor<'_, E>,
-        start: usize,
-        loaded: &Loaded<E>,
-        (efforts, alone): (Effort, bool),
-        touched: Touched,
-    ) -> Shares<E> {
-        let (parameter, most) = match touched {
-            Touched::All => (true, MAX_SLOTS),
-            Touched::GradientAndSlots(slots) => (false, slots.min(MAX_SLOTS)),
-        };
+impl Hints {
+    fn empty(efforts: Effort) -> Hints {
+        Hints {
+            streams: [Bytes { place: std::ptr::null(), width: 0 }; MAX_STREAMS],
+            count: 0,
+            lonely: false,
+            next: Cell::new((0, 0)),
+            efforts,
+            begun: Cell::new(0),
+            share: Cell::new(0),
+            due: Cell::new(0),
+        }
+    }
+
+    /// For a single job on the only stream of a long pass: it asks for the next blocks.
+    pub(super) fn lonely<E>(stream: Stream, start: usize) -> Hints {
+        let mut hints = Hints { lonely: true, ..Hints::empty(1) };
+        hints.touch(stream.place::<E>(start), stream.width::<E>());
+        hints
+    }
+
+    /// For jobs on the block at `start`.
+    pub(super) fn new<E: Element>(tensor: &Tensor<'_, E>, start: usize, work: Work) -> Hints {
+        let packed = |k: &usize| tensor.slots.packing(*k).is_some();
+        let slots = 0..tensor.slots.count();
+        let (x, g) = (tensor.x.packing.is_some(), tensor.g.packing.is_some());
+        let coded = slots.clone().filter(packed).count() + usize::from(x);
+        let decoded = coded + usize::from(g);
+        let encoded = if work.reads.is_none() { coded } else { 0 };
+        let mut hints = Hints::empty(work.effort + decoded * DECODE + encoded * ENCODE);
         // A single job asks for what it needs itself a little later, several for the next block.
-        let ahead = if alone && loaded.in_place { AHEAD / size_of::<E>() } else { BLOCK };
-        let at = start + ahead;
-        let x = parameter.then(|| (tensor.x.packing, tensor.x.place::<E>(at)));
-        let g = (tensor.g.packing, tensor.g.place::<E>(at));
-        let slots = (0..tensor.slots.count().min(most))
-            .map(|k| (tensor.slots.packing(k), tensor.slots.place(k, at)));
-        let streams_touched = x.into_iter().chain([g]).chain(slots);
-        let in_place = streams_touched.filter(|(packing, _)| packing.is_none());
-        let mut all = Hints::none();
-        for (stream, (_, place)) in all.streams.iter_mut().zip(in_place) {
-            *stream = place.cast_const().cast();
-            all.count += 1;
+        let alone = work.jobs == 1 && decoded == 0;
+        let at = start + if alone { AHEAD / size_of::<E>() } else { BLOCK };
+        // What is packed is decoded whether a reading pass needs it or not.
+        if work.reads.is_none() || x {
+            hints.touch(tensor.x.place::<E>(at), tensor.x.width::<E>());
         }
-        Shares { all, efforts, before: 0 }
+        hints.touch(tensor.g.place::<E>(at), tensor.g.width::<E>());
+        for k in slots.filter(|k| work.reads.is_none_or(|first| *k < first) || packed(k)) {
+            hints.touch(tensor.slots.place(k, at), tensor.slots.stream(k).width::<E>());
+        }
+        hints
     }
 
-    /// For a block in a cache.
-    pub(super) fn none() -> Shares<E> {
-        Shares { all: Hints::none(), efforts: 1, before: 0 }
+    /// Adds a stream while there is room.
+    fn touch(&mut self, place: *mut u8, width: usize) {
+        if let Some(stream) = self.streams.get_mut(self.count) {
+            *stream = Bytes { place, width };
+            self.count += 1;
+        }
     }
 
-    /// The share of the next job.
-    pub(super) fn next(&mut self, effort: Effort) -> Hints<E> {
-        let count = self.all.count;
-        if count == 0 {
-            return self.all;
+    /// Begins the next job: until another begins, its share is asked for.
+    pub(super) fn begin(&self, effort: Effort) -> &Hints {
+        let up_to = |effort: Effort| (self.count * CHUNKS * effort).div_ceil(self.efforts);
+        let before = self.begun.replace(self.begun.get() + effort);
+        if !self.lonely {
+            self.share.set(up_to(before + effort) - up_to(before));
         }
-        let up_to = |effort: Effort| (count * CHUNKS * effort).div_ceil(self.efforts);
-        let (first, end) = (up_to(self.before), up_to(self.before + effort));
-        self.before += effort;
-        Hints { stream: first % count, at: first / count * CHUNK, share: end - first, ..self.all }
+        self.due.set(0);
+        self
     }
+
+    /// Asks for what is due with the chunk at `at` of the block.
+    #[inline(always)]
+    pub(super) fn ask(&self, at: usize) {
+        let mut due = self.due.get() + self.share.get();
+        while due >= CHUNKS {
+            due -= CHUNKS;
+            let (stream, to) = self.next.get();
+            let Bytes { place, width } = self.streams[stream];
+            // A chunk has as many lines as a coordinate has bytes.
+            for line in 0..width {
+                prefetch_line(place.wrapping_add(to * width + line * LINE));
+            }
+            let last = stream + 1 == self.count;
+            self.next.set(if last { (0, to + CHUNK) } else { (stream + 1, to) });
+        }
+        self.due.set(due);
+        if self.lonely {
+            self.streams[0].ask_far(at);
+        }
+    }
+}
+
+impl Bytes {
+    /// Asks for as many lines as a chunk has, evenly from the next blocks: of the nearest the last ones,
+    /// of the furthest the first, so that each line is asked for once.
+    #[inline(always)]
+    fn ask_far(self, at: usize) {
+        let block = BLOCK * self.width;
+        let share = block / BLOCKS_AHEAD;
+        let first = at * self.width / LINE;
+        for line in first..first + self.width {
+            let ahead = 1 + line % BLOCKS_AHEAD;
+            let place = ahead * block + (BLOCKS_AHEAD - ahead) * share + line / BLOCKS_AHEAD * LINE;
+            prefetch_line(self.place.wrapping_add(place));
+        }
+    }
+}
+
+/// Begins a job that may ask.
+pub(super) fn begin(hints: Option<&Hints>, effort: Effort) -> Option<&Hints> {
+    hints.map(|hints| hints.begin(effort))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Isa;
     use crate::engine::buffer::Slots;
-    use crate::engine::stream::Stream;
-    use crate::engine::tensor::Edge;
+    use crate::engine::codec::Packing;
 
     /// What jobs of these efforts ask for, as (stream, chunk).
-    fn asked(efforts: &[Effort]) -> Vec<(usize, usize)> {
+    fn asked(efforts: &[Effort], packing: Option<Packing>) -> Vec<(usize, usize)> {
         let mut values = vec![0.0f32; 4 * BLOCK];
         let data: *mut u8 = values.as_mut_ptr().cast();
-        let stream = |k: usize| Stream { data: data.wrapping_add(k * 4 * BLOCK), packing: None };
-        let slots = Slots::new(&[None], BLOCK);
+        let stream = |k: usize| Stream { data: data.wrapping_add(k * 4 * BLOCK), packing };
+        let slots = Slots::new(&[packing], BLOCK);
         let tensor = Tensor::<f32>::new(stream(0), stream(1), BLOCK, &slots);
-        let loaded = tensor.load(Isa::Scalar, 0, BLOCK, &mut Edge::new());
-        let whole = (efforts.iter().sum(), efforts.len() == 1);
-        let mut shares = Shares::new(&tensor, 0, &loaded, whole, Touched::All);
+        let work = Work { effort: efforts.iter().sum(), jobs: efforts.len(), reads: None };
+        let hints = Hints::new(&tensor, 0, work);
+        let coding: &[Effort] = match packing {
+            None => &[],
+            Some(_) => &[DECODE, DECODE, DECODE, ENCODE, ENCODE],
+        };
         let mut all = vec![];
-        for effort in efforts {
-            let mut hints = shares.next(*effort);
+        for effort in coding.iter().chain(efforts) {
+            hints.begin(*effort);
             for chunk in 0..CHUNKS {
-                let (stream, at) = (hints.stream, hints.at);
-                let before = stream + at / CHUNK * hints.count;
+                let asked = || hints.next.get().0 + hints.next.get().1 / CHUNK * hints.count;
+                let before = asked();
                 hints.ask(chunk * CHUNK);
-                let after = hints.stream + hints.at / CHUNK * hints.count;
-                all.extend((before..after).map(|k| (k % hints.count, k / hints.count)));
+                all.extend((before..asked()).map(|k| (k % hints.count, k / hints.count)));
             }
         }
         all
@@ -212,8 +235,10 @@ mod tests {
     fn the_jobs_on_a_block_ask_for_every_chunk_once() {
         let every: Vec<(usize, usize)> =
             (0..CHUNKS).flat_map(|chunk| (0..3).map(move |stream| (stream, chunk))).collect();
-        for efforts in [&[3][..], &[1, 3], &[1, 3, 1], &[3, 1, 1], &[1, 1, 9, 7, 2]] {
-            assert_eq!(asked(efforts), every, "{efforts:?}");
+        for efforts in [&[4][..], &[2, 6], &[2, 6, 2], &[6, 2, 2], &[1, 1, 9, 7, 2]] {
+            for packing in [None, Some(Packing::Bf16), Some(Packing::Unsigned)] {
+                assert_eq!(asked(efforts, packing), every, "{efforts:?} {packing:?}");
+            }
         }
     }
 }

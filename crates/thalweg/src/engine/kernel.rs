@@ -37,7 +37,7 @@ pub(crate) const MAX_SLOTS: usize = 8;
 
 /// One block of one parameter, as one kernel sees it.
 #[derive(Clone, Copy)]
-pub(crate) struct Block<E> {
+pub(crate) struct Block<'s, E> {
     /// Coordinates, at most [`BLOCK`]; for a [`Kernel`] a multiple of [`CHUNK`].
     pub(crate) n: usize,
     /// The parameter.
@@ -54,7 +54,7 @@ pub(crate) struct Block<E> {
     /// The slots of this part, padded to whole chunks.
     pub(crate) slots: [*mut E; MAX_SLOTS],
     /// What to ask the memory for meanwhile.
-    pub(crate) hints: Hints<E>,
+    pub(crate) hints: Option<&'s Hints>,
 }
 
 /// A formula ready to run, its constants computed.
@@ -64,13 +64,13 @@ pub(crate) trait Kernel<E>: Any + Send + Sync {
     /// # Safety
     /// All streams are valid for `n` coordinates, a multiple of [`CHUNK`]; those that are written
     /// overlap no other, and nobody else uses them meanwhile.
-    unsafe fn update(&self, block: &Block<E>);
+    unsafe fn update(&self, block: &Block<'_, E>);
 
     /// Applies the result to the parameter.
     ///
     /// # Safety
     /// As for [`update`](Self::update), without `u_out` and `g_out`.
-    unsafe fn apply(&self, block: &Block<E>);
+    unsafe fn apply(&self, block: &Block<'_, E>);
 
     /// Whether [`update`](Self::update) writes `g_out`.
     fn redefines_gradient(&self) -> bool;
@@ -83,7 +83,7 @@ pub(crate) trait Gather<E>: Any + Send + Sync {
     /// # Safety
     /// `x`, `u`, `g` and the slots are valid for `n` coordinates rounded up to whole chunks, of
     /// which `n` count; nothing is written to them.
-    unsafe fn gather(&self, block: &Block<E>, sums: &mut [f64]);
+    unsafe fn gather(&self, block: &Block<'_, E>, sums: &mut [f64]);
 }
 
 /// The formula `flow` of part `P`, compiled for target `T`.
@@ -99,7 +99,7 @@ const TO_PARAMETER: u8 = 2;
 
 struct Sweep<'a, T, E, P, C, const RESULT: u8> {
     flow: &'a C,
-    block: &'a Block<E>,
+    block: &'a Block<'a, E>,
     marker: PhantomData<(T, P)>,
 }
 
@@ -114,14 +114,14 @@ where
         + Sync
         + 'static,
 {
-    unsafe fn update(&self, block: &Block<E>) {
+    unsafe fn update(&self, block: &Block<'_, E>) {
         let task: Sweep<'_, T, E, P, C, TO_UPDATE> =
             Sweep { flow: &self.flow, block, marker: PhantomData };
         // SAFETY: kernels are only made for available instruction sets.
         unsafe { T::run(task) }
     }
 
-    unsafe fn apply(&self, block: &Block<E>) {
+    unsafe fn apply(&self, block: &Block<'_, E>) {
         let (flow, marker) = (&self.flow, PhantomData);
         // SAFETY: kernels are only made for available instruction sets.
         unsafe {
@@ -157,7 +157,7 @@ mod chunk {
             #[allow(clippy::too_many_arguments, reason = "one argument per stream")]
             pub(super) fn $name<T, E, P, C, const RESULT: u8>(
                 flow: &C,
-                block: &Block<E>,
+                block: &Block<'_, E>,
                 x: &mut Lane<E>,
                 u: &Lane<E>,
                 g: &Lane<E>,
@@ -225,10 +225,11 @@ where
     #[inline(always)]
     fn run(self) {
         let block = self.block;
-        let mut hints = block.hints;
         let mut at = 0;
         while at < block.n {
-            hints.ask(at);
+            if let Some(hints) = block.hints {
+                hints.ask(at);
+            }
             // Streams that a kernel does not write may be missing.
             let (mut no_u, mut no_g) = ([block.u_scale; CHUNK], [block.u_scale; CHUNK]);
             // SAFETY: all streams hold a whole chunk from `at` on; those written overlap no other.
@@ -305,7 +306,7 @@ pub(crate) struct CompiledTerms<T, N, P, C> {
 
 struct Terms<'a, T, N, E, P, C> {
     terms: &'a C,
-    block: &'a Block<E>,
+    block: &'a Block<'a, E>,
     sums: &'a mut [f64],
     marker: PhantomData<(T, N, P)>,
 }
@@ -325,7 +326,7 @@ where
         + Sync
         + 'static,
 {
-    unsafe fn gather(&self, block: &Block<E>, sums: &mut [f64]) {
+    unsafe fn gather(&self, block: &Block<'_, E>, sums: &mut [f64]) {
         let task: Terms<'_, T, N, E, P, C> =
             Terms { terms: &self.terms, block, sums, marker: PhantomData };
         // SAFETY: kernels are only made for available instruction sets.
@@ -369,10 +370,11 @@ where
         for (lane, how) in lanes.0.iter_mut().zip(P::JOIN) {
             lane.write([Real::number(neutral(*how)); LANES]);
         }
-        let mut hints = self.block.hints;
         let mut at = 0;
         while at < self.block.n {
-            hints.ask(at);
+            if let Some(hints) = self.block.hints {
+                hints.ask(at);
+            }
             if self.block.n - at >= CHUNK {
                 self.chunk::<false>(at, &mut lanes);
             } else {

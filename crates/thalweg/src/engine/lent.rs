@@ -105,7 +105,7 @@ impl<'a> Lent<'a> {
         assert!(at + to.len() <= self.len, "{} values from {at} of {}", to.len(), self.len);
         for (block, to) in to.chunks_mut(BLOCK).enumerate() {
             // SAFETY: made of a slice that long; `&self` excludes the step that writes it.
-            unsafe { self.stream.read(isa, at + block * BLOCK, to) }
+            unsafe { self.stream.read(isa, at + block * BLOCK, to, None) }
         }
     }
 
@@ -114,7 +114,9 @@ impl<'a> Lent<'a> {
         debug_assert_eq!(values.len(), self.len);
         for (block, values) in values.chunks(BLOCK).enumerate() {
             // SAFETY: made of a mutable slice of this length.
-            unsafe { self.stream.write(isa, block * BLOCK, Rounding::Nearest, values) }
+            unsafe {
+                self.stream.write(isa, block * BLOCK, Rounding::Nearest, values, None);
+            }
         }
     }
 }

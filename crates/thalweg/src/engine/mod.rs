@@ -19,6 +19,7 @@ pub(crate) mod threads;
 
 use crate::real::Real;
 use codec::{Packing, Rounding};
+use hints::Hints;
 pub use isa::Isa;
 pub(crate) use stage::{AnyStage, Stage};
 pub use threads::{OwnThreads, Threads};
@@ -42,11 +43,25 @@ pub trait Element: Real<Wide = f64> + Default + PartialEq + sealed::Sealed {
     /// Encodes at most a block of values, and returns its scale if the format has one.
     #[doc(hidden)]
     #[allow(private_interfaces, reason = "sealed: nobody outside can call or implement it")]
-    fn pack(isa: Isa, packing: Packing, how: Rounding, from: &[Self], to: &mut [u8]) -> f32;
+    fn pack(
+        isa: Isa,
+        packing: Packing,
+        how: Rounding,
+        from: &[Self],
+        to: &mut [u8],
+        hints: Option<&Hints>,
+    ) -> f32;
     /// Decodes at most a block of values.
     #[doc(hidden)]
     #[allow(private_interfaces, reason = "sealed: nobody outside can call or implement it")]
-    fn unpack(isa: Isa, packing: Packing, from: &[u8], scale: f32, to: &mut [Self]);
+    fn unpack(
+        isa: Isa,
+        packing: Packing,
+        from: &[u8],
+        scale: f32,
+        to: &mut [Self],
+        hints: Option<&Hints>,
+    );
     #[doc(hidden)]
     #[allow(private_interfaces, reason = "sealed: nobody outside can call or implement it")]
     fn stage(stage: &dyn AnyStage) -> &dyn Stage<Self>;
@@ -70,12 +85,20 @@ macro_rules! element {
                 how: Rounding,
                 from: &[Self],
                 to: &mut [u8],
+                hints: Option<&Hints>,
             ) -> f32 {
-                $pack(isa, packing, how, from, to)
+                $pack(isa, packing, how, from, to, hints)
             }
             #[allow(private_interfaces, reason = "sealed: nobody outside can call or implement it")]
-            fn unpack(isa: Isa, packing: Packing, from: &[u8], scale: f32, to: &mut [Self]) {
-                $unpack(isa, packing, from, scale, to)
+            fn unpack(
+                isa: Isa,
+                packing: Packing,
+                from: &[u8],
+                scale: f32,
+                to: &mut [Self],
+                hints: Option<&Hints>,
+            ) {
+                $unpack(isa, packing, from, scale, to, hints)
             }
             #[allow(private_interfaces, reason = "sealed: nobody outside can call or implement it")]
             fn stage(stage: &dyn AnyStage) -> &dyn Stage<Self> {

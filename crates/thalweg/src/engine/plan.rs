@@ -152,7 +152,7 @@ impl Rows {
         &self,
         span: usize,
         terms: &dyn Gather<E>,
-        block: &Block<E>,
+        block: &Block<'_, E>,
     ) {
         let mut sums = [0.0; MAX_TERMS];
         let count = self.how.len();
@@ -251,7 +251,7 @@ impl SpanRows<'_> {
         span: usize,
         row: usize,
         terms: &dyn Gather<E>,
-        run: &Block<E>,
+        run: &Block<'_, E>,
     ) {
         let (first, count) = self.first[span];
         // SAFETY: the caller's promise; every span has its own rows.

@@ -1,7 +1,7 @@
 //! A buffer of numbers in any format, and rows scattered over one.
 
 use super::codec::{Packing, Rounding};
-use super::hints::prefetch_line;
+use super::hints::{Hints, prefetch_line};
 use super::{Element, Isa};
 
 /// How many rows ahead of use the memory is asked for one: rows of a sparse gradient follow no
@@ -38,7 +38,13 @@ impl Stream {
     ///
     /// # Safety
     /// The stream holds that many from `at` on, and nobody writes them meanwhile.
-    pub(super) unsafe fn read<E: Element>(self, isa: Isa, at: usize, to: &mut [E]) {
+    pub(super) unsafe fn read<E: Element>(
+        self,
+        isa: Isa,
+        at: usize,
+        to: &mut [E],
+        hints: Option<&Hints>,
+    ) {
         let from = self.place::<E>(at);
         // SAFETY: the caller's promise.
         unsafe {
@@ -46,7 +52,8 @@ impl Stream {
                 None => std::ptr::copy_nonoverlapping(from.cast(), to.as_mut_ptr(), to.len()),
                 Some(packing) => {
                     let bytes = to.len() * packing.bytes();
-                    E::unpack(isa, packing, std::slice::from_raw_parts(from, bytes), 0.0, to);
+                    let from = std::slice::from_raw_parts(from, bytes);
+                    E::unpack(isa, packing, from, 0.0, to, hints);
                 }
             }
         }
@@ -68,7 +75,10 @@ impl Stream {
                 self.ask::<E>(rows.place(k + ROWS_AHEAD, column), count);
             }
             // SAFETY: the caller's promise.
-            unsafe { self.read(isa, rows.place(k, column), &mut to[offset..offset + count]) }
+            unsafe {
+                let to = &mut to[offset..offset + count];
+                self.read(isa, rows.place(k, column), to, None);
+            }
         });
     }
 
@@ -76,7 +86,14 @@ impl Stream {
     ///
     /// # Safety
     /// The stream holds that many from `at` on, and nobody else uses them meanwhile.
-    pub(super) unsafe fn write<E: Element>(self, isa: Isa, at: usize, how: Rounding, from: &[E]) {
+    pub(super) unsafe fn write<E: Element>(
+        self,
+        isa: Isa,
+        at: usize,
+        how: Rounding,
+        from: &[E],
+        hints: Option<&Hints>,
+    ) {
         let to = self.place::<E>(at);
         // SAFETY: the caller's promise.
         unsafe {
@@ -84,7 +101,8 @@ impl Stream {
                 None => std::ptr::copy_nonoverlapping(from.as_ptr(), to.cast(), from.len()),
                 Some(packing) => {
                     let bytes = from.len() * packing.bytes();
-                    E::pack(isa, packing, how, from, std::slice::from_raw_parts_mut(to, bytes));
+                    let to = std::slice::from_raw_parts_mut(to, bytes);
+                    E::pack(isa, packing, how, from, to, hints);
                 }
             }
         }

@@ -4,6 +4,7 @@
 use std::mem::MaybeUninit;
 
 use super::codec::{Packing, Rounding, stream};
+use super::hints::{DECODE, ENCODE, Effort, Hints, begin};
 use super::kernel::{BLOCK, CHUNK, MAX_SLOTS};
 use super::stream::{ROWS_AHEAD, Rows, Stream};
 use super::{Element, Isa, buffer::Slots};
@@ -169,13 +170,14 @@ impl<'a, E: Element> Tensor<'a, E> {
         }
     }
 
-    /// The gradient of a block, with what has been accumulated.
+    /// The gradient of a block, with what has been accumulated. Decoding asks for the hints.
     pub(super) fn load_gradient(
         &self,
         isa: Isa,
         start: usize,
         n: usize,
         edge: &mut Edge<E>,
+        hints: Option<&Hints>,
     ) -> *const E {
         if let Some(rows @ Rows { source: Some(source), .. }) = &self.rows {
             return edge.g.filled(n, |to| {
@@ -187,7 +189,9 @@ impl<'a, E: Element> Tensor<'a, E> {
                     let (stream, row) = source.of(self.g, k);
                     let at = row * rows.width + column;
                     // SAFETY: every source is a row of the gradient or of the sums.
-                    unsafe { stream.read(isa, at, &mut to[offset..offset + count]) }
+                    unsafe {
+                        stream.read(isa, at, &mut to[offset..offset + count], None);
+                    }
                 });
             });
         }
@@ -197,7 +201,9 @@ impl<'a, E: Element> Tensor<'a, E> {
         }
         edge.g.filled(n, |to| {
             // SAFETY: the tensor holds `n` coordinates from `start`, and so does the sum.
-            unsafe { self.g.read(isa, start, to) };
+            unsafe {
+                self.g.read(isa, start, to, hints);
+            }
             if let Some(sum) = self.sum {
                 for (i, g) in to.iter_mut().enumerate() {
                     // SAFETY: as above; this thread alone has the block.
@@ -213,7 +219,7 @@ impl<'a, E: Element> Tensor<'a, E> {
         let mut edge = Edge::new();
         for start in (0..self.len).step_by(BLOCK) {
             let n = BLOCK.min(self.len - start);
-            let g = self.load_gradient(isa, start, n, &mut edge);
+            let g = self.load_gradient(isa, start, n, &mut edge, None);
             // SAFETY: `n` values were loaded.
             all.extend_from_slice(unsafe { std::slice::from_raw_parts(g, n) });
         }
@@ -221,14 +227,21 @@ impl<'a, E: Element> Tensor<'a, E> {
     }
 
     /// A block where it is: parameter and gradient as copies at a ragged end.
-    pub(super) fn load(&self, isa: Isa, start: usize, n: usize, edge: &mut Edge<E>) -> Loaded<E> {
-        let g = self.load_gradient(isa, start, n, edge);
+    pub(super) fn load(
+        &self,
+        isa: Isa,
+        start: usize,
+        n: usize,
+        edge: &mut Edge<E>,
+        hints: Option<&Hints>,
+    ) -> Loaded<E> {
+        let g = self.load_gradient(isa, start, n, edge, coding(self.g, hints, DECODE));
         let whole = n.is_multiple_of(CHUNK);
         let x = if whole && self.x.packing.is_none() && self.rows.is_none() {
             self.x.place::<E>(start).cast()
         } else {
             // SAFETY: the tensor holds `n` coordinates from `start`.
-            edge.x.filled(n, |to| unsafe { self.read_x(isa, start, to) })
+            edge.x.filled(n, |to| unsafe { self.read_x(isa, start, to, hints) })
         };
         let mut slots = [x; MAX_CHAIN_SLOTS + MAX_SLOTS];
         for (k, slot) in slots.iter_mut().enumerate().take(self.slots.count()) {
@@ -245,15 +258,16 @@ impl<'a, E: Element> Tensor<'a, E> {
         n: usize,
         edge: &mut Edge<E>,
         copies: &mut [Buffer<E>],
+        hints: Option<&Hints>,
     ) -> Loaded<E> {
-        let mut loaded = self.load(isa, start, n, edge);
+        let mut loaded = self.load(isa, start, n, edge, hints);
         loaded.in_place = false;
         for (k, copy) in copies.iter_mut().enumerate().take(self.slots.count()) {
             if !self.copied(k) {
                 continue;
             }
             loaded.slots[k] = copy.filled(n, |to| match &self.rows {
-                None => self.slots.unpack(k, start, isa, to),
+                None => self.slots.unpack(k, start, isa, to, begin(hints, DECODE)),
                 // SAFETY: slot and copy hold the block's rows, which this thread alone has.
                 Some(rows) => unsafe { self.slots.stream(k).read_rows(isa, rows, start, to) },
             });
@@ -266,7 +280,7 @@ impl<'a, E: Element> Tensor<'a, E> {
     pub(super) fn accumulate(&self, isa: Isa, start: usize, n: usize) {
         let Some(sum) = self.sum else { return };
         let mut edge = Edge::new();
-        let total = self.load_gradient(isa, start, n, &mut edge);
+        let total = self.load_gradient(isa, start, n, &mut edge, None);
         // SAFETY: the sum holds `n` coordinates from `start`; this thread alone has the block.
         unsafe { std::ptr::copy_nonoverlapping(total, sum.add(start), n) };
         self.clear(start, n);
@@ -289,10 +303,11 @@ impl<'a, E: Element> Tensor<'a, E> {
 
     /// # Safety
     /// The tensor holds `to.len()` coordinates from `start` on.
-    unsafe fn read_x(&self, isa: Isa, start: usize, to: &mut [E]) {
+    unsafe fn read_x(&self, isa: Isa, start: usize, to: &mut [E], hints: Option<&Hints>) {
         let Some(rows) = &self.rows else {
+            let hints = coding(self.x, hints, DECODE);
             // SAFETY: the caller's promise.
-            return unsafe { self.x.read(isa, start, to) };
+            return unsafe { self.x.read(isa, start, to, hints) };
         };
         // SAFETY: the caller's promise.
         unsafe { self.x.read_rows(isa, rows, start, to) }
@@ -323,15 +338,22 @@ impl<'a, E: Element> Tensor<'a, E> {
     ///
     /// # Safety
     /// `loaded` is this block of this tensor, and this thread alone has it.
-    pub(super) unsafe fn store(&self, isa: Isa, start: usize, n: usize, loaded: &Loaded<E>) {
+    pub(super) unsafe fn store(
+        &self,
+        isa: Isa,
+        start: usize,
+        n: usize,
+        loaded: &Loaded<E>,
+        hints: Option<&Hints>,
+    ) {
         // SAFETY: the caller's promise; all streams hold `n` coordinates from `start`.
         unsafe {
             let x = std::slice::from_raw_parts_mut(loaded.x, n);
             if let Some(copy) = self.copy {
-                copy.write(isa, start, Rounding::Nearest, x);
+                copy.write(isa, start, Rounding::Nearest, x, None);
             }
             if loaded.x.cast() != self.x.place::<E>(start) {
-                self.store_x(isa, start, x, loaded);
+                self.store_x(isa, start, x, loaded, hints);
             }
             self.clear(start, n);
             if let Some(sum) = self.sum {
@@ -344,7 +366,14 @@ impl<'a, E: Element> Tensor<'a, E> {
     ///
     /// # Safety
     /// As for [`store`](Self::store), which must have come before.
-    pub(super) unsafe fn store_slots(&self, isa: Isa, start: usize, n: usize, loaded: &Loaded<E>) {
+    pub(super) unsafe fn store_slots(
+        &self,
+        isa: Isa,
+        start: usize,
+        n: usize,
+        loaded: &Loaded<E>,
+        hints: Option<&Hints>,
+    ) {
         for k in (0..self.slots.count()).filter(|k| self.copied(*k)) {
             let noise = self.noise.filter(|_| self.keep != Keep::Compensated(k));
             let how = |at| noise.map_or(Rounding::Nearest, |noise| noise.rounding(k, at));
@@ -352,10 +381,12 @@ impl<'a, E: Element> Tensor<'a, E> {
             unsafe {
                 let from = std::slice::from_raw_parts(loaded.slots[k], n);
                 match &self.rows {
-                    None => self.slots.pack(k, start, isa, how(start), from),
+                    None => {
+                        self.slots.pack(k, start, isa, how(start), from, begin(hints, ENCODE));
+                    }
                     Some(rows) => rows.each(start, n, |offset, at, count| {
                         let run = &from[offset..offset + count];
-                        self.slots.stream(k).write(isa, at, how(at), run);
+                        self.slots.stream(k).write(isa, at, how(at), run, None);
                     }),
                 }
             }
@@ -366,7 +397,14 @@ impl<'a, E: Element> Tensor<'a, E> {
     ///
     /// # Safety
     /// As for [`store`](Self::store).
-    unsafe fn store_x(&self, isa: Isa, start: usize, x: &mut [E], loaded: &Loaded<E>) {
+    unsafe fn store_x(
+        &self,
+        isa: Isa,
+        start: usize,
+        x: &mut [E],
+        loaded: &Loaded<E>,
+        hints: Option<&Hints>,
+    ) {
         let n = x.len();
         let how = |at: usize| match (self.keep, self.noise) {
             (Keep::Stochastic, Some(noise)) => noise.rounding(self.slots.count(), at),
@@ -375,9 +413,12 @@ impl<'a, E: Element> Tensor<'a, E> {
         // SAFETY: the caller's promise.
         unsafe {
             match &self.rows {
-                None => self.x.write(isa, start, how(start), x),
+                None => {
+                    let hints = coding(self.x, hints, ENCODE);
+                    self.x.write(isa, start, how(start), x, hints);
+                }
                 Some(rows) => rows.each(start, n, |offset, at, count| {
-                    self.x.write(isa, at, how(at), &x[offset..offset + count]);
+                    self.x.write(isa, at, how(at), &x[offset..offset + count], None);
                 }),
             }
             match self.keep {
@@ -395,11 +436,16 @@ impl<'a, E: Element> Tensor<'a, E> {
     }
 }
 
+/// Begins to code a stream: a job if it is packed.
+fn coding(stream: Stream, hints: Option<&Hints>, effort: Effort) -> Option<&Hints> {
+    if stream.packing.is_some() { begin(hints, effort) } else { None }
+}
+
 /// The nearest numbers that a format has.
 fn round<E: Element>(packing: Option<Packing>, isa: Isa, from: &[E], to: &mut [E]) {
     let Some(packing) = packing else { return to.copy_from_slice(from) };
     let mut bytes = [0u8; 2 * BLOCK];
     let bytes = &mut bytes[..from.len() * packing.bytes()];
-    let scale = E::pack(isa, packing, Rounding::Nearest, from, bytes);
-    E::unpack(isa, packing, bytes, scale, to);
+    let scale = E::pack(isa, packing, Rounding::Nearest, from, bytes, None);
+    E::unpack(isa, packing, bytes, scale, to, None);
 }
