@@ -56,8 +56,13 @@ pub(crate) fn facts(plan: &Plan, workloads: &Workloads) -> Facts {
         ("plan".to_owned(), plan.describe().join("\n")),
     ];
     let data = workloads.iter().map(|(task, workload)| (task, workload.data_sha256()));
-    facts.extend(data.map(|(task, sha256)| (format!("data_sha256/{task}"), sha256)));
+    facts.extend(data.map(|(task, sha256)| (data_key(task), sha256)));
     facts
+}
+
+/// The key of the fact that holds the SHA-256 of a task's data.
+pub(crate) fn data_key(task: &str) -> String {
+    format!("data_sha256/{task}")
 }
 
 /// SHA-256 of the program file; empty if it cannot be read.
