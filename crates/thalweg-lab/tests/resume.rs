@@ -175,6 +175,32 @@ fn rerun_refuses_other_data_than_those_of_the_run() {
     assert!(now.len() == 64 && now != before, "{message}");
 }
 
+/// The smallest loss of a task goes with its results, so that `diff` compares them as `compare` does.
+#[test]
+fn diff_compares_by_ratios_where_the_smallest_loss_is_known() {
+    let here = tempfile::tempdir().unwrap();
+    let directory = |budget: &str| here.path().join(budget).to_str().unwrap().to_owned();
+    let thalweg =
+        |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_thalweg")).args(args).output().unwrap();
+    for budget in ["20", "200"] {
+        let compare =
+            ["compare", "rosenbrock", "--optimizers", "adamw", "--trials", "2", "--quiet"];
+        let more = ["--seeds", "4", "--budget", budget, "--out", &directory(budget)];
+        assert!(thalweg(&[&compare[..], &more].concat()).status.success());
+    }
+    let (a, b) = (directory("20"), directory("200"));
+    let changes = thalweg(&["diff", &a, &b, "--json"]);
+    let changes: serde_json::Value = serde_json::from_slice(&changes.stdout).unwrap();
+    let row = &changes["rows"][0];
+    assert_eq!(row["scale"]["above"], 0.0, "{row}");
+    let (loss, ratio) = (&row["loss"], row["distance"]["mean"].as_f64().unwrap());
+    // The minimum is 0, so the ratio of geometric means is the geometric mean of ratios.
+    let means = loss[1].as_f64().unwrap() / loss[0].as_f64().unwrap();
+    assert!((ratio / means - 1.0).abs() < 1e-12, "{row}");
+    let text = String::from_utf8(thalweg(&["diff", &a, &b]).stdout).unwrap();
+    assert!(text.contains("× 0.") && text.contains("geometric means"), "{text}");
+}
+
 /// The first Ctrl-C leaves a report of what there is, and the same command continues.
 #[cfg(unix)]
 #[test]

@@ -6,6 +6,7 @@ use super::args::CompareArgs;
 use super::progress::{self, How};
 use super::stop;
 use super::table::Table;
+use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Observer, Plan, Side, Standing, TaskOutcome, compare_in, open, shown};
 use crate::store::{self, Database, Document};
 use crate::{Error, Result, optimizers, report, tasks};
@@ -34,6 +35,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
     }
     let database = Database::open(&args.out, &store::facts(&plan, &workloads))?;
     database.note("command", &std::env::args().collect::<Vec<_>>().join(" "))?;
+    for (key, value) in store::notes(&workloads) {
+        database.note(&key, &value)?;
+    }
     stop::listen(args.quiet);
     let work = |observer: &dyn Observer| compare_in(&plan, &workloads, &database, observer);
     let outcome = progress::watch(&plan, how, work);
@@ -73,7 +77,10 @@ fn table(task: &TaskOutcome) -> String {
         "best?",
         "optimizer",
         "test loss",
-        "± 95 %",
+        match task.scale {
+            Scale::Plain => "± 95 %",
+            Scale::Above(_) => "×/÷ 95 %",
+        },
         task.metric.map_or("metric", |m| m.name),
         "tuned",
         "diverged",
@@ -82,8 +89,8 @@ fn table(task: &TaskOutcome) -> String {
     for s in &task.standings {
         let interval = match (s.test_loss.half_width, s.test_factor) {
             (Some(half_width), _) => shown(half_width),
-            (None, Some(factor)) if factor < 1e3 => format!("× {factor:.3}"),
-            (None, Some(factor)) => format!("× {factor:.1e}"),
+            (None, Some(factor)) if factor < 1e3 => format!("{factor:.3}"),
+            (None, Some(factor)) => format!("{factor:.1e}"),
             (None, None) => "-".to_owned(),
         };
         // An interrupted comparison may have no final run of it yet.

@@ -65,6 +65,17 @@ pub(crate) fn data_key(task: &str) -> String {
     format!("data_sha256/{task}")
 }
 
+/// What later commands need to know of the tasks, without opening them.
+pub(crate) fn notes(workloads: &Workloads) -> Facts {
+    let known = workloads.iter().filter_map(|(task, workload)| Some((task, workload.optimum()?)));
+    known.map(|(task, optimum)| (optimum_key(task), optimum.to_string())).collect()
+}
+
+/// The key of the note that holds the smallest loss of a task.
+pub(crate) fn optimum_key(task: &str) -> String {
+    format!("optimum/{task}")
+}
+
 /// SHA-256 of the program file; empty if it cannot be read.
 pub(crate) fn program_sha256() -> String {
     let program = std::env::current_exe().and_then(std::fs::read).unwrap_or_default();
