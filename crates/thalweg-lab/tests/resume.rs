@@ -140,6 +140,67 @@ fn rerun_names_the_first_difference() {
     assert!(message.contains("the validation loss was"), "{message}");
 }
 
+/// A text of the user's own that was replaced under the same name.
+#[test]
+fn rerun_refuses_other_data_than_those_of_the_run() {
+    let here = tempfile::tempdir().unwrap();
+    let (file, out) = (here.path().join("text"), here.path().join("out"));
+    let thalweg = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+        command.args(args).env("THALWEG_CACHE", here.path().join("cache")).output().unwrap()
+    };
+    let add = |line: &str| {
+        std::fs::write(&file, line.repeat(200)).unwrap();
+        assert!(thalweg(&["data", "add", "own", file.to_str().unwrap()]).status.success());
+    };
+    let out = out.to_str().unwrap();
+    let rerun = || thalweg(&["rerun", "lm@own/gd/t0", "--out", out]);
+    add("the quick brown fox jumps over the lazy dog\n");
+    let compare = ["compare", "lm@own", "--optimizers", "gd", "--trials", "1", "--seeds", "1"];
+    let done = thalweg(&[&compare[..], &["--budget", "2", "--quiet", "--out", out]].concat());
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(rerun().status.success());
+    let sum = || Database::read(Path::new(out)).unwrap().fact("data_sha256/lm@own").unwrap();
+    let before = sum().unwrap();
+    // As many letters, and the same ones.
+    add("the quick brown dog jumps over the lazy fox\n");
+    let refused = rerun();
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{message}");
+    let told =
+        format!("the data of lm@own are not those of the run: their SHA-256 was {before}, now");
+    assert!(message.contains(&told) && message.contains("thalweg data add"), "{message}");
+    let now = message.split("now it is ").nth(1).unwrap();
+    let now: String = now.chars().take_while(char::is_ascii_hexdigit).collect();
+    assert!(now.len() == 64 && now != before, "{message}");
+}
+
+/// The smallest loss of a task goes with its results, so that `diff` compares them as `compare` does.
+#[test]
+fn diff_compares_by_ratios_where_the_smallest_loss_is_known() {
+    let here = tempfile::tempdir().unwrap();
+    let directory = |budget: &str| here.path().join(budget).to_str().unwrap().to_owned();
+    let thalweg =
+        |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_thalweg")).args(args).output().unwrap();
+    for budget in ["20", "200"] {
+        let compare =
+            ["compare", "rosenbrock", "--optimizers", "adamw", "--trials", "2", "--quiet"];
+        let more = ["--seeds", "4", "--budget", budget, "--out", &directory(budget)];
+        assert!(thalweg(&[&compare[..], &more].concat()).status.success());
+    }
+    let (a, b) = (directory("20"), directory("200"));
+    let changes = thalweg(&["diff", &a, &b, "--json"]);
+    let changes: serde_json::Value = serde_json::from_slice(&changes.stdout).unwrap();
+    let row = &changes["rows"][0];
+    assert_eq!(row["scale"]["above"], 0.0, "{row}");
+    let (loss, ratio) = (&row["loss"], row["distance"]["mean"].as_f64().unwrap());
+    // The minimum is 0, so the ratio of geometric means is the geometric mean of ratios.
+    let means = loss[1].as_f64().unwrap() / loss[0].as_f64().unwrap();
+    assert!((ratio / means - 1.0).abs() < 1e-12, "{row}");
+    let text = String::from_utf8(thalweg(&["diff", &a, &b]).stdout).unwrap();
+    assert!(text.contains("× 0.") && text.contains("geometric means"), "{text}");
+}
+
 /// The first Ctrl-C leaves a report of what there is, and the same command continues.
 #[cfg(unix)]
 #[test]

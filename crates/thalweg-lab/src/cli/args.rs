@@ -163,11 +163,12 @@ pub struct ExperimentArgs {
 #[command(after_help = "Examples:\n  \
     thalweg doctor thalweg-out                         every optimizer on every task\n  \
     thalweg doctor thalweg-out/digits-mlp/adam         one of them\n  \
+    thalweg doctor thalweg-out/digits-mlp/adam/2       its final run on seed 2\n  \
     thalweg doctor --if-stored f16                     may its state be kept in f16?\n  \
     thalweg doctor thalweg-out --json --fail-on warning   for continuous integration")]
 pub struct DoctorArgs {
-    /// A result directory of `compare`, or in it a task (DIR/TASK) or one optimizer on it
-    /// (DIR/TASK/OPTIMIZER).
+    /// A result directory of `compare`, or in it a task (DIR/TASK), one optimizer on it
+    /// (DIR/TASK/OPTIMIZER) or one final run of that (DIR/TASK/OPTIMIZER/SEED).
     #[arg(value_name = "RUN", default_value = "thalweg-out")]
     pub run: PathBuf,
     /// Tell in full what this storage of the optimizer's state would have lost; without it, that takes one
@@ -177,8 +178,8 @@ pub struct DoctorArgs {
     /// Print one JSON array with an object per task and optimizer, all findings in it.
     #[arg(long)]
     pub json: bool,
-    /// End with exit code 1 if there is a finding at least this severe. What other storage would have lost
-    /// counts only with --if-stored.
+    /// End with exit code 1 if most seeds have a finding at least this severe. What other storage would have
+    /// lost counts only with --if-stored.
     #[arg(long, value_name = "SEVERITY")]
     pub fail_on: Option<Severity>,
 }

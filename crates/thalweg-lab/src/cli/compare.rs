@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::args::CompareArgs;
 use super::progress::{self, How};
 use super::stop;
-use super::table::Table;
+use super::table::{self, Table, wrapped};
+use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Observer, Plan, Side, Standing, TaskOutcome, compare_in, open, shown};
 use crate::store::{self, Database, Document};
 use crate::{Error, Result, optimizers, report, tasks};
@@ -34,6 +35,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
     }
     let database = Database::open(&args.out, &store::facts(&plan, &workloads))?;
     database.note("command", &std::env::args().collect::<Vec<_>>().join(" "))?;
+    for (key, value) in store::notes(&workloads) {
+        database.note(&key, &value)?;
+    }
     stop::listen(args.quiet);
     let work = |observer: &dyn Observer| compare_in(&plan, &workloads, &database, observer);
     let outcome = progress::watch(&plan, how, work);
@@ -47,8 +51,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
     if args.json {
         super::print(&(document.to_json()? + "\n"))?;
     } else {
+        let room = table::room();
         for task in &document.outcome.tasks {
-            super::print(&table(task))?;
+            super::print(&table(task, room))?;
         }
     }
     if !args.quiet {
@@ -67,14 +72,66 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
     }
 }
 
-fn table(task: &TaskOutcome) -> String {
+/// The ranking of a task, not wider than `room` characters if it is given, as far as that can be.
+fn table(task: &TaskOutcome, room: Option<usize>) -> String {
+    let (text, left_out) = fitted(task, room);
+    let mut notes = String::new();
+    if room.is_some() && text.contains(['↑', '↓']) {
+        notes += "↑ or ↓: the highest or lowest value tried\n";
+    }
+    if !left_out.is_empty() {
+        notes +=
+            &format!("left out for want of room: {} (the report has all)\n", left_out.join(", "));
+    }
+    let heading = format!(
+        "{}: {} gradients{} per run; at 95 % confidence the best is one of those that may be",
+        task.task,
+        task.budget,
+        if task.batch == 0 { String::new() } else { format!(" of {} examples", task.batch) },
+    );
+    let lines = |text: &str| room.map_or_else(|| text.to_owned(), |room| wrapped(text, room));
+    format!("\n{}\n{text}{notes}\n{}\n", lines(&heading), lines(&task.verdict))
+}
+
+/// As many columns as there is room for, and the names of the others.
+fn fitted(task: &TaskOutcome, room: Option<usize>) -> (String, Vec<String>) {
+    let full = ranking(task, Words::Full);
+    match room {
+        Some(room) if full.width(&[true; COLUMNS]) > room => {
+            ranking(task, Words::Short).render_within(room, &IMPORTANCE)
+        }
+        _ => (full.render(), Vec::new()),
+    }
+}
+
+/// How much is said in a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Words {
+    Full,
+    Short,
+}
+
+const COLUMNS: usize = 9;
+
+/// The columns by their number, the one that is left out last first. The first five are the result.
+const IMPORTANCE: [usize; COLUMNS] = [2, 0, 3, 1, 4, 5, 6, 7, 8];
+
+fn ranking(task: &TaskOutcome, words: Words) -> Table<COLUMNS> {
+    let metric = task.metric.map_or("metric", |m| m.name);
     let mut table = Table::new(&[
         "rank",
         "best?",
         "optimizer",
         "test loss",
-        "± 95 %",
-        task.metric.map_or("metric", |m| m.name),
+        match task.scale {
+            Scale::Plain => "± 95 %",
+            Scale::Above(_) => "×/÷ 95 %",
+        },
+        match words {
+            Words::Full => metric,
+            // "excess over the optimum" is wider than any value.
+            Words::Short => metric.split(' ').next().unwrap_or(metric),
+        },
         "tuned",
         "diverged",
         "step µs",
@@ -82,8 +139,8 @@ fn table(task: &TaskOutcome) -> String {
     for s in &task.standings {
         let interval = match (s.test_loss.half_width, s.test_factor) {
             (Some(half_width), _) => shown(half_width),
-            (None, Some(factor)) if factor < 1e3 => format!("× {factor:.3}"),
-            (None, Some(factor)) => format!("× {factor:.1e}"),
+            (None, Some(factor)) if factor < 1e3 => format!("{factor:.3}"),
+            (None, Some(factor)) => format!("{factor:.1e}"),
             (None, None) => "-".to_owned(),
         };
         // An interrupted comparison may have no final run of it yet.
@@ -98,32 +155,77 @@ fn table(task: &TaskOutcome) -> String {
                 (Some(metric), Some(value)) => known(value.mean, metric.show(value.mean)),
                 _ => "-".to_owned(),
             },
-            tuned(s),
+            tuned(s, words),
             format!("{}/{}", s.diverged_runs, s.runs),
             known(s.test_loss.mean, format!("{:.1}", s.step_microseconds)),
         ]);
     }
-    format!(
-        "\n{}: {} gradients{} per run; at 95 % confidence the best is one of those that may be\n{}\n{}\n",
-        task.task,
-        task.budget,
-        if task.batch == 0 { String::new() } else { format!(" of {} examples", task.batch) },
-        table.render(),
-        task.verdict
-    )
+    table
 }
 
-fn tuned(standing: &Standing) -> String {
+fn tuned(standing: &Standing, words: Words) -> String {
     let values = standing.chosen.iter().map(|(hyper, value)| {
-        let edge = standing.edges.iter().find(|e| e.hyper == *hyper).map(|e| match e.side {
-            Side::Low => " (lowest tried)",
-            Side::High => " (highest tried)",
-        });
+        let edge =
+            standing.edges.iter().find(|e| e.hyper == *hyper).map(|e| match (e.side, words) {
+                (Side::Low, Words::Full) => " (lowest tried)",
+                (Side::High, Words::Full) => " (highest tried)",
+                (Side::Low, Words::Short) => " ↓",
+                (Side::High, Words::Short) => " ↑",
+            });
         format!("{hyper} {value:.2e}{}", edge.unwrap_or_default())
     });
     let mut text = values.collect::<Vec<_>>().join(", ");
     if standing.extensions.iter().any(|e| e.all_diverged) {
-        text += " (every trial of the declared range diverged)";
+        text += match words {
+            Words::Full => " (every trial of the declared range diverged)",
+            Words::Short => " (below its range)",
+        };
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Phase, Run, compare};
+
+    struct Silent;
+
+    impl Observer for Silent {
+        fn ended(&self, _: Phase, _: &Run) {}
+    }
+
+    #[test]
+    fn the_ranking_fits_the_terminal_and_says_what_it_leaves_out() {
+        let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let plan = Plan {
+            tasks: tasks::select(&names(&["rosenbrock", "digits-softmax"]), None).unwrap(),
+            optimizers: Some(
+                optimizers::select(&names(&["adamw", "gd", "schedule_free_adamw"])).unwrap(),
+            ),
+            seeds: Some(2),
+            trials: Some(4),
+            budget: Some(20),
+            workers: 2,
+        };
+        let outcome = compare(&plan, &Silent).unwrap();
+        let [ratios, plain] = &outcome.tasks[..] else { panic!("two tasks") };
+        for task in [ratios, plain] {
+            let full = table(task, None);
+            assert_eq!(full, table(task, Some(1_000)));
+            assert!(!full.contains("left out") && full.contains(task.metric.unwrap().name));
+            for room in [80, 100, 125, 140] {
+                let text = table(task, Some(room));
+                let widest = text.lines().map(|l| l.chars().count()).max().unwrap();
+                assert!(widest <= room, "{widest} > {room}\n{text}");
+                // Every column is there or named below.
+                for column in ["optimizer", "best?", "95 %", "tuned", "diverged", "step µs"] {
+                    assert!(text.contains(column), "{column}\n{text}");
+                }
+            }
+            assert!(table(task, Some(80)).contains("left out for want of room: "));
+            assert!(table(task, Some(5)).contains("schedule_free_adamw"));
+        }
+        assert!(table(ratios, None).contains("×/÷ 95 %") && table(plain, None).contains("± 95 %"));
+    }
 }

@@ -1,12 +1,14 @@
 //! `thalweg diff`: two comparisons against each other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::table::Table;
-use crate::protocol::{Change, Loss, changes, shown};
-use crate::store::Database;
+use crate::protocol::stats::scale::Scale;
+use crate::protocol::{Change, Changes, Loss, changes, shown};
+use crate::store::{self, Database};
 use crate::{Error, Result};
 
 /// Arguments of `thalweg diff`.
@@ -25,37 +27,53 @@ pub struct DiffArgs {
 }
 
 pub(super) fn run(args: &DiffArgs) -> Result<()> {
-    let (before, after) = (losses(&args.before)?, losses(&args.after)?);
-    let changes = changes(&before, &after);
+    let (before, after) = (Database::read(&args.before)?, Database::read(&args.after)?);
+    let (a, b) = (losses(&before, &args.before)?, losses(&after, &args.after)?);
+    let minima = minima(&a, [&before, &after])?;
+    let changes = changes(&a, &b, |task| minima.get(task).copied());
     if args.json {
         return super::print_json(&changes);
     }
+    super::print(&text(&changes))
+}
+
+/// The table and what is to be said about it.
+fn text(changes: &Changes) -> String {
     let mut table = Table::new(&[
         "task",
         "optimizer",
         "rank",
         "loss A",
         "loss B",
-        "B - A",
+        "A to B",
         "95 % bootstrap",
         "p (Holm)",
         "verdict",
     ]);
     for row in &changes.rows {
-        let interval = row.interval.map(|i| format!("{} .. {}", shown(i.low), shown(i.high)));
+        let ratio = row.scale != Scale::Plain;
+        let distance = |value: f64| match ratio {
+            true => format!("× {}", shown(value)),
+            false => shown(value),
+        };
+        let interval = row.interval.map(|i| format!("{} .. {}", distance(i.low), shown(i.high)));
         table.row([
             row.task.clone(),
             row.optimizer.clone(),
             format!("{} -> {}", row.rank[0], row.rank[1]),
             shown(row.loss[0]),
             shown(row.loss[1]),
-            shown(row.difference.mean),
+            distance(row.distance.mean),
             interval.unwrap_or_else(|| "-".to_owned()),
             format!("{:.3}", row.p_adjusted),
             verdict(row).to_owned(),
         ]);
     }
     let mut text = table.render();
+    if changes.rows.iter().any(|row| row.scale != Scale::Plain) {
+        text += "×: how many times as far above the smallest loss, which is known; losses are geometric \
+                 means, tested by logarithms\n";
+    }
     for flip in &changes.flips {
         text += &format!("{}: {} and {} changed places\n", flip.task, flip.fell, flip.rose);
     }
@@ -64,11 +82,11 @@ pub(super) fn run(args: &DiffArgs) -> Result<()> {
             text += &format!("only in {side}: {}\n", names.join(", "));
         }
     }
-    super::print(&text)
+    text
 }
 
 fn verdict(row: &Change) -> &'static str {
-    match (row.identical, row.distinguishable, row.difference.mean > 0.0) {
+    match (row.identical, row.distinguishable, row.is_worse()) {
         (true, ..) => "the same bits",
         (_, false, _) => "not distinguishable",
         (_, _, true) => "worse",
@@ -76,9 +94,21 @@ fn verdict(row: &Change) -> &'static str {
     }
 }
 
+/// The smallest loss of each task, where it is known and both say the same.
+fn minima(losses: &[Loss], databases: [&Database; 2]) -> Result<BTreeMap<String, f64>> {
+    let tasks: BTreeSet<&str> = losses.iter().map(|l| &*l.task).collect();
+    let mut minima = BTreeMap::new();
+    for task in tasks {
+        let [a, b] = databases.map(|db| db.fact(&store::optimum_key(task)));
+        let minimum = a?.zip(b?).filter(|(a, b)| a == b).and_then(|(a, _)| a.parse().ok());
+        minima.extend(minimum.map(|m| (task.to_owned(), m)));
+    }
+    Ok(minima)
+}
+
 /// The test losses of the final runs in a directory.
-fn losses(directory: &Path) -> Result<Vec<Loss>> {
-    let kept = Database::read(directory)?.kept(false)?;
+fn losses(database: &Database, directory: &Path) -> Result<Vec<Loss>> {
+    let kept = database.kept(false)?;
     let finals = kept.into_iter().filter(|run| run.phase == "final");
     let losses: Vec<Loss> = finals
         .map(|run| Loss {

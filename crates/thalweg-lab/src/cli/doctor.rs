@@ -5,17 +5,20 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::args::DoctorArgs;
-use crate::diagnosis::{Finding, Severity, Stored, if_stored};
+use crate::diagnosis::{Finding, Severity, Stored, if_stored, in_few_seeds};
+use crate::store::Database;
 use crate::{Error, Result};
 
 /// The file that `compare` leaves its results in.
 const RESULTS: &str = "results.json";
 
-/// What was found for one optimizer on one task.
+/// What was found for one optimizer on one task, in all seeds or in one.
 #[derive(Debug, Serialize)]
 struct Patient {
     task: String,
     optimizer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<String>,
     findings: Vec<Finding>,
 }
 
@@ -52,9 +55,10 @@ pub(super) fn run(args: &DoctorArgs) -> Result<()> {
     verdict(&patients, args.fail_on, args.if_stored)
 }
 
-/// Whether a finding is about the run itself, or about the storage that was asked for.
+/// Whether most seeds have a finding, and it is about the run itself or about the storage that was asked
+/// for.
 fn concerns(finding: &Finding, stored: Option<Stored>) -> bool {
-    finding.kind.if_stored().is_none_or(|s| Some(s) == stored)
+    finding.is_shared() && finding.kind.if_stored().is_none_or(|s| Some(s) == stored)
 }
 
 /// An error if something at least as severe as the limit was found.
@@ -74,6 +78,9 @@ fn verdict(patients: &[Patient], limit: Option<Severity>, stored: Option<Stored>
 /// Reads the findings of a result directory, or of what the rest of the path names in it.
 fn patients(run: &Path) -> Result<Vec<Patient>> {
     let (directory, wanted) = locate(run)?;
+    if let [task, optimizer, seed] = &wanted[..] {
+        return one_run(&directory, [task, optimizer, seed]);
+    }
     let file = directory.join(RESULTS);
     let again = format!("run `thalweg compare --out {}` again", directory.display());
     let text = std::fs::read_to_string(&file)
@@ -86,6 +93,7 @@ fn patients(run: &Path) -> Result<Vec<Patient>> {
         t.standings.into_iter().map(move |s| Patient {
             task: task.clone(),
             optimizer: s.optimizer,
+            seed: None,
             findings: s.findings,
         })
     });
@@ -105,11 +113,20 @@ fn patients(run: &Path) -> Result<Vec<Patient>> {
     Ok(chosen)
 }
 
-/// The result directory that a path leads into, and the task and optimizer it names there.
+/// What was found in one final run.
+fn one_run(directory: &Path, [task, optimizer, seed]: [&String; 3]) -> Result<Vec<Patient>> {
+    let database = Database::read(directory)?;
+    let run = database.cell(&format!("{task}/{optimizer}/{seed}"))?;
+    let findings = database.findings(run.id)?;
+    let seed = Some(seed.clone());
+    Ok(vec![Patient { task: task.clone(), optimizer: optimizer.clone(), seed, findings }])
+}
+
+/// The result directory that a path leads into, and the task, optimizer and seed it names there.
 fn locate(run: &Path) -> Result<(PathBuf, Vec<String>)> {
     let mut wanted = Vec::new();
-    // A cell is at most a task and an optimizer below the directory.
-    for directory in run.ancestors().take(3) {
+    // A run is a task, an optimizer and a seed below the directory.
+    for directory in run.ancestors().take(4) {
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         if directory.join(RESULTS).is_file() {
             wanted.reverse();
@@ -126,7 +143,8 @@ fn locate(run: &Path) -> Result<(PathBuf, Vec<String>)> {
 fn text(patients: &[Patient], stored: Option<Stored>) -> String {
     let mut text = String::new();
     for patient in patients {
-        text += &format!("\n{} / {}\n", patient.task, patient.optimizer);
+        let seed = patient.seed.as_ref().map_or(String::new(), |seed| format!(" / {seed}"));
+        text += &format!("\n{} / {}{seed}\n", patient.task, patient.optimizer);
         let groups = by_kind(patient.findings.iter().filter(|f| concerns(f, stored)));
         if groups.is_empty() {
             text += "  nothing found\n";
@@ -134,7 +152,10 @@ fn text(patients: &[Patient], stored: Option<Stored>) -> String {
         for group in groups {
             text += &told(&group);
         }
-        if let (None, Some(sentence)) = (stored, if_stored(&patient.findings)) {
+        let stored = if_stored(&patient.findings).filter(|_| stored.is_none());
+        let few = in_few_seeds(&patient.findings)
+            .map(|few| format!("in no more than half of the seeds: {few}"));
+        for sentence in few.into_iter().chain(stored) {
             text += &format!("  {sentence}\n");
         }
     }
@@ -167,19 +188,30 @@ fn told(group: &[&Finding]) -> String {
         f.change,
     );
     if !others.is_empty() {
-        let places: Vec<&str> = others.iter().filter_map(|f| f.parameter.as_deref()).collect();
+        let place = |other: &&Finding| {
+            let parameter = other.parameter.as_ref()?;
+            Some(match other.seeds == f.seeds {
+                true => parameter.clone(),
+                false => format!("{parameter} ({} of {} seeds)", other.seeds, other.seeds_of),
+            })
+        };
+        let places: Vec<String> = others.iter().filter_map(place).collect();
         text += &format!("    also in: {}\n", places.join(", "));
     }
     text
 }
 
 fn certainty(f: &Finding) -> String {
-    let seeds = format!("in {} of {} seeds", f.seeds, f.seeds_of);
+    let seeds = match f.seeds_of {
+        1 => "one run".to_owned(),
+        all => format!("in {} of {all} seeds", f.seeds),
+    };
     if f.severity == Severity::Critical {
-        return format!("it happened {seeds}");
+        return format!("it happened, {seeds}");
     }
+    let whose = if f.seeds_of > 1 { " of the first of them" } else { "" };
     format!(
-        "{} of {} probes, 95 % interval of the share {:.2} to {:.2}; {seeds}",
+        "{seeds}; in {} of {} probes{whose}, 95 % interval of the share {:.2} to {:.2}",
         f.beyond, f.probes, f.interval[0], f.interval[1]
     )
 }
@@ -224,7 +256,10 @@ mod tests {
         assert_eq!(all.len(), 2);
         let told = text(&all, None);
         assert!(told.contains("critical: diverged in the whole run"), "{told}");
-        assert!(told.contains("in 2 of 2 seeds") && told.contains("to change: Lower"), "{told}");
+        assert!(
+            told.contains("it happened, in 2 of 2 seeds") && told.contains("to change: Lower"),
+            "{told}"
+        );
         assert_eq!(verdict(&all, Some(Severity::Critical), None).unwrap_err().exit_code(), 1);
         let adam = patients(&directory.path().join("digits-softmax/adam")).unwrap();
         assert_eq!(adam.len(), 1);
@@ -247,7 +282,8 @@ mod tests {
 
     #[test]
     fn what_other_storage_would_lose_takes_one_line_unless_it_is_asked_for() {
-        let patient = |findings| Patient { task: "t".into(), optimizer: "o".into(), findings };
+        let patient =
+            |findings| Patient { task: "t".into(), optimizer: "o".into(), seed: None, findings };
         let hypothetical = vec![
             finding("underflow-f16", "note", "a", 0.31),
             finding("underflow-f16", "note", "b", 0.07),
@@ -269,6 +305,30 @@ mod tests {
         let real = [patient(vec![finding("underflow-bf16", "warning", "a", 0.2)])];
         assert!(text(&real, None).contains("underflow-bf16"));
         assert!(verdict(&real, Some(Severity::Warning), None).is_err());
+    }
+
+    #[test]
+    fn findings_of_few_seeds_are_counted_and_fail_nothing() {
+        let rare = Finding { seeds: 2, ..finding("oscillation", "warning", "w", 0.2) };
+        let most = Finding { seeds: 4, ..finding("updates-large", "warning", "w", 0.2) };
+        let all = finding("updates-large", "warning", "v", 0.2);
+        let patient = |findings: &[&Finding]| {
+            let findings = findings.iter().copied().cloned().collect();
+            [Patient { task: "t".into(), optimizer: "o".into(), seed: None, findings }]
+        };
+        let told = text(&patient(&[&most, &all, &rare]), None);
+        let sure = "how sure: in 4 of 5 seeds; in 9 of 9 probes of the first of them";
+        assert!(told.contains(sure) && told.contains("also in: v (5 of 5 seeds)\n"), "{told}");
+        assert!(told.contains("in no more than half of the seeds: oscillation in w (2 of 5)\n"));
+        let alone = patient(&[&rare]);
+        assert!(text(&alone, None).contains("nothing found"));
+        verdict(&alone, Some(Severity::Warning), None).unwrap();
+        assert!(verdict(&patient(&[&most]), Some(Severity::Warning), None).is_err());
+        // One run has no majority.
+        let one = Finding { seeds: 1, seeds_of: 1, ..rare };
+        assert!(
+            text(&patient(&[&one]), None).contains("how sure: one run; in 9 of 9 probes, 95 %")
+        );
     }
 
     #[test]

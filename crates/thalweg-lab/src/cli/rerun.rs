@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::optimizers::{self, Entry};
 use crate::protocol::{Archive, Job, Phase, Run, RunSpec, first_difference, train};
-use crate::store::{Database, Kept};
+use crate::store::{self, Database, Kept};
 use crate::{Error, Result, tasks};
 
 /// Arguments of `thalweg rerun`.
@@ -43,9 +43,12 @@ pub(super) fn run(args: &RerunArgs) -> Result<()> {
     let job = job(&kept)?;
     let before = database.find(&job)?.ok_or_else(|| gone(&args.cell))?;
     let task = job.spec.task;
-    let again = train(&job.spec, &(task.open)(task)?, job.phase)?;
+    let workload = (task.open)(task)?;
+    let held = database.fact(&store::data_key(task.name))?;
+    same_data(task.name, held.as_deref(), &workload.data_sha256())?;
+    let again = train(&job.spec, &workload, job.phase)?;
     let first_difference = first_difference(&before, &again);
-    let program = crate::store::program_sha256();
+    let program = store::program_sha256();
     let same_program = database.fact("program_sha256")?.is_some_and(|held| held == program);
     let answer = Answer {
         cell: kept.cell(),
@@ -81,6 +84,20 @@ fn words(answer: &Answer, run: &Run) -> String {
     };
     let n = answer.measurements;
     format!("{}: the same bits in all {n} measurements, {end}\n", answer.cell)
+}
+
+/// Other data would be told as a difference of numbers, after the whole run and without its cause.
+fn same_data(task: &str, held: Option<&str>, now: &str) -> Result<()> {
+    match held {
+        Some(held) if held != now => Err(Error::failed(
+            format!(
+                "the data of {task} are not those of the run: their SHA-256 was {held}, now it is {now}"
+            ),
+            "use the old data (for a text of your own give the old file to `thalweg data add`, else use the \
+             version of the program that made the results), or make the comparison again",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn gone(cell: &str) -> Error {

@@ -149,16 +149,25 @@ pub struct Finding {
     pub change: String,
     /// The quantity whose course over the run shows it; the report's figure of that name.
     pub figure: String,
-    /// In how many of the seeds it was found.
+    /// In how many of the seeds it was found; all else is of the first of them.
     pub seeds: usize,
-    /// The seeds there are.
+    /// The seeds that were looked at.
     pub seeds_of: usize,
 }
 
-/// What other storage would have lost, in one sentence; `None` if nothing.
+impl Finding {
+    /// Whether it says something of the optimizer: more than half of the seeds have it. A lost run always
+    /// does.
+    pub fn is_shared(&self) -> bool {
+        2 * self.seeds > self.seeds_of || self.severity == Severity::Critical
+    }
+}
+
+/// What other storage would have lost in most seeds, in one sentence; `None` if nothing.
 pub fn if_stored(findings: &[Finding]) -> Option<String> {
     let told = |stored: Stored| {
-        let of = || findings.iter().filter(|f| f.kind.if_stored() == Some(stored));
+        let shared = findings.iter().filter(|f| f.is_shared());
+        let of = || shared.clone().filter(|f| f.kind.if_stored() == Some(stored));
         let most = of().map(|f| f.measured).fold(0.0, f64::max);
         let parameters = match of().count() {
             0 => return None,

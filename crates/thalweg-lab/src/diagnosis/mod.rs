@@ -19,25 +19,42 @@ pub use finding::{Finding, Kind, Severity, Stored, if_stored, wilson};
 pub use record::{Gains, Layer, Probe, Recorder};
 pub use rules::{Case, diagnose};
 
-/// The most severe first, and last what only another storage would have done.
+/// The most severe first; then what fewer than half of the seeds have; last what only another storage would
+/// have done.
 fn sort(findings: &mut [Finding]) {
-    findings.sort_by_key(|f| (f.kind.if_stored().is_some(), std::cmp::Reverse(f.severity)));
+    findings.sort_by_key(|f| {
+        (f.kind.if_stored().is_some(), !f.is_shared(), std::cmp::Reverse(f.severity))
+    });
 }
 
-/// What most seeds of an optimizer share, from the findings of each seed: a finding that more than half
-/// of them have (a divergence: any) stands once, in the words of the first seed that has it.
-pub fn shared(seeds: &[&[Finding]]) -> Vec<Finding> {
+/// The findings of an optimizer from those of each seed: each stands once, with the seeds that have it
+/// counted, in the words and numbers of the first one that does. See [`Finding::is_shared`].
+pub fn over_seeds(seeds: &[&[Finding]]) -> Vec<Finding> {
     let mut all: Vec<Finding> = Vec::new();
     for finding in seeds.iter().copied().flatten() {
         let same = |f: &Finding| f.kind == finding.kind && f.parameter == finding.parameter;
-        if all.iter().any(same) {
-            continue;
-        }
-        let count = seeds.iter().filter(|findings| findings.iter().any(same)).count();
-        if 2 * count > seeds.len() || finding.severity == Severity::Critical {
+        if !all.iter().any(same) {
+            let count = seeds.iter().filter(|findings| findings.iter().any(same)).count();
             all.push(Finding { seeds: count, seeds_of: seeds.len(), ..finding.clone() });
         }
     }
     sort(&mut all);
     all
+}
+
+/// Where no more than half of the seeds have a finding: `oscillation in w1 (1 of 5), b1 (2 of 5)`, kind by
+/// kind; `None` if there is no such finding.
+pub fn in_few_seeds(findings: &[Finding]) -> Option<String> {
+    let mut kinds: Vec<(Kind, Vec<String>)> = Vec::new();
+    for f in findings.iter().filter(|f| !f.is_shared() && f.kind.if_stored().is_none()) {
+        let place = f.parameter.as_deref().unwrap_or("the whole run");
+        let place = format!("{place} ({} of {})", f.seeds, f.seeds_of);
+        match kinds.iter_mut().find(|(kind, _)| *kind == f.kind) {
+            Some((_, places)) => places.push(place),
+            None => kinds.push((f.kind, vec![place])),
+        }
+    }
+    let told =
+        kinds.iter().map(|(kind, places)| format!("{} in {}", kind.name(), places.join(", ")));
+    Some(told.collect::<Vec<_>>().join("; ")).filter(|told| !told.is_empty())
 }

@@ -347,14 +347,26 @@ fn the_noise_scale_is_that_of_the_gradients() {
 }
 
 #[test]
-fn seeds_are_joined_by_majority_but_a_lost_run_always_counts() {
+fn seeds_are_counted_and_those_of_the_majority_shared_but_a_lost_run_always_is() {
     let slow = findings(tuned("gd", &[("lr", 1e-5)]), &bowl(1.0, 0.0), 300);
     let lost = findings(tuned("gd", &[("lr", 0.1)]), &bowl(1.0, 0.0), 300);
-    let joined = shared(&[&slow, &slow, &lost]);
-    assert_eq!(joined[0].kind, Kind::Diverged);
+    let joined = over_seeds(&[&slow, &slow, &lost]);
+    assert_eq!((joined[0].kind, joined[0].seeds), (Kind::Diverged, 1));
+    assert!(joined[0].is_shared());
     let found = only(&joined, Kind::SlowProgress);
     assert_eq!((found.seeds, found.seeds_of), (2, 3));
-    assert!(shared(&[&slow, &[], &[]]).is_empty());
+    assert!(found.is_shared() && in_few_seeds(&joined).is_none());
+    let alone = over_seeds(&[&[], &slow, &[]]);
+    let found = only(&alone, Kind::SlowProgress);
+    assert_eq!((found.seeds, found.seeds_of, found.is_shared()), (1, 3, false));
+    let told = in_few_seeds(&alone).unwrap();
+    assert!(told.contains("slow-progress in the whole run (1 of 3)"), "{told}");
+    // Half is not more than half, and what is shared comes first.
+    let both = over_seeds(&[&slow, &[]]);
+    assert!(!only(&both, Kind::SlowProgress).is_shared());
+    let first = over_seeds(&[&slow, &lost, &lost]);
+    let place = |shared: bool| first.iter().position(|f| f.is_shared() == shared);
+    assert!(place(true) < place(false), "{first:?}");
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::stats::bootstrap::{Interval, mean_interval};
+use super::stats::bootstrap::Interval;
 use super::stats::multiple::holm;
-use super::stats::{Estimate, mean, paired_p};
+use super::stats::scale::Scale;
+use super::stats::{Estimate, paired_p};
 
 /// The test loss of a final run; infinite if it diverged.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,20 +38,37 @@ pub struct Change {
     pub task: String,
     /// The optimizer.
     pub optimizer: String,
-    /// Mean test loss in each.
+    /// On which scale the task's losses are averaged and compared: as [`compare`](super::compare) does.
+    pub scale: Scale,
+    /// Typical test loss in each: the mean, or the geometric mean of what is left above the smallest loss
+    /// added to that.
     pub loss: [f64; 2],
     /// Rank among the optimizers that both hold, in each.
     pub rank: [usize; 2],
     /// Whether every shared seed gave the same bits.
     pub identical: bool,
-    /// Loss in the second minus loss in the first, paired by seed.
-    pub difference: Estimate,
-    /// The 95 % bootstrap interval of the same.
+    /// Loss in the second minus loss in the first, or how many times as far above the smallest loss the
+    /// second is; paired by seed.
+    pub distance: Estimate,
+    /// The factor up and down of the 95 % interval of the distance, where that is a ratio.
+    pub factor: Option<f64>,
+    /// The 95 % bootstrap interval of the distance.
     pub interval: Option<Interval>,
-    /// Paired t test, corrected for all rows (Holm).
+    /// Paired t test on the scale, corrected for all rows (Holm).
     pub p_adjusted: f64,
     /// Whether that is below 0.05.
     pub distinguishable: bool,
+}
+
+impl Change {
+    /// Whether the second is worse than the first, sure or not.
+    pub fn is_worse(&self) -> bool {
+        let same = match self.scale {
+            Scale::Plain => 0.0,
+            Scale::Above(_) => 1.0,
+        };
+        self.distance.mean > same
+    }
 }
 
 /// Two optimizers that changed places.
@@ -64,8 +82,12 @@ pub struct RankFlip {
     pub rose: String,
 }
 
-/// What changed from `a` to `b`.
-pub fn changes(a: &[Loss], b: &[Loss]) -> Changes {
+/// What changed from `a` to `b`; `minimum` is the smallest loss of a task, where that is known.
+pub fn changes(a: &[Loss], b: &[Loss], minimum: impl Fn(&str) -> Option<f64>) -> Changes {
+    let scale = |task: &str| {
+        let own = a.iter().chain(b).filter(|l| l.task == task);
+        Scale::of(minimum(task), own.map(|l| l.loss))
+    };
     let (of_a, of_b) = (names(a), names(b));
     let missing = |from: &[(String, String)], other: &[(String, String)]| {
         let only = from.iter().filter(|n| !other.contains(n));
@@ -75,18 +97,20 @@ pub fn changes(a: &[Loss], b: &[Loss]) -> Changes {
     let mut rows: Vec<Change> = Vec::new();
     let mut p = Vec::new();
     for name in &shared {
+        let scale = scale(&name.0);
         let (x, y): (Vec<f64>, Vec<f64>) = paired(a, b, name).into_iter().unzip();
-        p.push(paired_p(&y, &x));
-        let differences: Vec<f64> =
-            x.iter().zip(&y).map(|(x, y)| if x == y { 0.0 } else { y - x }).collect();
+        p.push(paired_p(&scale.places(&y), &scale.places(&x)));
+        let distance = scale.distance(&x, &y);
         rows.push(Change {
             task: name.0.clone(),
             optimizer: name.1.clone(),
-            loss: [mean(&of(a, name)), mean(&of(b, name))],
+            scale,
+            loss: [scale.typical(&of(a, name)), scale.typical(&of(b, name))],
             rank: [0, 0],
             identical: !x.is_empty() && x.iter().zip(&y).all(|(x, y)| x.to_bits() == y.to_bits()),
-            difference: Estimate::of(&differences),
-            interval: mean_interval(&differences),
+            distance: distance.mean,
+            factor: distance.factor,
+            interval: distance.interval,
             p_adjusted: 1.0,
             distinguishable: false,
         });
@@ -167,18 +191,45 @@ mod tests {
     fn ranks_that_flip_are_named_and_identical_rows_are_told() {
         let a = [losses("x", &[1.0, 1.1, 1.2]), losses("y", &[2.0, 2.1, 2.2])].concat();
         let b = [losses("x", &[3.0, 3.1, 3.2001]), losses("y", &[2.0, 2.1, 2.2])].concat();
-        let changes = changes(&a, &b);
+        let changes = changes(&a, &b, |_| None);
         assert_eq!(changes.flips.len(), 1);
         assert_eq!((&changes.flips[0].fell[..], &changes.flips[0].rose[..]), ("x", "y"));
         let [x, y] = &changes.rows[..] else { panic!("two rows") };
         assert!(x.distinguishable && !x.identical && y.identical && !y.distinguishable);
         assert_eq!((x.rank, y.rank), ([1, 2], [2, 1]));
-        assert!((x.difference.mean - 2.0).abs() < 1e-3);
+        assert!((x.distance.mean - 2.0).abs() < 1e-3);
+    }
+
+    /// The worst seed decides a mean of losses over decades, and hides a factor that every seed shows.
+    #[test]
+    fn losses_above_a_known_minimum_are_compared_by_their_ratios() {
+        let above = [1e-8, 3e-6, 2e-4, 0.05, 8.0];
+        let factors = [2.0, 2.1, 1.9, 2.05, 1.95];
+        let a: Vec<f64> = above.iter().map(|x| 3.0 + x).collect();
+        let b: Vec<f64> = above.iter().zip(factors).map(|(x, f)| 3.0 + f * x).collect();
+        let (a, b) = (losses("x", &a), losses("x", &b));
+        let change = |minimum| changes(&a, &b, |_| minimum).rows.remove(0);
+        let plain = change(None);
+        assert!(plain.scale == Scale::Plain && !plain.distinguishable && plain.factor.is_none());
+        let ratio = change(Some(3.0));
+        assert!(ratio.distinguishable && ratio.is_worse() && !ratio.identical);
+        // What is left of a loss of 3 + 1e-8 has half the digits.
+        let mean = factors.iter().product::<f64>().powf(0.2);
+        assert!((ratio.distance.mean / mean - 1.0).abs() < 1e-7, "{}", ratio.distance.mean);
+        assert!(ratio.interval.is_some_and(|i| i.low > 1.8 && i.contains(mean) && i.high < 2.2));
+        let typical = above.iter().product::<f64>().powf(0.2);
+        assert!(((ratio.loss[0] - 3.0) / typical - 1.0).abs() < 1e-7);
+        let back = changes(&b, &a, |_| Some(3.0)).rows.remove(0);
+        assert!(back.distinguishable && !back.is_worse());
+        assert!((back.distance.mean * ratio.distance.mean - 1.0).abs() < 1e-12);
+        assert!((back.p_adjusted / ratio.p_adjusted - 1.0).abs() < 1e-9);
+        // A loss at the minimum has no logarithm.
+        assert_eq!(changes(&a, &losses("x", &[3.0]), |_| Some(3.0)).rows[0].scale, Scale::Plain);
     }
 
     #[test]
     fn what_only_one_holds_is_listed() {
-        let changes = changes(&losses("x", &[1.0]), &losses("y", &[1.0]));
+        let changes = changes(&losses("x", &[1.0]), &losses("y", &[1.0]), |_| None);
         assert!(changes.rows.is_empty());
         assert_eq!(changes.only_in, [vec!["t/x".to_owned()], vec!["t/y".to_owned()]]);
     }

@@ -315,7 +315,8 @@ impl Trainer {
     }
 
     fn finish(mut self, phase: Phase) -> Result<Run> {
-        if phase == Phase::Final && self.run.divergence.is_none() {
+        // The test part of a run that was given up would only keep its user waiting.
+        if phase == Phase::Final && self.run.divergence.is_none() && !interrupt::abandoned() {
             let mut test = self.problem.evaluate(Part::Test, &mut self.best_values)?;
             test.loss = self.run.spec.task.counted(test.loss);
             self.run.test = Some(test);

@@ -31,13 +31,13 @@ const COLOURS: [(&str, &str, &str); 29] = [
     ("ground", "#fbfcfd", "#101317"),
     ("shade", "#e3f1ea", "#1c3029"),
     ("h0", "#08519c", "#9ecbf0"),
-    ("h1", "#2f7ab8", "#7cb0dc"),
-    ("h2", "#5b9bcb", "#5f95c2"),
-    ("h3", "#8bbbdd", "#4a7ba5"),
-    ("h4", "#b3d3ea", "#3a6387"),
-    ("h5", "#d0e2f2", "#2e4f6c"),
-    ("h6", "#e4eef8", "#263e54"),
-    ("h7", "#f3f7fb", "#1f2f3e"),
+    ("h1", "#2f7ab8", "#6ea6d6"),
+    ("h2", "#5b9bcb", "#3d6c96"),
+    ("h3", "#8bbbdd", "#366181"),
+    ("h4", "#b3d3ea", "#2f536f"),
+    ("h5", "#d0e2f2", "#29475e"),
+    ("h6", "#e4eef8", "#233b4e"),
+    ("h7", "#f3f7fb", "#1d2d3b"),
     ("on", "#ffffff", "#10151a"),
 ];
 
@@ -118,19 +118,41 @@ mod tests {
         0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
     }
 
-    #[test]
-    fn text_stands_out_from_the_paper() {
-        let colour = |name: &str, dark: bool| {
+    /// The contrast of two variables as WCAG 2 defines it: 4.5 or more is readable.
+    fn contrast(a: &str, b: &str, dark: bool) -> f64 {
+        let [a, b] = [a, b].map(|name| {
             let row = COLOURS.iter().find(|c| c.0 == name).unwrap();
             luminance(if dark { row.2 } else { row.1 })
-        };
+        });
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn text_stands_out_from_the_paper() {
         for dark in [false, true] {
             for paper in ["paper", "box"] {
                 for text in ["ink", "soft", "accent", "good", "bad"] {
-                    let (a, b) = (colour(text, dark), colour(paper, dark));
-                    let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+                    let contrast = contrast(text, paper, dark);
                     assert!(contrast >= 4.5, "{text} on {paper}: {contrast}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn better_cells_stand_out_more_and_their_text_is_readable_in_both_themes() {
+        let shades: Vec<&str> =
+            COLOURS.iter().map(|c| c.0).filter(|n| n.len() == 2 && n.starts_with('h')).collect();
+        assert_eq!(shades.len(), 8);
+        let on = |shade: &str| FIGURE.contains(&format!(".chart .{shade} text"));
+        assert!(on("h0") && !on("h7"));
+        for dark in [false, true] {
+            let from_paper: Vec<f64> =
+                shades.iter().map(|shade| contrast(shade, "paper", dark)).collect();
+            assert!(from_paper.is_sorted_by(|better, worse| better > worse), "{from_paper:?}");
+            for shade in &shades {
+                let text = contrast(if on(shade) { "on" } else { "ink" }, shade, dark);
+                assert!(text >= 4.5, "text on {shade}, dark {dark}: {text}");
             }
         }
     }

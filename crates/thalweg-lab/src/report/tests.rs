@@ -138,19 +138,31 @@ fn every_optimizer_has_its_line_its_row_and_its_runs() {
 
 #[test]
 fn findings_are_told_once_for_all_who_share_them() {
-    let document = document(true);
+    let mut document = document(true);
+    let rare = &mut document.outcome.tasks[0].standings[1];
+    let found = crate::diagnosis::Finding {
+        severity: crate::diagnosis::Severity::Warning,
+        kind: crate::diagnosis::Kind::Oscillation,
+        what: "It rocks.".to_owned(),
+        seeds: 1,
+        seeds_of: 3,
+        ..rare.findings[0].clone()
+    };
+    let place = found.parameter.clone().unwrap_or_else(|| "the whole run".to_owned());
+    rare.findings.push(found);
     let html = render(&document);
     let tree = parse(&html);
     let section = tree.descendants().find(|n| n.attribute("id") == Some("diagnosis")).unwrap();
     let said: String = section.descendants().filter_map(|n| n.text()).collect();
     for standing in &document.outcome.tasks[0].standings {
         for finding in &standing.findings {
-            let in_full = finding.kind.if_stored().is_none();
+            let in_full = finding.kind.if_stored().is_none() && finding.is_shared();
             assert_eq!(said.contains(&finding.what), in_full, "{}", finding.what);
             assert!(said.contains(standing.optimizer));
         }
     }
     assert!(said.contains("critical") && said.contains("diverged"));
+    assert!(said.contains(&format!("oscillation in {place} (1 of 3)")), "{said}");
     let lists = section.children().filter(|n| n.attribute("class") == Some("findings"));
     assert!(lists.count() <= document.outcome.tasks.len());
 }

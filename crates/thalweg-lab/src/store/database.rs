@@ -309,7 +309,7 @@ pub(super) fn probes(db: &Connection, run: i64) -> rusqlite::Result<Vec<Probe>> 
 }
 
 /// What the diagnosis found in a run.
-fn findings(db: &Connection, run: i64) -> rusqlite::Result<Vec<Finding>> {
+pub(super) fn findings(db: &Connection, run: i64) -> rusqlite::Result<Vec<Finding>> {
     let mut statement =
         db.prepare_cached("SELECT finding FROM findings WHERE run = ?1 ORDER BY position")?;
     statement.query_map([run], from_json)?.collect()

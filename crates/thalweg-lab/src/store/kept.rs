@@ -3,9 +3,9 @@
 use rusqlite::Row;
 
 use super::Database;
-use super::database::{hypers, points, probes};
+use super::database::{findings, hypers, points, probes};
 use super::number::Number;
-use crate::diagnosis::Probe;
+use crate::diagnosis::{Finding, Probe};
 use crate::protocol::{Point, TUNING_SEED};
 use crate::{Error, Result};
 
@@ -163,6 +163,14 @@ impl Database {
     /// If the file cannot be read.
     pub fn probes(&self, run: i64) -> Result<Vec<Probe>> {
         self.sql(|db| probes(db, run))
+    }
+
+    /// What the diagnosis found in a run, the most severe first.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn findings(&self, run: i64) -> Result<Vec<Finding>> {
+        self.sql(|db| findings(db, run))
     }
 }
 

@@ -56,8 +56,24 @@ pub(crate) fn facts(plan: &Plan, workloads: &Workloads) -> Facts {
         ("plan".to_owned(), plan.describe().join("\n")),
     ];
     let data = workloads.iter().map(|(task, workload)| (task, workload.data_sha256()));
-    facts.extend(data.map(|(task, sha256)| (format!("data_sha256/{task}"), sha256)));
+    facts.extend(data.map(|(task, sha256)| (data_key(task), sha256)));
     facts
+}
+
+/// The key of the fact that holds the SHA-256 of a task's data.
+pub(crate) fn data_key(task: &str) -> String {
+    format!("data_sha256/{task}")
+}
+
+/// What later commands need to know of the tasks, without opening them.
+pub(crate) fn notes(workloads: &Workloads) -> Facts {
+    let known = workloads.iter().filter_map(|(task, workload)| Some((task, workload.optimum()?)));
+    known.map(|(task, optimum)| (optimum_key(task), optimum.to_string())).collect()
+}
+
+/// The key of the note that holds the smallest loss of a task.
+pub(crate) fn optimum_key(task: &str) -> String {
+    format!("optimum/{task}")
 }
 
 /// SHA-256 of the program file; empty if it cannot be read.

@@ -18,7 +18,7 @@ use serde::Serialize;
 pub use database::{Database, FILE, Facts};
 pub use kept::{Cell, Kept};
 pub use manifest::Manifest;
-pub(crate) use manifest::{facts, program_sha256, threads};
+pub(crate) use manifest::{data_key, facts, notes, optimum_key, program_sha256, threads};
 
 use crate::protocol::Outcome;
 use crate::{Error, Result};

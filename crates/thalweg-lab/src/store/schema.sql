@@ -1,6 +1,6 @@
 -- One comparison per file. Numbers that are not finite are stored as the texts 'NaN', 'inf' and '-inf'.
 CREATE TABLE manifest (
-    key   TEXT PRIMARY KEY,             -- version, program_sha256, cpu, command, data_sha256/NAME, plan ...
+    key   TEXT PRIMARY KEY,             -- version, program_sha256, cpu, command, data_sha256/NAME, optimum/NAME, plan ...
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -1,4 +1,4 @@
-// Opens a report in headless Chromium: light, dark, print, on a phone and without scripts; walks it
+// Opens a report in headless Chromium: light, dark, print, on a phone, without scripts and in a chosen theme; walks it
 // with the keyboard; and checks that what the page computes again is what the report was drawn from.
 //
 // node walk.mjs REPORT CHROMIUM PICTURES
@@ -16,6 +16,8 @@ const DESK = { viewport: { width: 1280, height: 900 } };
 
 async function visit(name, options, steps) {
   const context = await browser.newContext({ acceptDownloads: true, ...options });
+  // A machine that builds something else meanwhile is slow, not wrong.
+  context.setDefaultTimeout(180_000);
   const page = await context.newPage();
   const wrong = [];
   page.on("pageerror", (error) => wrong.push(error.message));
@@ -54,6 +56,23 @@ await visit("dark", { ...DESK, colorScheme: "dark" }, async (page) => {
   assert.equal(await background(page), "rgb(21, 24, 28)");
   await wake(page);
 });
+
+await visit("dark-without-scripts", { ...DESK, colorScheme: "dark", javaScriptEnabled: false }, async (page) => {
+  assert.equal(await background(page), "rgb(21, 24, 28)");
+  assert.ok(await page.locator("#fig-ranks svg.chart").isVisible());
+});
+
+// The reader's choice outranks the system's, on the screen only.
+for (const [system, chosen, paper] of [["light", "dark", "rgb(21, 24, 28)"], ["dark", "light", "rgb(255, 255, 255)"]]) {
+  await visit(`${chosen}-chosen`, { ...DESK, colorScheme: system }, async (page) => {
+    const button = page.getByRole("button", { name: /^Theme/ });
+    while (!(await button.textContent()).endsWith(chosen)) await button.click();
+    assert.equal(await background(page), paper);
+    await page.emulateMedia({ media: "print" });
+    assert.equal(await background(page), "rgb(255, 255, 255)", "paper is white");
+    await page.emulateMedia({ media: "screen" });
+  });
+}
 
 await visit("without-scripts", { ...DESK, javaScriptEnabled: false }, async (page) => {
   for (const id of ["results", "tunability", "targets", "curves", "basin", "fairness", "runs", "manifest"]) {

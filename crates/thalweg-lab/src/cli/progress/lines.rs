@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::tally::{CLOCK, Contest, LOSS, Tally, clock, loss};
+use super::tally::{CLOCK, Contest, LOSS, Tally, clock, loss, runs};
 use crate::protocol::{Job, Observer, Phase, Plan, Run};
 
 /// The least time between two updates of the bars while no run ends.
@@ -98,8 +98,8 @@ fn plain(tally: &Tally, run: &Run, elapsed: Duration) -> Vec<String> {
             0 => String::new(),
             n => format!(", {n} diverged"),
         };
-        let runs: usize = own.iter().map(|c| c.of).sum();
-        lines.push(format!("{optimizer}: {runs} runs, best {best}{diverged}"));
+        let [_, of] = runs(own.iter().copied());
+        lines.push(format!("{optimizer}: {of} runs, best {best}{diverged}"));
     }
     let [done, of] = tally.runs();
     if of >= 10 && done * 10 / of > (done - 1) * 10 / of {
@@ -166,8 +166,9 @@ impl Bars {
                 Some(optimizer) => tally.left_of(optimizer, elapsed),
                 None => tally.left_in_all(elapsed),
             };
-            row.bar.set_length(own.iter().map(|c| c.of as u64).sum());
-            row.bar.set_position(own.iter().map(|c| c.done as u64).sum());
+            let [done, of] = runs(own.iter().copied());
+            row.bar.set_length(of as u64);
+            row.bar.set_position(done as u64);
             row.bar.set_message(self.layout.row(&own, left, row.optimizer.is_some()));
         }
     }
@@ -217,13 +218,12 @@ impl Layout {
 
     /// What stands after the bar.
     fn row(&self, own: &[&Contest], left: Option<Duration>, losses: bool) -> String {
-        let count = |part: fn(&Contest) -> usize| own.iter().map(|c| part(c)).sum::<usize>();
-        let diverged = match count(|c| c.diverged) {
+        let diverged = match own.iter().map(|c| c.diverged).sum::<usize>() {
             0 => String::new(),
             n => n.to_string(),
         };
-        let runs = format!("{}/{}", count(|c| c.done), count(|c| c.of));
-        let mut text = self.columns(&runs, &clock(left), &diverged);
+        let [done, of] = runs(own.iter().copied());
+        let mut text = self.columns(&format!("{done}/{of}"), &clock(left), &diverged);
         for (task, width) in self.tasks.iter().filter(|_| losses) {
             let best = own.iter().find(|c| c.task == *task).map_or(f64::NAN, |c| c.best);
             let best = loss(best);

@@ -98,7 +98,13 @@ impl Tally {
 
     /// Runs that have ended, and all of them.
     pub(super) fn runs(&self) -> [usize; 2] {
-        self.contests.iter().fold([0, 0], |[done, of], c| [done + c.done, of + c.of])
+        runs(&self.contests)
+    }
+
+    /// The same of one task.
+    #[cfg(feature = "tui")]
+    pub(super) fn runs_on(&self, task: &str) -> [usize; 2] {
+        runs(self.contests.iter().filter(|c| c.task == task))
     }
 
     /// How long it takes until the last run of a contest has ended, which is after the runs of every other
@@ -154,6 +160,11 @@ impl Tally {
         let work: f64 = self.contests.iter().map(|c| c.seconds).sum();
         (self.workers as f64 * self.clock.as_secs_f64() / work).max(1.0)
     }
+}
+
+/// Runs that have ended, and all of them.
+pub(super) fn runs<'a>(contests: impl IntoIterator<Item = &'a Contest>) -> [usize; 2] {
+    contests.into_iter().fold([0, 0], |[done, of], c| [done + c.done, of + c.of])
 }
 
 /// The most characters that [`clock`] takes.

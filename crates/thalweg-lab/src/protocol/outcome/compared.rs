@@ -1,60 +1,42 @@
 //! Optimizers against each other: who may be the best, flips, targets.
 
 use super::types::{Flip, Leader, Level, SeedResult, Standing, Target, ToTarget};
-use crate::protocol::stats::bootstrap::{Interval, mean_interval};
 use crate::protocol::stats::multiple::may_be_best;
-use crate::protocol::stats::scale::Scale;
+use crate::protocol::stats::scale::{Distance, Scale};
 use crate::protocol::stats::{Estimate, above_zero, median, paired_p, quantile};
 use crate::protocol::training::Point;
 
 /// The probability below which a corrected difference counts as one.
 const SIGNIFICANT: f64 = 0.05;
 
-/// Test losses of two optimizers on the seeds that both have run, on the task's scale.
-fn shared(scale: Scale, a: &Standing, b: &Standing) -> (Vec<f64>, Vec<f64>) {
+/// Test losses of two optimizers on the seeds that both have run.
+fn shared(a: &Standing, b: &Standing) -> (Vec<f64>, Vec<f64>) {
     let other = |seed| b.seeds.iter().find(|s| s.seed == seed);
-    let both = a.seeds.iter().filter_map(|s| Some((s.test_loss, other(s.seed)?.test_loss)));
-    both.map(|(a, b)| (scale.place(a), scale.place(b))).unzip()
+    a.seeds.iter().filter_map(|s| Some((s.test_loss, other(s.seed)?.test_loss))).unzip()
 }
 
 /// Writes ranks, distances to the first and who may be the best into the standings.
 pub(super) fn place(ranked: &mut [Standing], scale: Scale) {
     let worse = |i: usize, j: usize| {
-        let (a, b) = shared(scale, &ranked[i], &ranked[j]);
+        let (a, b) = shared(&ranked[i], &ranked[j]);
+        let (a, b) = (scale.places(&a), scale.places(&b));
         above_zero(paired_p(&a, &b), Estimate::of_differences(&a, &b).mean)
     };
     let p_best = may_be_best(ranked.len(), worse);
-    let behind: Vec<_> = ranked.iter().map(|s| behind(scale, s, &ranked[0])).collect();
+    let behind = |s: &Standing| {
+        let (own, first) = shared(s, &ranked[0]);
+        scale.distance(&first, &own)
+    };
+    let behind: Vec<Distance> = ranked.iter().map(behind).collect();
     let best_is_finite = ranked.first().is_some_and(|s| s.test_loss.mean.is_finite());
     for (i, (standing, behind)) in ranked.iter_mut().zip(behind).enumerate() {
         standing.rank = i + 1;
-        (standing.behind_first, standing.behind_factor) = (behind.0, behind.1);
-        standing.behind_interval = behind.2.filter(|_| i > 0);
+        (standing.behind_first, standing.behind_factor) = (behind.mean, behind.factor);
+        standing.behind_interval = behind.interval.filter(|_| i > 0);
         standing.p_best = p_best[i];
         // Who has been seen to diverge has no finite mean, however few the seeds.
         let out = best_is_finite && standing.test_loss.mean.is_infinite();
         standing.may_be_best = standing.p_best >= SIGNIFICANT && !out;
-    }
-}
-
-/// How far a standing is behind the first: by which difference, or how many times as far from the
-/// minimum. See [`Standing::behind_first`] and the two fields after it.
-fn behind(
-    scale: Scale,
-    standing: &Standing,
-    first: &Standing,
-) -> (Estimate, Option<f64>, Option<Interval>) {
-    let (own, best) = shared(scale, standing, first);
-    let differences: Vec<f64> =
-        own.iter().zip(&best).map(|(a, b)| if a == b { 0.0 } else { a - b }).collect();
-    let (estimate, interval) = (Estimate::of(&differences), mean_interval(&differences));
-    match scale {
-        Scale::Plain => (estimate, None, interval),
-        Scale::Above(_) => (
-            Estimate { mean: estimate.mean.exp(), half_width: None, ..estimate },
-            estimate.half_width.map(f64::exp),
-            interval.map(|i| Interval { low: i.low.exp(), high: i.high.exp() }),
-        ),
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> St
 }
 
 fn findings(finals: &[&Run]) -> Vec<Finding> {
-    diagnosis::shared(&finals.iter().map(|run| &run.findings[..]).collect::<Vec<_>>())
+    diagnosis::over_seeds(&finals.iter().map(|run| &run.findings[..]).collect::<Vec<_>>())
 }
 
 fn trial(record: &Record) -> Trial {

@@ -279,7 +279,8 @@ pub struct Standing {
     pub may_be_best: bool,
     /// Means over the final seeds.
     pub curve: Vec<CurvePoint>,
-    /// What the diagnosis found in most of the final runs, the most severe first.
+    /// What the diagnosis found in the final runs, each with the number of them: first what most have, the
+    /// most severe first.
     pub findings: Vec<Finding>,
     /// Tuning trials that diverged, those with the defaults and repetitions left out.
     pub diverged_trials: usize,

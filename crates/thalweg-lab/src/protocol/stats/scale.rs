@@ -2,7 +2,20 @@
 
 use serde::Serialize;
 
+use super::bootstrap::{Interval, mean_interval};
 use super::{Estimate, mean};
+
+/// How far some losses are from others that share their seeds: by which difference, or by which factor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Distance {
+    /// The mean difference with its interval, or the geometric mean of the ratios of what is left above
+    /// the smallest loss, without one.
+    pub mean: Estimate,
+    /// The factor up and down of the 95 % interval of a ratio.
+    pub factor: Option<f64>,
+    /// The 95 % bootstrap interval of the mean.
+    pub interval: Option<Interval>,
+}
 
 /// The scale on which the losses of a task are averaged and compared.
 ///
@@ -59,6 +72,23 @@ impl Scale {
                     Estimate { mean: self.typical(losses), half_width: None, count: losses.len() };
                 (typical, placed.half_width.map(f64::exp))
             }
+        }
+    }
+
+    /// How far `to` is from `from`, paired in order.
+    pub fn distance(self, from: &[f64], to: &[f64]) -> Distance {
+        let pairs = self.places(from).into_iter().zip(self.places(to));
+        // Two diverged runs are equal, and their difference is no number.
+        let differences: Vec<f64> =
+            pairs.map(|(from, to)| if from == to { 0.0 } else { to - from }).collect();
+        let (mean, interval) = (Estimate::of(&differences), mean_interval(&differences));
+        match self {
+            Scale::Plain => Distance { mean, factor: None, interval },
+            Scale::Above(_) => Distance {
+                mean: Estimate { mean: mean.mean.exp(), half_width: None, ..mean },
+                factor: mean.half_width.map(f64::exp),
+                interval: interval.map(|i| Interval { low: i.low.exp(), high: i.high.exp() }),
+            },
         }
     }
 

@@ -8,7 +8,7 @@ use crate::report::markup::{escape, px};
 /// A cell.
 #[derive(Debug, Clone)]
 pub(in crate::report) struct Cell {
-    /// From 0 (best, darkest) to 1; `None` leaves the cell empty.
+    /// From 0 (best, stands out most from the page) to 1; `None` leaves the cell empty.
     pub(in crate::report) shade: Option<f64>,
     /// What stands in it.
     pub(in crate::report) text: String,

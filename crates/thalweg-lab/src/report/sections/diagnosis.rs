@@ -1,7 +1,7 @@
 //! What the diagnosis found, the findings of one kind together.
 
 use super::{Part, Section};
-use crate::diagnosis::{Finding, Severity, if_stored};
+use crate::diagnosis::{Finding, Severity, if_stored, in_few_seeds};
 use crate::protocol::{Standing, TaskOutcome};
 use crate::report::markup::escape;
 use crate::report::view::View;
@@ -9,16 +9,19 @@ use crate::report::view::View;
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     Section::per_task(view, "diagnosis", "What went wrong, and what to change", |task| {
-        let items: String = groups(task).iter().map(item).chain(storage(task)).collect();
+        let rest = rare(task).into_iter().chain(storage(task));
+        let items: String = groups(task).iter().map(item).chain(rest).collect();
         match items.is_empty() {
             true => Vec::new(),
             false => vec![Part::Html(format!("<ul class=\"findings\">{items}</ul>\n"))],
         }
     })
     .saying(
-        "<p>Found in most of the final runs of an optimizer, the most severe first. A finding means \
-         that its sign stood beyond its bound in most of the later half of the probes (95 % interval of \
-         the share above one half). <code>thalweg doctor</code> prints the same, with numbers.</p>",
+        "<p>Found in more than half of the final runs of an optimizer (a divergence: in any), the most \
+         severe first; how many of the seeds have it stands with each, in the words and numbers of the \
+         first of them. A finding means that its sign stood beyond its bound in most of the later half of \
+         the probes (95 % interval of the share above one half). <code>thalweg doctor</code> prints the \
+         same, with numbers, and of single seeds.</p>",
     )
 }
 
@@ -31,7 +34,8 @@ struct Group<'o> {
 fn groups(task: &TaskOutcome) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for standing in &task.standings {
-        for finding in standing.findings.iter().filter(|f| f.kind.if_stored().is_none()) {
+        let told = |f: &&Finding| f.is_shared() && f.kind.if_stored().is_none();
+        for finding in standing.findings.iter().filter(told) {
             let same = |g: &&mut Group<'_>| g.finding.kind == finding.kind;
             let member = (standing.optimizer, finding);
             match groups.iter_mut().find(same) {
@@ -44,12 +48,30 @@ fn groups(task: &TaskOutcome) -> Vec<Group<'_>> {
     groups
 }
 
+/// A sentence for each optimizer about which there is one.
+fn lines(task: &TaskOutcome, said: impl Fn(&Standing) -> Option<String>) -> Vec<String> {
+    let line = |s: &Standing| {
+        Some(format!("<li><b>{}</b>: {}</li>", escape(s.optimizer), escape(&said(s)?)))
+    };
+    task.standings.iter().filter_map(line).collect()
+}
+
+/// What happened in fewer seeds, a line per optimizer: it may be chance.
+fn rare(task: &TaskOutcome) -> Option<String> {
+    let lines = lines(task, |s| in_few_seeds(&s.findings));
+    (!lines.is_empty()).then(|| {
+        format!(
+            "<li><details><summary>In no more than half of the seeds, of {} optimizers</summary>\
+             <ul>{}</ul></details></li>\n",
+            lines.len(),
+            lines.concat()
+        )
+    })
+}
+
 /// What other storage would have lost, a line per optimizer: the runs themselves did not have it.
 fn storage(task: &TaskOutcome) -> Option<String> {
-    let line = |s: &Standing| {
-        Some(format!("<li><b>{}</b>: {}</li>", escape(s.optimizer), if_stored(&s.findings)?))
-    };
-    let lines: Vec<String> = task.standings.iter().filter_map(line).collect();
+    let lines = lines(task, |s| if_stored(&s.findings));
     (!lines.is_empty()).then(|| {
         format!(
             "<li><details><summary>What state in f16 or 8 bits would have lost, of {} optimizers</summary>\

@@ -169,7 +169,11 @@ fn ranks(view: &View<'_>) -> Figure {
         name: Name::new(
             "ranks",
             "Ranks by task",
-            format!("{} optimizers on {} tasks; dark is good.", rows.len(), tasks.len()),
+            format!(
+                "{} optimizers on {} tasks; the more a cell stands out from the page, the better.",
+                rows.len(),
+                tasks.len()
+            ),
         ),
         columns,
         rows,
@@ -178,8 +182,8 @@ fn ranks(view: &View<'_>) -> Figure {
         id: "ranks".to_owned(),
         title: "Ranks by task".to_owned(),
         caption:
-            "1 has the lowest typical test loss; “=” may be the best as well. Dark is good; an \
-                  empty cell was not run."
+            "1 has the lowest typical test loss; “=” may be the best as well. The more a cell \
+                  stands out from the page, the better; an empty cell was not run."
                 .to_owned(),
         pictures: vec![map.render()],
         table: numbers,

@@ -174,10 +174,7 @@ impl State {
 
     /// The tasks, each with its runs that have ended and all its runs.
     pub(super) fn tasks(&self) -> impl Iterator<Item = (&'static str, [usize; 2])> {
-        self.tasks.iter().map(|task| {
-            let own = self.tally.contests.iter().filter(|c| c.task == task.name);
-            (task.name, own.fold([0, 0], |[done, of], c| [done + c.done, of + c.of]))
-        })
+        self.tasks.iter().map(|task| (task.name, self.tally.runs_on(task.name)))
     }
 
     /// The number of the task that is shown.

@@ -7,6 +7,10 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
 
+#[cfg(unix)]
+#[path = "../../../../tests/pty/mod.rs"]
+mod pty;
+
 use super::draw::draw;
 use super::look::Look;
 use super::state::{Move, State};
@@ -360,4 +364,39 @@ fn a_stop_is_announced() {
     state.stopping = Some(how);
     let text = text(&state, [80, 24]);
     assert!(text.contains(how) && text.contains("q give up"), "{text}");
+}
+
+/// The test starts itself on a terminal, where a run panics.
+#[cfg(unix)]
+#[test]
+fn a_panic_gives_the_terminal_back_before_it_is_told() {
+    const PANIC: &str = "THALWEG_TEST_PANIC";
+    if std::env::var_os(PANIC).is_some() {
+        let screen = Screen::open().unwrap();
+        watch(screen, &plan(&NAMES), |observer| {
+            let work = |number: &usize| -> crate::Result<()> {
+                observer.ended(Phase::Screening, &run(*number, 0, &[2.0, 1.0]));
+                std::thread::sleep(3 * FRAME);
+                panic!("on purpose");
+            };
+            crate::protocol::in_parallel(2, vec![0, 1], work)
+        })
+        .unwrap();
+        return;
+    }
+    let terminal = pty::Pty::open();
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    let name = "a_panic_gives_the_terminal_back_before_it_is_told";
+    command.args([name, "--nocapture"]).env(PANIC, "").stdout(std::process::Stdio::null());
+    let mut child = terminal.spawn(&mut command);
+    terminal.wait_for("adamw");
+    assert!(!terminal.is_ordinary());
+    assert!(!pty::ended(&mut child).success());
+    assert!(terminal.is_ordinary());
+    terminal.wait_for("on purpose");
+    let text = terminal.text();
+    let (before, after) = text.split_once("on purpose").unwrap();
+    assert!(before.contains("\u{1b}[?1049l\u{1b}[?25h"), "{text:?}");
+    // Nothing is drawn over the message, though the cursor may be shown once more.
+    assert!(!after.replace("\u{1b}[?25h", "").contains('\u{1b}'), "{text:?}");
 }
