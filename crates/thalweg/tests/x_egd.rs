@@ -215,6 +215,23 @@ fn x04_a_step_on_the_simplex() {
     printed(unnormalised.x.iter().sum(), "1.085084");
 }
 
+#[test]
+fn x04_shares_sum_to_one_in_single_precision_too() {
+    // What all updates have in common is hundreds of times what tells them apart.
+    let chain = descent(329.0).over(Simplex::default());
+    let mut opt = thalweg::Optimizer::<f32>::new(chain).unwrap();
+    let mut x = [0.125_f32; 8];
+    for t in 0..50 {
+        let day = |i: usize| (1.7 * t as f32 + i as f32).sin();
+        let g: Vec<f32> = (0..8).map(|i| -1.0 - 0.002 * day(i)).collect();
+        opt.step(&mut [thalweg::Param::new("x", &[8], &mut x, &g)]).unwrap();
+        let sum: f64 = x.iter().map(|x| f64::from(*x)).sum();
+        // Each share is off by a few roundings of itself.
+        assert!((sum - 1.0).abs() <= 4.0 * f64::from(f32::EPSILON), "{t}: {sum}");
+    }
+    assert!(x.iter().all(|x| *x > 0.01), "{x:?}");
+}
+
 fn hypentropic(lr: f64, beta: f64) -> Chain {
     descent(lr).over(Hypentropy::default().beta(beta))
 }

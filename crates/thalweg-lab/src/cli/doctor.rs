@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::args::DoctorArgs;
-use crate::diagnosis::{Finding, Severity, Stored, if_stored, in_few_seeds};
+use crate::diagnosis::{Finding, Kind, Severity, Stored, if_stored, in_few_seeds};
 use crate::store::Database;
 use crate::{Error, Result};
 
@@ -210,8 +210,14 @@ fn certainty(f: &Finding) -> String {
         return format!("it happened, {seeds}");
     }
     let whose = if f.seeds_of > 1 { " of the first of them" } else { "" };
+    let what = match f.kind {
+        // Its interval stands with what was measured.
+        Kind::NoiseDominates => return format!("{seeds}; {} probes{whose} together", f.probes),
+        Kind::DeadCoordinates => "gradients looked at",
+        _ => "probes",
+    };
     format!(
-        "{seeds}; in {} of {} probes{whose}, 95 % interval of the share {:.2} to {:.2}",
+        "{seeds}; in {} of {} {what}{whose}, 95 % interval of the share {:.2} to {:.2}",
         f.beyond, f.probes, f.interval[0], f.interval[1]
     )
 }

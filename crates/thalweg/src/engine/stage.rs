@@ -19,6 +19,15 @@ pub(crate) struct Moment {
     pub(crate) clock: u64,
 }
 
+/// What formulas are made for.
+#[derive(Clone, Copy)]
+pub(crate) struct Situation<'s> {
+    pub(crate) isa: Isa,
+    pub(crate) moment: Moment,
+    /// The scalars of the part, as they are settled.
+    pub(crate) scalars: &'s [f64],
+}
+
 /// A part whose type has been forgotten.
 pub(crate) trait AnyStage: Hypers + Stage<f32> + Stage<f64> + Send + Sync {
     fn boxed_clone(&self) -> Box<dyn AnyStage>;
@@ -49,25 +58,10 @@ pub(crate) trait Stage<E> {
     fn start(&self, x: &[E], slots: &mut [&mut [E]]);
     /// Where to evaluate coordinates at `x`, as of the moment of their last step.
     fn view(&self, moment: Moment, scalars: &[f64], x: &[E], slots: &[&[E]], out: &mut [E]);
-    /// Makes the formula of the moment the one at `at` in `kernels`.
-    fn kernel(
-        &self,
-        isa: Isa,
-        moment: Moment,
-        scalars: &[f64],
-        kernels: &mut Kernels<E>,
-        at: usize,
-    );
+    /// Makes the formula of the situation the one at `at` in `kernels`.
+    fn kernel(&self, situation: Situation<'_>, kernels: &mut Kernels<E>, at: usize);
     /// Makes the terms of a reading pass those at `at` in `gathers`.
-    fn gather(
-        &self,
-        isa: Isa,
-        moment: Moment,
-        pass: usize,
-        scalars: &[f64],
-        gathers: &mut Gathers<E>,
-        at: usize,
-    );
+    fn gather(&self, situation: Situation<'_>, pass: usize, gathers: &mut Gathers<E>, at: usize);
 }
 
 /// Formulas ready to run, one after another.
@@ -214,14 +208,8 @@ impl<E: Element, P: Part, const GEOMETRY: bool> Stage<E> for PartStage<P, GEOMET
         }
     }
 
-    fn kernel(
-        &self,
-        isa: Isa,
-        moment: Moment,
-        scalars: &[f64],
-        kernels: &mut Kernels<E>,
-        at: usize,
-    ) {
+    fn kernel(&self, situation: Situation<'_>, kernels: &mut Kernels<E>, at: usize) {
+        let Situation { isa, moment, scalars } = situation;
         on!(isa, T => {
             let moment = At::<On<T, E>>::new(moment.t, moment.clock);
             let flow = self.0.flow(&moment, lifted(scalars));
@@ -229,19 +217,11 @@ impl<E: Element, P: Part, const GEOMETRY: bool> Stage<E> for PartStage<P, GEOMET
         })
     }
 
-    fn gather(
-        &self,
-        isa: Isa,
-        moment: Moment,
-        pass: usize,
-        scalars: &[f64],
-        gathers: &mut Gathers<E>,
-        at: usize,
-    ) {
-        on!(isa, T => if P::NATIVE {
-            self.terms::<T, Native, E>(moment, pass, scalars, gathers, at);
+    fn gather(&self, situation: Situation<'_>, pass: usize, gathers: &mut Gathers<E>, at: usize) {
+        on!(situation.isa, T => if P::NATIVE {
+            self.terms::<T, Native, E>(situation, pass, gathers, at);
         } else {
-            self.terms::<T, Double, E>(moment, pass, scalars, gathers, at);
+            self.terms::<T, Double, E>(situation, pass, gathers, at);
         })
     }
 }
@@ -249,9 +229,8 @@ impl<E: Element, P: Part, const GEOMETRY: bool> Stage<E> for PartStage<P, GEOMET
 impl<P: Part, const GEOMETRY: bool> PartStage<P, GEOMETRY> {
     fn terms<T: Target, N: Precision, E: Element>(
         &self,
-        moment: Moment,
+        Situation { moment, scalars, .. }: Situation<'_>,
         pass: usize,
-        scalars: &[f64],
         gathers: &mut Gathers<E>,
         at: usize,
     ) {

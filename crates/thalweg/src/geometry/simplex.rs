@@ -1,14 +1,15 @@
 use super::entropy::positive;
 use crate::part::{Geometry, Join, Part};
 use crate::real::Real;
-use crate::rule::{At, Here, Slot, slot_as};
+use crate::rule::{At, Here, Slot, slot, slot_as};
 
 crate::hypers! {
     /// The probability simplex: normalised exponentiated gradient, `x·exp(−u)/Z` with `Z` the sum
     /// over the tensor (Hedge; Kivinen & Warmuth 1997), by log-sum-exp.
     ///
     /// Each tensor is one distribution. A positive start is normalised by the first step. Two
-    /// extra reading passes.
+    /// extra reading passes. What all updates of the tensor have in common is taken off first, exactly:
+    /// it changes nothing, and rounding as large as it would keep the sum from being one.
     pub struct Simplex {}
 }
 
@@ -16,11 +17,11 @@ impl Geometry for Simplex {}
 
 impl Part for Simplex {
     type Memory<F: Real> = [F; 1];
-    type Scalars<F: Real> = [F; 1];
-    type Terms<F: Real> = [F; 2];
+    type Scalars<F: Real> = [F; 2];
+    type Terms<F: Real> = [F; 3];
     const SLOTS: &'static [Slot] = &[slot_as("log_x", "φ").exact()];
-    const SCALARS: &'static [Slot] = &[slot_as("log_z", "ζ")];
-    const JOIN: &'static [Join] = &[Join::Max, Join::Sum];
+    const SCALARS: &'static [Slot] = &[slot("common"), slot_as("log_z", "ζ")];
+    const JOIN: &'static [Join] = &[Join::Max, Join::Max, Join::Sum];
     const PASSES: usize = 2;
 
     fn start<F: Real>(&self, x: F) -> [F; 1] {
@@ -36,11 +37,11 @@ impl Part for Simplex {
         &self,
         _: &At<F>,
         _: usize,
-        [shift]: [F; 1],
-    ) -> impl Fn(F, Here<F>, [F; 1]) -> [F; 2] + Copy + Send + Sync + use<F> {
+        [_, largest]: [F; 2],
+    ) -> impl Fn(F, Here<F>, [F; 1]) -> [F; 3] + Copy + Send + Sync + use<F> {
         move |u, _, [phi]| {
             let phi = phi - u;
-            [phi, (phi - shift).exp()]
+            [-u, phi, (phi - largest).exp()]
         }
     }
 
@@ -48,20 +49,20 @@ impl Part for Simplex {
         &self,
         _: &At<W>,
         pass: usize,
-        [largest, sum]: [W; 2],
-        [shift]: [W; 1],
-    ) -> [W; 1] {
-        if pass == 0 { [largest] } else { [shift + sum.ln()] }
+        [common, largest, sum]: [W; 3],
+        [_, before]: [W; 2],
+    ) -> [W; 2] {
+        [common, if pass == 0 { largest } else { before - common + sum.ln() }]
     }
 
     #[inline(always)]
     fn at<F: Real>(
         &self,
         _: &At<F>,
-        [log_z]: [F; 1],
+        [common, log_z]: [F; 2],
     ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F> {
         move |u, _, [phi]| {
-            let phi = phi - u - log_z;
+            let phi = (phi - log_z) - (u + common);
             (phi.exp(), [phi])
         }
     }

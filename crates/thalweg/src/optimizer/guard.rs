@@ -4,7 +4,7 @@ use super::{LossScale, NonFinite, Optimizer, Outcome, StepReport};
 use crate::engine::Element;
 use crate::engine::drive::Sweep;
 use crate::engine::plan::Sums;
-use crate::engine::stage::{AnyStage, Gathers, Moment, PartStage};
+use crate::engine::stage::{AnyStage, Gathers, Moment, PartStage, Situation};
 use crate::error::Error;
 use crate::rules::SquaredNorm;
 
@@ -24,7 +24,8 @@ impl<E: Element> Optimizer<E> {
         }
         let part = PartStage::<_, false>(SquaredNorm::default());
         let moment = Moment { t: 1, clock: 0 };
-        E::stage(&part as &dyn AnyStage).gather(self.isa, moment, 0, &[], norm_terms, 0);
+        let situation = Situation { isa: self.isa, moment, scalars: &[] };
+        E::stage(&part as &dyn AnyStage).gather(situation, 0, norm_terms, 0);
         sweep.squares(norm_terms[0].as_ref(), sums);
         let mut norm = by_name.iter().map(|t| sums.of(*t)[0]).sum::<f64>().sqrt();
         if !norm.is_finite() {

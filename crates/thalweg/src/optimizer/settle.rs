@@ -6,7 +6,7 @@ use crate::engine::drive::{Prepared, Sweep};
 use crate::engine::given::Given;
 use crate::engine::kernel::{MAX_TERMS, join, neutral};
 use crate::engine::plan::{RowSums, Sums};
-use crate::engine::stage::{AnyStage, Moment};
+use crate::engine::stage::{AnyStage, Moment, Situation};
 use crate::error::Error;
 use crate::part::{Scope, Supply};
 
@@ -87,10 +87,10 @@ impl<E: Element> Preparation<'_, '_, E> {
     fn finish(&mut self, k: usize, stage: usize) {
         let (group, moment) = self.chains[k];
         let Some(part) = self.groups[group].chain.stages().get(stage) else { return };
-        let values = scalars_of(self.scalars, part.as_ref(), group, stage, k);
+        let scalars = scalars_of(self.scalars, part.as_ref(), group, stage, k);
+        let situation = Situation { isa: self.sweep.isa, moment, scalars };
         let prepared = &mut self.prepared[k];
-        let kernels = &mut prepared.kernels;
-        E::stage(part.as_ref()).kernel(self.sweep.isa, moment, values, kernels, stage);
+        E::stage(part.as_ref()).kernel(situation, &mut prepared.kernels, stage);
         if prepared.given.len() == stage {
             prepared.given.push(Given::Slots);
         }
@@ -128,10 +128,10 @@ impl<E: Element> Preparation<'_, '_, E> {
             if chain.0 != group {
                 continue;
             }
-            let values = scalars_of(self.scalars, part, group, stage, k);
+            let scalars = scalars_of(self.scalars, part, group, stage, k);
+            let situation = Situation { isa: self.sweep.isa, moment: chain.1, scalars };
             let at = self.groups[group].passes_before(stage) + pass;
-            let gathers = &mut prepared.gathers;
-            E::stage(part).gather(self.sweep.isa, chain.1, pass, values, gathers, at);
+            E::stage(part).gather(situation, pass, &mut prepared.gathers, at);
             prepared.reading = Some(at);
         }
     }

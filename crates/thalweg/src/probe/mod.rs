@@ -8,7 +8,7 @@ use crate::chain::Chain;
 use crate::engine::drive::Watch;
 use crate::engine::kernel::Gather;
 use crate::engine::plan::Sums;
-use crate::engine::stage::{AnyStage, Moment, PartStage};
+use crate::engine::stage::{AnyStage, Moment, PartStage, Situation};
 use crate::engine::tensor::Tensor;
 use crate::engine::{Element, Isa};
 use crate::error::Error;
@@ -205,7 +205,8 @@ pub(crate) fn watches<E: Element>(
 ) -> Vec<Watch<E>> {
     let gather = |part: &dyn AnyStage| -> Box<dyn Gather<E>> {
         let mut one = vec![];
-        E::stage(part).gather(isa, Moment { t: 1, clock: 0 }, 0, &[], &mut one, 0);
+        let moment = Moment { t: 1, clock: 0 };
+        E::stage(part).gather(Situation { isa, moment, scalars: &[] }, 0, &mut one, 0);
         one.remove(0)
     };
     let agree = |slot| (gather(&PartStage::<_, false>(Alignment::default())), slot);

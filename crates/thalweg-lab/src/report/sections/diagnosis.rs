@@ -20,8 +20,9 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
         "<p>Found in more than half of the final runs of an optimizer (a divergence: in any), the most \
          severe first; how many of the seeds have it stands with each, in the words and numbers of the \
          first of them. A finding means that its sign stood beyond its bound in most of the later half of \
-         the probes (95 % interval of the share above one half). <code>thalweg doctor</code> prints the \
-         same, with numbers, and of single seeds.</p>",
+         the probes (95 % interval of the share above one half); the noise scale is one number from all of \
+         these probes, with its own interval. <code>thalweg doctor</code> prints the same, with numbers, \
+         and of single seeds.</p>",
     )
 }
 
