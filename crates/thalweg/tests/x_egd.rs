@@ -224,7 +224,8 @@ fn x04_shares_sum_to_one_in_single_precision_too() {
     for t in 0..50 {
         let day = |i: usize| (1.7 * t as f32 + i as f32).sin();
         let g: Vec<f32> = (0..8).map(|i| -1.0 - 0.002 * day(i)).collect();
-        opt.step(&mut [thalweg::Param::new("x", &[8], &mut x, &g)]).unwrap();
+        let report = opt.step(&mut [thalweg::Param::new("x", &[8], &mut x, &g)]).unwrap();
+        assert!(report.applied());
         let sum: f64 = x.iter().map(|x| f64::from(*x)).sum();
         // Each share is off by a few roundings of itself.
         assert!((sum - 1.0).abs() <= 4.0 * f64::from(f32::EPSILON), "{t}: {sum}");
