@@ -4,25 +4,19 @@
 //! them the test says what is missing and passes, for most who change the code have no use for a browser;
 //! where `THALWEG_CHROMIUM` is set one is wanted, and what is missing is a failure.
 
-use std::io::Write;
+mod skip;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use skip::skip;
 
 const CHROMIUM: [&str; 4] =
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// Says that nothing was tested, or fails if somebody counts on the test.
-fn skip(why: &str) {
-    assert!(std::env::var_os(WANTED).is_none(), "{WANTED} is set, but {why}");
-    // The macros' output would be swallowed, as that of any test that passes.
-    let _ = writeln!(
-        std::io::stderr(),
-        "\nSKIPPED, NOT TESTED: the report in a browser: {why} ({WANTED}=PATH makes this a failure)"
-    );
-}
-
 /// The variable that holds the browser's path.
 const WANTED: &str = "THALWEG_CHROMIUM";
+const WHAT: &str = "the report in a browser";
 
 /// The first of the programs that runs.
 fn found(programs: &[&str]) -> Option<String> {
@@ -61,13 +55,15 @@ fn driver(sources: &Path, place: &Path) -> Result<PathBuf, String> {
 fn the_report_works_in_a_browser() {
     let (Some(chromium), Some(node), Some(_)) = (chromium(), found(&["node"]), found(&["npm"]))
     else {
-        return skip("it needs chromium, node and npm on the PATH");
+        return skip(WHAT, WANTED, "it needs chromium, node and npm on the PATH");
     };
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     let walk = match driver(&sources, &place) {
         Ok(walk) => walk,
-        Err(why) => return skip(&format!("its driver cannot be installed: {why}")),
+        Err(why) => {
+            return skip(WHAT, WANTED, &format!("its driver cannot be installed: {why}"));
+        }
     };
     let out = tempfile::tempdir().unwrap();
     let made = Command::new(env!("CARGO_BIN_EXE_thalweg"))

@@ -72,6 +72,8 @@ pub enum Kind {
     UpdatesSmall,
     /// Nearly every step is clipped.
     ClipSaturated,
+    /// A trust ratio stretches most updates far.
+    TrustRatioLarge,
     /// Coordinates whose gradient was always zero.
     DeadCoordinates,
     /// A parameter whose gradient was always zero.
@@ -112,6 +114,7 @@ impl Kind {
             Kind::UpdatesLarge => "updates-large",
             Kind::UpdatesSmall => "updates-small",
             Kind::ClipSaturated => "clip-saturated",
+            Kind::TrustRatioLarge => "trust-ratio-large",
             Kind::DeadCoordinates => "dead-coordinates",
             Kind::NoGradient => "no-gradient",
             Kind::UnderflowF16 => "underflow-f16",

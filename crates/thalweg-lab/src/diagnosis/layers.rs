@@ -123,6 +123,19 @@ fn direction_rules(gains: Option<Gains>) -> Vec<(Row, Of)> {
             ),
             |l| l.clip_factor,
         ),
+        (
+            Row::new(
+                Kind::TrustRatioLarge,
+                (Warning, 10.0, false),
+                "trust-ratio",
+                false,
+                "The trust ratio stretches most updates ({} times): the parameter's norm sets the length \
+                 of the steps, whatever the gradient says.",
+                "Lower `trust`, or the learning rate; give parameters whose size means nothing (biases, \
+                 gains of a normalisation) a group without a trust ratio.",
+            ),
+            |l| l.trust_ratio,
+        ),
     ]
 }
 

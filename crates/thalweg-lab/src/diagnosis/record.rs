@@ -71,6 +71,8 @@ pub struct Layer {
     pub gains: Option<Gains>,
     /// What clipping by this parameter's norm multiplied the gradient by.
     pub clip_factor: Option<f64>,
+    /// What its trust ratio multiplied the update by (LAMB, LARS).
+    pub trust_ratio: Option<f64>,
 }
 
 impl Probe {
@@ -103,6 +105,7 @@ impl Layer {
             ("lost_in_bf16", self.lost_in_bf16),
             ("lost_in_8_bit", self.lost_in_8_bit),
             ("layer_clip_factor", self.clip_factor),
+            ("trust_ratio", self.trust_ratio),
             ("gain_min", gain(|g| g.min)),
             ("gain_max", gain(|g| g.max)),
             ("gains_at_min", gain(|g| g.at_min)),
@@ -275,6 +278,7 @@ impl Recorder {
                 aligned: Some(g.aligned).filter(|v| !v.is_nan()),
             }),
             clip_factor: optimizer.scalar(&spec.name, "factor"),
+            trust_ratio: optimizer.scalar(&spec.name, "ratio").map(finite),
         }
     }
 }

@@ -260,6 +260,22 @@ fn sizes_of_steps() {
 }
 
 #[test]
+fn a_trust_ratio_that_stretches_most_updates_is_told() {
+    let lamb = |trust| tuned("lamb", &[("trust", trust), ("lr", 1e-6)]);
+    let (probes, _) = walk(lamb(50.0), &bowl(1.0, 0.0), 100);
+    // Adam's direction has a coordinate of nearly 1 wherever the gradient is steady, and decay adds little.
+    let ratio = |p: &Probe| p.layers[0].trust_ratio.unwrap();
+    let expected = |p: &Probe| 50.0 * p.layers[0].weight_norm / 3f64.sqrt();
+    assert!(probes.iter().all(|p| (ratio(p) / expected(p) - 1.0).abs() < 0.05), "{probes:?}");
+    let told = |trust| findings(lamb(trust), &bowl(1.0, 0.0), 200);
+    let found = only(&told(50.0), Kind::TrustRatioLarge);
+    assert!(found.measured > 10.0 && found.threshold == 10.0, "{found:?}");
+    assert!(told(1.0).iter().all(|f| f.kind != Kind::TrustRatioLarge));
+    let (probes, _) = walk(tuned("adam", &[]), &bowl(1.0, 0.0), 10);
+    assert!(probes.iter().all(|p| p.layers[0].trust_ratio.is_none()));
+}
+
+#[test]
 fn clipping_at_every_step() {
     let clipped = watched(adam().with("lr", 3e-3).unwrap()).clip_global_norm(1e-2);
     let found = only(&findings(clipped, &bowl(1.0, 1.0), 200), Kind::ClipSaturated);
