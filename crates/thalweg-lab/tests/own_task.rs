@@ -7,16 +7,10 @@ use std::sync::Arc;
 
 use thalweg_lab::Result;
 use thalweg_lab::optimizers;
-use thalweg_lab::protocol::{Observer, Phase, Plan, Run, RunSpec, compare, train};
+use thalweg_lab::protocol::{Phase, Plan, Run, RunSpec, Silent, compare, train};
 use thalweg_lab::tasks::{
     self, Domain, Gradient, Limit, Measurement, ParameterSpec, Part, Problem, Task, Workload,
 };
-
-struct Silent;
-
-impl Observer for Silent {
-    fn ended(&self, _: Phase, _: &Run) {}
-}
 
 fn run(task: &'static Task, optimizer: &str, lr: f64, budget: usize) -> Run {
     let entry = &optimizers::select(&[optimizer.to_owned()]).unwrap()[0];

@@ -187,13 +187,7 @@ fn tuned(standing: &Standing, words: Words) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Phase, Run, compare};
-
-    struct Silent;
-
-    impl Observer for Silent {
-        fn ended(&self, _: Phase, _: &Run) {}
-    }
+    use crate::protocol::{Silent, compare};
 
     #[test]
     fn the_ranking_fits_the_terminal_and_says_what_it_leaves_out() {

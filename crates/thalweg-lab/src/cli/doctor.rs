@@ -225,14 +225,9 @@ fn certainty(f: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Observer, Phase, Plan, Run, compare};
+    use crate::protocol::{Plan, Silent, compare};
     use crate::store::{self, Document};
     use crate::{optimizers, tasks};
-
-    struct Silent;
-    impl Observer for Silent {
-        fn ended(&self, _: Phase, _: &Run) {}
-    }
 
     /// Compares a sound optimizer and one whose learning rates are absurd.
     fn directory() -> tempfile::TempDir {

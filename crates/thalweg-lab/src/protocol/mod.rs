@@ -92,6 +92,14 @@ pub trait Observer: Sync {
     fn added(&self, _job: &Job) {}
 }
 
+/// The observer that does nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn ended(&self, _: Phase, _: &Run) {}
+}
+
 /// Remembers runs, so that an interrupted comparison can continue.
 pub trait Archive: Sync {
     /// The run of an earlier session, exactly as it was kept.

@@ -3,15 +3,9 @@
 use super::detail::Detail;
 use super::render;
 use super::view::View;
-use crate::protocol::{Observer, Phase, Plan, Run, compare};
+use crate::protocol::{Plan, Silent, compare};
 use crate::store::Document;
 use crate::{optimizers, tasks};
-
-struct Silent;
-
-impl Observer for Silent {
-    fn ended(&self, _: Phase, _: &Run) {}
-}
 
 fn document(diverge: bool) -> Document {
     let mut chosen = optimizers::all();

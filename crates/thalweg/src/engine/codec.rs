@@ -4,7 +4,7 @@
 use half::slice::HalfFloatSliceExt;
 
 use super::code_book::{Unsigned, inverse, scale_of, signed_code, signed_value, unsigned_code};
-use super::hints::Hints;
+use super::hints::{Hints, ask};
 use super::isa::{Isa, Target, Task, on};
 use super::kernel::{BLOCK, CHUNK};
 
@@ -149,9 +149,7 @@ fn map<A: Copy, B>(
     let (chunks, rest) = from.as_chunks::<CHUNK>();
     let (chunks_to, rest_to) = to.as_chunks_mut::<CHUNK>();
     for (k, (from, to)) in chunks.iter().zip(chunks_to).enumerate() {
-        if let Some(hints) = hints {
-            hints.ask(k * CHUNK);
-        }
+        ask(hints, k * CHUNK);
         for j in 0..CHUNK {
             to[j] = formula(k * CHUNK + j, from[j]);
         }
@@ -177,9 +175,7 @@ fn bf16_stochastic(
         let words = (first / 2) as u32;
         let (chunks, _) = from.as_chunks::<CHUNK>();
         for (k, (from, to)) in chunks.iter().zip(to.as_chunks_mut::<CHUNK>().0).enumerate() {
-            if let Some(hints) = hints {
-                hints.ask(k * CHUNK);
-            }
+            ask(hints, k * CHUNK);
             for j in 0..HALF {
                 let word = noise(key, words.wrapping_add((k * HALF + j) as u32));
                 to[j] = to_bf16_stochastic(from[j], word >> 16).to_le_bytes();

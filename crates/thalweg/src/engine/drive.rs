@@ -109,6 +109,12 @@ impl<E: Element> Held<'_, '_, E> {
 }
 
 impl<'a, E: Element> Sweep<'a, E> {
+    /// Whether jobs on the blocks of a tensor ask the memory for later ones. (Scattered rows are asked for
+    /// row by row.)
+    fn asks(&self, tensor: usize) -> bool {
+        self.tensors[tensor].rows.is_none() && self.plan.len() >= CACHED
+    }
+
     /// Calls `work` with every block of the tensors that have a `plan`, loaded, and with what the jobs of
     /// the plan are to ask for. What `work` changes is in place or in the copies.
     fn each_loaded(
@@ -121,8 +127,7 @@ impl<'a, E: Element> Sweep<'a, E> {
             let Some(plan) = plan(tensor) else { return };
             let place = Place { span, start, n };
             let mut edge = Edge::new();
-            let asks = tensor.rows.is_none() && self.plan.len() >= CACHED;
-            let hints = asks.then(|| Hints::new(tensor, start, plan));
+            let hints = self.asks(t).then(|| Hints::new(tensor, start, plan));
             if tensor.slots_in_place() {
                 let loaded = tensor.load(self.isa, start, n, &mut edge, hints.as_ref());
                 work(&Held { tensor, place, loaded }, hints.as_ref());
@@ -155,9 +160,8 @@ impl<'a, E: Element> Sweep<'a, E> {
         let rows = sums.start(self.plan, &[Join::Sum]);
         self.plan.each_block(self.threads, |span, t, start, n| {
             let mut edge = Edge::new();
-            let (stream, dense) = (self.tensors[t].g, self.tensors[t].rows.is_none());
-            let asks = dense && self.plan.len() >= CACHED;
-            let hints = asks.then(|| Hints::lonely::<E>(stream, start));
+            let stream = self.tensors[t].g;
+            let hints = self.asks(t).then(|| Hints::lonely::<E>(stream, start));
             let (decoding, summing) = match stream.packing {
                 Some(_) => (hints.as_ref(), None),
                 None => (None, hints.as_ref()),

@@ -146,7 +146,7 @@ impl Hints {
     }
 
     /// Begins the next job: until another begins, its share is asked for.
-    pub(super) fn begin(&self, effort: Effort) -> &Hints {
+    fn begin(&self, effort: Effort) -> &Hints {
         let up_to = |effort: Effort| (self.count * CHUNKS * effort).div_ceil(self.efforts);
         let before = self.begun.replace(self.begun.get() + effort);
         if !self.lonely {
@@ -158,7 +158,7 @@ impl Hints {
 
     /// Asks for what is due with the chunk at `at` of the block.
     #[inline(always)]
-    pub(super) fn ask(&self, at: usize) {
+    fn ask(&self, at: usize) {
         let mut due = self.due.get() + self.share.get();
         while due >= CHUNKS {
             due -= CHUNKS;
@@ -197,6 +197,14 @@ impl Bytes {
 /// Begins a job that may ask.
 pub(super) fn begin(hints: Option<&Hints>, effort: Effort) -> Option<&Hints> {
     hints.map(|hints| hints.begin(effort))
+}
+
+/// Asks for what is due with the chunk at `at` of the block, if the job may ask.
+#[inline(always)]
+pub(super) fn ask(hints: Option<&Hints>, at: usize) {
+    if let Some(hints) = hints {
+        hints.ask(at);
+    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::Element;
-use super::hints::Hints;
+use super::hints::{Hints, ask};
 use super::isa::{On, Target, Task};
 use crate::part::{Join, Part};
 use crate::real::Real;
@@ -227,9 +227,7 @@ where
         let block = self.block;
         let mut at = 0;
         while at < block.n {
-            if let Some(hints) = block.hints {
-                hints.ask(at);
-            }
+            ask(block.hints, at);
             // Streams that a kernel does not write may be missing.
             let (mut no_u, mut no_g) = ([block.u_scale; CHUNK], [block.u_scale; CHUNK]);
             // SAFETY: all streams hold a whole chunk from `at` on; those written overlap no other.
@@ -372,9 +370,7 @@ where
         }
         let mut at = 0;
         while at < self.block.n {
-            if let Some(hints) = self.block.hints {
-                hints.ask(at);
-            }
+            ask(self.block.hints, at);
             if self.block.n - at >= CHUNK {
                 self.chunk::<false>(at, &mut lanes);
             } else {

@@ -201,9 +201,7 @@ impl<'a, E: Element> Tensor<'a, E> {
         }
         edge.g.filled(n, |to| {
             // SAFETY: the tensor holds `n` coordinates from `start`, and so does the sum.
-            unsafe {
-                self.g.read(isa, start, to, hints);
-            }
+            unsafe { self.g.read(isa, start, to, hints) };
             if let Some(sum) = self.sum {
                 for (i, g) in to.iter_mut().enumerate() {
                     // SAFETY: as above; this thread alone has the block.
