@@ -125,7 +125,7 @@ def asgd(h, t, g, x, s):
     rate = h.lr / (1 + h.decay * h.lr * (t - 1)) ** h.alpha
     x = x * (1 - h.decay * rate) - rate * g
     share = 1 / max(1, t - 1 - h.t0)
-    s.average = x if share == 1 else s.average + share * (x - s.average)
+    s.average = s._view = x if share == 1 else s.average + share * (x - s.average)
     return x
 
 
@@ -389,6 +389,7 @@ OPTIMIZERS.update(
                     lambda p, h: torch.optim.ASGD(p, lr=h.lr, lambd=h.decay, alpha=h.alpha, t0=h.t0, foreach=False),
                     {"average": "ax"},
                     torch_label("ASGD"),
+                    view="ax",
                 )
             ),
         ),

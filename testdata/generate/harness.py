@@ -173,13 +173,15 @@ def run_rule(rule, hypers, gradient, x0, steps, schedule=(), real=np.float64, wa
 # source(h, stream, schedule) -> (positions after every step, final slots by our names)
 
 
-def from_torch(make, slots=(), label=None):
+def from_torch(make, slots=(), label=None, view=None):
+    """`view` names the state in which torch keeps where the parameter is to be evaluated."""
+
     def source(h, stream, schedule):
         p = torch.tensor(stream["x0"], dtype=torch.float64)
         p.requires_grad_(True)
         with contextlib.redirect_stdout(io.StringIO()):
             optimizer = make([p], SimpleNamespace(**h))
-        path = []
+        path = Path()
         for t, row in enumerate(stream["g"], 1):
             for start, lr in schedule:
                 if t == start:
@@ -187,6 +189,8 @@ def from_torch(make, slots=(), label=None):
             p.grad = torch.tensor(row, dtype=torch.float64)
             optimizer.step()
             path.append(p.detach().numpy().copy())
+            if view:
+                path.view.append(optimizer.state[p][view].numpy().copy())
         state = optimizer.state[p]
         read = {
             ours: theirs(state, SimpleNamespace(**h)) if callable(theirs) else state[theirs]

@@ -171,7 +171,8 @@ impl Chain {
             (Storage::Bf16, _) => 2.0,
             (Storage::Block8, _) => 1.0 + 4.0 / BLOCK as f64,
         };
-        self.slot_list().into_iter().map(bytes).sum()
+        // An empty sum of floats is −0.
+        self.slot_list().into_iter().map(bytes).fold(0.0, |sum, bytes| sum + bytes)
     }
 
     /// The values remembered per coordinate, stage after stage.
@@ -233,6 +234,7 @@ impl Chain {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         crate::part::check(self)?;
+        self.stages.iter().try_for_each(|stage| stage.check())?;
         let all = self.memory_per_coordinate();
         // One more may be added for the parameter's own precision.
         if all >= MAX_CHAIN_SLOTS {

@@ -16,6 +16,14 @@ pub enum Error {
         /// The permitted range.
         range: String,
     },
+    /// Hyper-parameters that do not go together, or a schedule where there can be none.
+    #[error("{name}: {what}")]
+    Conflict {
+        /// The hyper-parameter's name.
+        name: &'static str,
+        /// What is wrong and what would be right.
+        what: String,
+    },
     /// A schedule does not describe a function of the step.
     #[error("schedule: {what}")]
     Schedule {

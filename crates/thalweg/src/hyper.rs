@@ -133,6 +133,37 @@ impl Hyper {
         result
     }
 
+    /// Whether it is a constant: for what a method starts from, or must not change while it runs.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if it follows a schedule.
+    pub fn constant(&self) -> Result<(), Error> {
+        match self.schedule {
+            Schedule::Constant(_) => Ok(()),
+            _ => Err(Error::Conflict {
+                name: self.spec.name,
+                what: "follows a schedule, but is read once, when a parameter is met; give it a constant"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    /// Whether it is at no time above `other`.
+    pub(crate) fn below(&self, other: &Hyper) -> Result<(), Error> {
+        let mut result = Ok(());
+        for schedule in [&self.schedule, &other.schedule] {
+            schedule.knots(&mut |step| {
+                let (low, high) = (self.value(step), other.value(step));
+                if low > high && result.is_ok() {
+                    let other = other.spec.name;
+                    let what = format!("is {low}, but {other} is {high}; it must not be larger");
+                    result = Err(Error::Conflict { name: self.spec.name, what });
+                }
+            });
+        }
+        result
+    }
+
     pub(crate) fn resume(&mut self, saved: &Schedule) {
         self.schedule.resume(saved);
     }

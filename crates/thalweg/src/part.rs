@@ -151,6 +151,14 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
         |x, _| x
     }
 
+    /// Whether its hyper-parameters, each in its range, go together; asked before it is used.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if they do not.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Where it keeps learned gains, for [`Probe::Gains`](crate::Probe::Gains) to read.
     fn gains(&self, _clock: u64) -> Option<GainSlots> {
         None
@@ -246,6 +254,10 @@ impl<R: Rule> Part for OfRule<R> {
 
     fn slots(&self) -> Vec<Slot> {
         self.0.slots()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.0.check()
     }
 
     fn gains(&self, clock: u64) -> Option<GainSlots> {

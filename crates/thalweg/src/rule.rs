@@ -276,6 +276,14 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
         Self::SLOTS.to_vec()
     }
 
+    /// Whether its hyper-parameters, each in its range, go together; asked before it is used.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`](crate::Error::Conflict) if they do not.
+    fn check(&self) -> Result<(), crate::Error> {
+        Ok(())
+    }
+
     /// Where it keeps learned gains, for [`Probe::Gains`](crate::Probe::Gains) to read.
     fn gains(&self, _clock: u64) -> Option<GainSlots> {
         None
@@ -370,6 +378,11 @@ macro_rules! tuple {
             type Memory<F: Real> = nest_type!($($rule::Memory<F>),+);
             const REDEFINES_GRADIENT: bool = $($rule::REDEFINES_GRADIENT)||+;
             const HAS_VIEW: bool = $($rule::HAS_VIEW)||+;
+
+            fn check(&self) -> Result<(), crate::Error> {
+                $(self.$index.check()?;)+
+                Ok(())
+            }
 
             #[inline(always)]
             #[allow(non_snake_case, reason = "each rule's closure is named as its type")]

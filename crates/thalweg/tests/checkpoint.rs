@@ -288,8 +288,15 @@ mod content {
             opt.load_bytes(&Optimizer::<f64>::new(adamw()).unwrap().save_bytes().unwrap()).unwrap();
         assert_eq!(opt.groups().next().unwrap().1.hyper("lr").unwrap().value(0), 0.01);
         // One more in the middle does not make its neighbours look different.
-        assert_eq!(differences(adam(), adamw()), ["all.decay: not saved, here 0.01"]);
-        assert_eq!(differences(adamw(), adam()), ["all.decay: saved 0.01, not here"]);
+        assert_eq!(
+            differences(adam(), adamw()),
+            [
+                "all: saved by `Adam<Outside>, Scale`, here `Adam<Outside>, DecayWeights, Scale`, which goes on \
+             with the same slots",
+                "all.decay: not saved, here 0.01",
+            ]
+        );
+        assert_eq!(differences(adamw(), adam())[1..], ["all.decay: saved 0.01, not here"]);
         let scheduled = adam().with("lr", Schedule::linear(1e-3, 0.0, 9)).unwrap();
         let found = differences(adam(), scheduled);
         assert!(found.len() == 1 && found[0].starts_with("all.lr: saved 0.001, here Polynomial"));
@@ -316,7 +323,14 @@ mod content {
         (0..3).for_each(|_| opt.observe(1.0));
         let mut more = Optimizer::<f64>::new(lowered(adamw())).unwrap();
         let loaded = more.load_bytes(&opt.save_bytes().unwrap()).unwrap();
-        assert_eq!(loaded.differences, ["all.decay: not saved, here 0.01"]);
+        assert_eq!(
+            loaded.differences,
+            [
+                "all: saved by `Adam<Outside>, Scale`, here `Adam<Outside>, DecayWeights, Scale`, which goes on \
+             with the same slots",
+                "all.decay: not saved, here 0.01",
+            ]
+        );
         assert_eq!(more.groups().next().unwrap().1.hyper("lr").unwrap().value(0), 0.25);
     }
 
@@ -387,4 +401,42 @@ mod content {
             assert!(kept.iter().any(|k| k == name), "{name} is not among {kept:?}");
         }
     }
+}
+
+#[test]
+fn another_formula_with_the_same_slots_is_a_difference() {
+    let save = |chain: Chain| {
+        let mut opt = Optimizer::<f64>::new(chain).unwrap();
+        let mut x = [Tensor::new("w", 0..3)];
+        train(&mut opt, &mut x, 2, &tame(1));
+        opt.save_bytes().unwrap()
+    };
+    let scale = || Scale::default().lr(0.1);
+    let pairs: [(Chain, Chain, &str); 3] = [
+        (
+            (Momentum::default(), scale()).into(),
+            (scale(), Momentum::default()).into(),
+            "Momentum, Scale",
+        ),
+        (meta_egd(), Chain::new((<MetaEgd<Sign>>::default(), scale())), "MetaEgd<Product, Last>"),
+        (
+            Chain::new((<L2>::default(), <Adam>::default(), scale())),
+            Chain::new((<Adam>::default(), <DecayWeights>::default(), scale())),
+            "L2, Adam",
+        ),
+    ];
+    for (then, now, name) in pairs {
+        let bytes = save(then.clone());
+        let load = |chain: Chain| Optimizer::<f64>::new(chain).unwrap().load_bytes(&bytes).unwrap();
+        assert_eq!(load(then).differences, [""; 0]);
+        let differences = load(now).differences;
+        assert!(differences[0].contains(&format!("saved by `{name}")), "{differences:?}");
+    }
+    // A file from before this was written down says nothing of it.
+    let bytes = rewritten(&save(gd()), |_, header| {
+        header["groups"][0].as_object_mut().unwrap().remove("formula");
+    });
+    assert!(
+        Optimizer::<f64>::new(gd()).unwrap().load_bytes(&bytes).unwrap().differences.is_empty()
+    );
 }

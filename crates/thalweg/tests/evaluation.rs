@@ -251,3 +251,10 @@ fn schedule_free_reads_the_data_no_more_often_than_others() {
         assert_eq!((entry.chain)().reading_passes(), 0);
     }
 }
+
+#[test]
+fn averaged_descent_is_evaluated_at_its_average() {
+    let chain = thalweg::recipes::asgd().with("t0", 0.0).unwrap().with("decay", 0.0).unwrap();
+    // It is at ½, 0, −½; the average is ½ and 0 itself, then half of the way from 0 to −½.
+    assert_eq!(one(chain.with("lr", 0.5).unwrap(), &[1.0, 1.0, 1.0]), (-0.5, -0.25));
+}

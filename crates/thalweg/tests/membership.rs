@@ -4,8 +4,8 @@ mod proof;
 
 use proof::{Tensor, all_lengths, optimizer, remains, step, tame, train};
 use std::sync::Arc;
-use thalweg::geometry::{Burg, NegativeEntropy};
-use thalweg::recipes::{adam, adamw, gd};
+use thalweg::geometry::{Burg, EgPm, Hypentropy, NegativeEntropy};
+use thalweg::recipes::{adam, adamw, gd, meta_egd, meta_egd_tensor, rprop, sgd_hd};
 use thalweg::rules::*;
 use thalweg::{Chain, Error, Isa, Optimizer, Param, Plateau, Schedule, registry};
 
@@ -50,6 +50,20 @@ mod coming_and_going {
         assert_eq!(b, [1.0]);
         assert_eq!(opt.params().collect::<Vec<_>>(), [("a", 3), ("b", 0)]);
         assert_eq!(opt.slot("b", "m"), Some(&[0.0][..]));
+    }
+
+    #[test]
+    fn what_is_frozen_before_it_is_met_stays() {
+        let mut opt = fresh(descent(1.0));
+        assert_eq!(opt.freeze("body.*").unwrap(), 0);
+        assert_eq!(opt.unfreeze("body.norm").unwrap(), 0);
+        for (name, end) in [("body.w", 1.0), ("body.norm", 0.5), ("head", 0.5), ("body.late", 1.0)]
+        {
+            assert_eq!(nudge(&mut opt, name, 1.0, 0.5).unwrap(), end, "{name}");
+        }
+        assert_eq!(opt.unfreeze("body.*").unwrap(), 3);
+        assert_eq!(nudge(&mut opt, "body.w", 1.0, 0.5).unwrap(), 0.5);
+        assert_eq!(nudge(&mut opt, "body.later", 1.0, 0.5).unwrap(), 0.5);
     }
 
     #[test]
@@ -376,4 +390,34 @@ mod settings {
         assert_eq!(step(&mut opt, &mut x, &tame(1)).unwrap().step, 2);
         assert_eq!(opt.steps(), 2);
     }
+}
+
+#[test]
+fn hyper_parameters_that_do_not_go_together_are_named() {
+    let chain = |chain: Result<Chain, Error>| Optimizer::<f64>::new(chain.unwrap());
+    let meta =
+        |low: f64, high: f64| meta_egd().with("nu_min", low).and_then(|c| c.with("nu_max", high));
+    assert!(chain(meta(0.5, 0.5)).is_ok());
+    says(chain(meta(2.0, 1.0)), &["nu_min", "is 2", "nu_max is 1"]);
+    says(
+        chain(
+            meta_egd_tensor()
+                .with("nu_min", Schedule::linear(0.1, 9.0, 10))
+                .and_then(|c| c.with("nu_max", 5.0)),
+        ),
+        &["nu_min", "is 9", "nu_max is 5"],
+    );
+    let falling = || Schedule::linear(1.0, 0.5, 10);
+    says(chain(sgd_hd().with("lr", falling())), &["lr", "schedule", "constant"]);
+    says(chain(rprop().with("lr", falling())), &["lr", "constant"]);
+    for geometry in [
+        gd().over(Hypentropy::default().beta(falling())),
+        gd().over(EgPm::default().beta(falling())),
+    ] {
+        says(chain(Ok(geometry)), &["beta", "constant"]);
+    }
+    // Set later, the same holds, and nothing changes.
+    let mut opt = fresh(meta(0.5, 2.0).unwrap());
+    says(opt.set(None, "nu_max", 0.25), &["nu_min", "nu_max is 0.25"]);
+    assert_eq!(opt.groups().next().unwrap().1.hyper("nu_max").unwrap().value(0), 2.0);
 }

@@ -267,3 +267,17 @@ fn the_radius_follows_its_schedule_and_new_parameters_start_where_they_were() {
     let _ = step(&<Sam>::default().rho(0.5), &mut opt, &mut x);
     assert_eq!(opt.slot("wide", "slow").expect("a slot"), start()[0]);
 }
+
+#[test]
+fn it_looks_at_one_batch_and_says_so() {
+    let (mut opt, mut x) = (optimizer(), start());
+    let g = gradients(&x);
+    assert!(opt.accumulate(&mut params(&mut x, &g), 1.0).unwrap().applied());
+    let before = x.clone();
+    let sentence = match <Sam>::default().perturb(&mut opt, &mut params(&mut x, &g)) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("it perturbed"),
+    };
+    assert!(sentence.contains("one batch"), "{sentence}");
+    assert_eq!(x, before);
+}

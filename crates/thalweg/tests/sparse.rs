@@ -145,3 +145,16 @@ fn what_cannot_be_is_an_error_that_names_it() {
     let row = Param::of("x", &[8, 1024], &mut large).sparse_grad(&[1], &[0.1; 1024]);
     says(opt.step(&mut [row]), &["8-bit", "bf16"]);
 }
+
+#[test]
+fn a_geometry_of_the_whole_tensor_takes_no_rows() {
+    use thalweg::geometry::{NegativeEntropy, Simplex};
+    let step = |chain: Chain| {
+        let mut x = vec![0.25f64; 4];
+        let param = Param::of("x", &[4], &mut x).sparse_grad(&[1], &[1.0]);
+        build::<f64>(chain, 1).step(&mut [param]).map(|report| report.applied())
+    };
+    assert!(step(gd().over(NegativeEntropy::default())).expect("a step"));
+    let sentence = step(gd().over(Simplex::default())).expect_err("an error").to_string();
+    assert!(sentence.contains("\"x\"") && sentence.contains("dense gradient"), "{sentence}");
+}

@@ -223,3 +223,54 @@ fn settings_out_of_range_are_named() {
         assert!(error.contains(words), "{error}");
     }
 }
+
+#[test]
+fn who_takes_no_part_gets_the_rest_of_the_tail() {
+    let mut opt: Optimizer<f32> =
+        Optimizer::<f32>::builder().rest("all", adamw()).build().expect("a chain");
+    let _ = opt.freeze("frozen").expect("a glob");
+    let (mut x, mut y, mut z) = ([1.0f32, 2.0], [3.0f32, 4.0], [5.0f32]);
+    let (mut g, mut h) = ([0.5f32, 0.5], [bf16::ONE; 2]);
+    let (mut of_frozen, mut of_idle) = ([f16::ZERO; 2], [bf16::ZERO; 1]);
+    let report = opt.step(&mut [
+        Param::of("x", &[2], &mut x).grad_to_zero(&mut g),
+        Param::of("frozen", &[2], &mut y).grad_to_zero(&mut h).copy_to(&mut of_frozen),
+        Param::of("idle", &[1], &mut z).copy_to(&mut of_idle),
+    ]);
+    assert!(report.expect("a step").applied());
+    assert_eq!((g, h, y, z), ([0.0; 2], [bf16::ZERO; 2], [3.0, 4.0], [5.0]));
+    assert_eq!((of_frozen, of_idle), ([3.0, 4.0].map(f16::from_f32), [bf16::from_f32(5.0)]));
+    // A refused step and an accumulated batch zero the gradient too.
+    for value in [f32::NAN, 1.0] {
+        let (mut g, mut h) = ([value; 2], [bf16::ONE; 2]);
+        let params = &mut [
+            Param::of("x", &[2], &mut x).grad_to_zero(&mut g),
+            Param::of("frozen", &[2], &mut y).grad_to_zero(&mut h),
+        ];
+        let report = if value.is_nan() { opt.step(params) } else { opt.accumulate(params, 1.0) };
+        assert_eq!(report.expect("an answer").applied(), !value.is_nan());
+        assert_eq!(h, [bf16::ZERO; 2]);
+    }
+}
+
+#[test]
+fn what_was_accumulated_before_freezing_ends_with_the_step() {
+    let (mut x, mut y) = ([0.0f64], [0.0f64]);
+    let mut opt: Optimizer<f64> =
+        Optimizer::new(gd().with("lr", 1.0).expect("lr")).expect("a chain");
+    let mut batch = |opt: &mut Optimizer<f64>, step: bool, g: f64| {
+        let g = [g];
+        let params = &mut [Param::new("x", &[1], &mut x, &g), Param::new("y", &[1], &mut y, &g)];
+        let report = if step { opt.step(params) } else { opt.accumulate(params, 1.0) };
+        assert!(report.expect("an answer").applied());
+        (x[0], y[0])
+    };
+    let _ = batch(&mut opt, false, 100.0);
+    let _ = opt.freeze("x").expect("a glob");
+    let (x, y) = batch(&mut opt, true, 2.0);
+    assert_eq!((x, y), (0.0, -51.0));
+    let _ = opt.unfreeze("x").expect("a glob");
+    let _ = batch(&mut opt, false, 1.0);
+    let (x, y) = batch(&mut opt, true, 3.0);
+    assert_eq!((x, y), (-2.0, -53.0));
+}

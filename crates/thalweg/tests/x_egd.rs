@@ -53,6 +53,39 @@ fn product_form(x: &mut [f64], lr: f64, steps: usize, gradient: impl Fn(&[f64]) 
 }
 
 #[test]
+fn x05_p_norms_near_1_keep_small_and_large_numbers_in_single_precision() {
+    // The way back is a power of p/(p − 1): 21 for p = 1.05.
+    for p in [1.05, 1.1, 1.2, 2.0, 3.0] {
+        for size in [1e-10f64, 1e-5, 3e-5, 1.0, 1e3] {
+            for n in [1, 10, 1000] {
+                let steps = |i: usize| {
+                    size * (1.0 + (i % 7) as f64 / 7.0)
+                        * if i.is_multiple_of(2) { 1.0 } else { -1.0 }
+                };
+                let chain = || descent(1.0).over(PNorm::default().p(p));
+                let (mut single, mut double) = (vec![0.0f32; n], vec![0.0f64; n]);
+                let mut opts = (
+                    Optimizer::<f32>::new(chain()).unwrap(),
+                    Optimizer::<f64>::new(chain()).unwrap(),
+                );
+                for _ in 0..3 {
+                    let g: Vec<f64> = (0..n).map(steps).collect();
+                    let narrow: Vec<f32> = g.iter().map(|g| *g as f32).collect();
+                    let _ =
+                        opts.0.step(&mut [Param::new("x", &[n], &mut single, &narrow)]).unwrap();
+                    let _ = opts.1.step(&mut [Param::new("x", &[n], &mut double, &g)]).unwrap();
+                }
+                let norm = double.iter().map(|x| x.abs()).fold(0.0, f64::max);
+                assert!(norm > 0.0 && norm.is_finite(), "{p} {size} {n}");
+                for (a, b) in single.iter().zip(&double) {
+                    assert!((f64::from(*a) - b).abs() <= 1e-4 * norm, "{p} {size} {n}: {a} {b}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn x01_generator_vectors() {
     let mut bits = Rng::new(42);
     let want = [0xbdd7_3226_2feb_6e95, 0x28ef_e333_b266_f103, 0x4752_6757_130f_9f52];

@@ -1,4 +1,4 @@
-//! The 8-bit code books, for numbers in units of the largest of their block.
+//! The 8-bit code books, for numbers in units of about the largest of their block.
 //!
 //! The code book is *dynamic* (Dettmers, Lewis, Shleifer & Zettlemoyer 2022, arXiv 2110.02861):
 //! few large numbers are told apart finely, many small ones coarsely. A magnitude code `c` with its
@@ -15,6 +15,10 @@
 use super::kernel::CHUNK;
 
 /// The constants of an 8-bit code book with `TOP` as its highest decade: 6 with a sign, else 7.
+///
+/// The largest number of a block is exactly that of the highest code, which is a little less than 1.
+/// Were it the end of that code's interval, it would come back smaller, at every step again: a second
+/// moment would decay faster than its β says.
 pub(super) struct Book<const TOP: u32>;
 
 impl<const TOP: u32> Book<TOP> {
@@ -23,7 +27,7 @@ impl<const TOP: u32> Book<TOP> {
     /// The lower end of the lowest decade.
     const LEAST: f32 = 1.0 / (8.0 * Self::UNIT);
 
-    /// The number a magnitude code stands for, in units of the block's largest.
+    /// The number a magnitude code stands for, in the block's unit.
     #[inline(always)]
     pub(super) fn value(code: u32) -> f32 {
         let f = code as f32;
@@ -31,8 +35,8 @@ impl<const TOP: u32> Book<TOP> {
         p * p * (0.875 * (f + 0.5) - 0.75 * p) * (1.0 / Self::UNIT)
     }
 
-    /// The bits of a float whose low byte is the code of a magnitude in `[FLOOR, 1)`, in units of
-    /// the block's largest: `trunc(2^(TOP − d)·(8/7·8ᵈ·y + 6/7))` in decade `d`.
+    /// The bits of a float whose low byte is the code of a magnitude in `[FLOOR, 1)`, in the block's
+    /// unit: `trunc(2^(TOP − d)·(8/7·8ᵈ·y + 6/7))` in decade `d`.
     #[inline(always)]
     fn code(y: f32) -> u32 {
         let below = 126 - (y.to_bits() >> 23);
@@ -46,6 +50,16 @@ impl<const TOP: u32> Book<TOP> {
 
     /// Where a magnitude is held up: in the decade below the lowest, whose code is zero.
     const FLOOR: f32 = Self::LEAST / 8.0;
+
+    /// The unit of a block: what its codes' numbers are multiplied by so that the highest stands for the
+    /// largest magnitude. No unit has an infinite reciprocal, and that of finite numbers is finite.
+    #[inline(always)]
+    pub(super) fn unit(values: &[f32]) -> f32 {
+        let (largest, least) = (largest(values), f32::from_bits(3 << 23));
+        let most = if largest.is_finite() { f32::MAX } else { largest };
+        let unit = (largest / Self::value((2 << TOP) - 1)).max(least).min(most);
+        if largest > 0.0 { unit } else { 0.0 }
+    }
 }
 
 pub(super) type Signed = Book<6>;
@@ -91,18 +105,10 @@ fn largest(values: &[f32]) -> f32 {
     lanes.iter().copied().chain(rest.iter().map(|v| v.abs())).fold(0.0, f32::max)
 }
 
-/// What a block's values are divided by: the largest magnitude, but no number whose reciprocal
-/// might be infinite.
+/// What a block's values are multiplied by to be in its unit, and below 1 even if that is `f32::MAX`.
 #[inline(always)]
-pub(super) fn scale_of(values: &[f32]) -> f32 {
-    let (largest, least) = (largest(values), f32::from_bits(3 << 23));
-    if largest > 0.0 { largest.max(least) } else { 0.0 }
-}
-
-/// What a block's values are multiplied by to lie strictly within [−1, 1].
-#[inline(always)]
-pub(super) fn inverse(scale: f32) -> f32 {
-    if scale > 0.0 { (1.0 - 1.0 / 65536.0) / scale } else { 0.0 }
+pub(super) fn inverse(unit: f32) -> f32 {
+    if unit > 0.0 { (1.0 - 1.0 / 65536.0) / unit } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -118,12 +124,11 @@ mod tests {
             assert!(values.windows(2).all(|w| w[0] < w[1]));
             assert!(*values.last().expect("a code") > 0.99);
         }
-        let scale = inverse(1.0);
-        let signed_of = |y: f32| u32::from(signed_code(y, scale));
-        let unsigned_of = |y: f32| u32::from(unsigned_code(y, scale));
+        let signed_of = |y: f32| u32::from(signed_code(y, 1.0));
+        let unsigned_of = |y: f32| u32::from(unsigned_code(y, 1.0));
         assert!((0..128).all(|c| signed_of(signed[c as usize]) == c));
         assert!((0..256).all(|c| unsigned_of(unsigned[c as usize]) == c));
-        assert_eq!((signed_of(1.0), signed_of(-1.0), unsigned_of(1.0)), (127, 255, 255));
+        assert_eq!(signed_of(-signed[127]), 255);
         // A number lies no further from its code's value than half the interval.
         for k in 0..100_000 {
             let y = (k as f32 + 0.5) / 1e5;
@@ -131,19 +136,35 @@ mod tests {
             assert!((s - y).abs() <= 0.44 / 64.0 * 1.001, "{y} {s}");
             assert!((u - y).abs() <= 0.44 / 128.0 * 1.001, "{y} {u}");
         }
-        // Whatever the largest, it comes back: down to where floats have few digits.
-        for largest in [f32::MAX, 1.0, 1e-30, 1e-37, 2e-38, 1e-39] {
-            let scale = scale_of(&[largest, 0.0]);
-            let signed = scale * Signed::value(u32::from(signed_code(largest, inverse(scale))));
-            let unsigned =
-                scale * Unsigned::value(u32::from(unsigned_code(largest, inverse(scale))));
-            for back in [signed, unsigned] {
-                assert!((back / largest - 1.0).abs() < 0.07, "{largest:e}: {back:e}");
-            }
-        }
         assert_eq!(signed_code(f32::NAN, 1.0) & 0x7F, 0);
         // Tiny against the largest: nothing that is positive becomes zero where it divides.
-        assert_eq!((signed_code(1e-9, scale), unsigned_code(1e-30, scale)), (0, 1));
-        assert_eq!((signed_code(-1.0, scale), signed_code(0.0, 0.0)), (255, 0));
+        assert_eq!((signed_code(1e-9, 1.0), unsigned_code(1e-30, 1.0)), (0, 1));
+        assert_eq!((signed_code(0.0, 0.0), unsigned_code(0.0, 0.0)), (0, 0));
+    }
+
+    #[test]
+    fn the_largest_of_a_block_comes_back_however_often_it_is_coded() {
+        // Down to where floats have few digits.
+        let numbers = (1..1000).map(|i| 1.0 + i as f32 / 777.0);
+        for first in [f32::MAX, 1e-30, 1e-37, 3e-38, 1e-39].into_iter().chain(numbers) {
+            let (mut signed, mut unsigned) = (-first, first);
+            for _ in 0..1000 {
+                let unit = Signed::unit(&[signed, 0.0]);
+                signed = unit * signed_value(signed_code(signed, inverse(unit)));
+                let unit = Unsigned::unit(&[unsigned, 0.0]);
+                let code = unsigned_code(unsigned, inverse(unit));
+                unsigned = unit * Unsigned::value(u32::from(code));
+            }
+            let few = match first {
+                // Its unit would be infinite: once it loses the half of an interval.
+                f32::MAX => 0.007,
+                small if small < 1e-37 => 0.07,
+                _ => 1e-5,
+            };
+            for back in [-signed, unsigned] {
+                assert!((back / first - 1.0).abs() < few, "{first:e}: {back:e}");
+            }
+        }
+        assert!(Signed::unit(&[f32::INFINITY, 1.0]).is_infinite());
     }
 }

@@ -3,7 +3,7 @@
 
 use half::slice::HalfFloatSliceExt;
 
-use super::code_book::{Unsigned, inverse, scale_of, signed_code, signed_value, unsigned_code};
+use super::code_book::{Signed, Unsigned, inverse, signed_code, signed_value, unsigned_code};
 use super::hints::{Hints, ask};
 use super::isa::{Isa, Target, Task, on};
 use super::kernel::{BLOCK, CHUNK};
@@ -28,6 +28,18 @@ impl Packing {
             Packing::Bf16 | Packing::F16 => 2,
             Packing::Signed | Packing::Unsigned => 1,
         }
+    }
+
+    /// The most that rounding to the nearest cuts off a number: a share of what is left of it, and of the
+    /// smallest numbers so much; a little more, because it is itself kept in this format.
+    pub(crate) fn rounds_off(self) -> (f64, f64) {
+        let (digits, smallest) = match self {
+            Packing::Bf16 => (8, -133),
+            Packing::F16 => (11, -24),
+            // Parameters are never kept so.
+            Packing::Signed | Packing::Unsigned => return (f64::INFINITY, 0.0),
+        };
+        (1.01 * 0.5f64.powi(digits), 0.5 * 2f64.powi(smallest))
     }
 
     /// Its name in checkpoints.
@@ -67,10 +79,18 @@ pub(crate) enum Rounding {
     },
 }
 
-/// A random word: number `i` of stream `key` (Wellons' `lowbias32` mixer).
+/// The words of a stream are mixed from numbers so far apart.
+const STRIDE: u32 = 0x9E37_79B9;
+
+/// A random word: number `i` of stream `key`.
 #[inline(always)]
 fn noise(key: u32, i: u32) -> u32 {
-    let mut h = i.wrapping_mul(0x9E37_79B9) ^ key;
+    mix(i.wrapping_mul(STRIDE) ^ key)
+}
+
+/// Wellons' `lowbias32`.
+#[inline(always)]
+fn mix(mut h: u32) -> u32 {
     h = (h ^ (h >> 16)).wrapping_mul(0x21F0_AAAD);
     h = (h ^ (h >> 15)).wrapping_mul(0x735A_2D97);
     h ^ (h >> 15)
@@ -120,10 +140,9 @@ fn to_bf16(value: f32) -> u16 {
 
 #[inline(always)]
 fn to_bf16_stochastic(value: f32, half_noise: u32) -> u16 {
-    let bits = value.to_bits();
-    let moved = bits.wrapping_add(half_noise) >> 16;
-    let fixed = (bits >> 16) | if value.is_nan() { 0x40 } else { 0 };
-    (if value.is_finite() { moved } else { fixed }) as u16
+    // Infinity is not moved, nor is a NaN: what arithmetic gives has its highest bit set, and stays one.
+    let moved = if value.is_finite() { half_noise } else { 0 };
+    (value.to_bits().wrapping_add(moved) >> 16) as u16
 }
 
 #[inline(always)]
@@ -160,6 +179,17 @@ fn map<A: Copy, B>(
     }
 }
 
+/// Multiples of [`STRIDE`].
+const STRIDES: [u32; CHUNK / 2] = {
+    let mut all = [0; CHUNK / 2];
+    let mut j = 1;
+    while j < all.len() {
+        all[j] = STRIDE.wrapping_add(all[j - 1]);
+        j += 1;
+    }
+    all
+};
+
 /// Rounds to bfloat16 with the noise of the coordinates from `first` on.
 #[inline(always)]
 fn bf16_stochastic(
@@ -176,8 +206,10 @@ fn bf16_stochastic(
         let (chunks, _) = from.as_chunks::<CHUNK>();
         for (k, (from, to)) in chunks.iter().zip(to.as_chunks_mut::<CHUNK>().0).enumerate() {
             ask(hints, k * CHUNK);
+            // As [`noise`] multiplies, but once a chunk: a vector's product costs as much as four sums.
+            let at = words.wrapping_add((k * HALF) as u32).wrapping_mul(STRIDE);
             for j in 0..HALF {
-                let word = noise(key, words.wrapping_add((k * HALF + j) as u32));
+                let word = mix(at.wrapping_add(STRIDES[j]) ^ key);
                 to[j] = to_bf16_stochastic(from[j], word >> 16).to_le_bytes();
                 to[j + HALF] = to_bf16_stochastic(from[j + HALF], word & 0xFFFF).to_le_bytes();
             }
@@ -251,12 +283,12 @@ impl Task for Encode<'_> {
                 });
             }
             (Packing::Signed, _) => {
-                *scale = scale_of(from);
+                *scale = Signed::unit(from);
                 let inverse = inverse(*scale);
                 map(from, to, hints, |_, v| signed_code(v, inverse));
             }
             (Packing::Unsigned, _) => {
-                *scale = scale_of(from);
+                *scale = Unsigned::unit(from);
                 let inverse = inverse(*scale);
                 map(from, to, hints, |_, v| unsigned_code(v, inverse));
             }

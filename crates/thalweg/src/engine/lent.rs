@@ -109,6 +109,13 @@ impl<'a> Lent<'a> {
         }
     }
 
+    /// Zeroes all values. Only for what was lent to be written.
+    pub(crate) fn clear<E: Element>(&mut self) {
+        let bytes = self.len * self.stream.width::<E>();
+        // SAFETY: made of a mutable slice of this length; zero bytes are the number zero.
+        unsafe { std::ptr::write_bytes(self.stream.data, 0, bytes) }
+    }
+
     /// Writes all values, rounded to the nearest. Only for what was lent to be written.
     pub(crate) fn write<E: Element>(&mut self, isa: Isa, values: &[E]) {
         debug_assert_eq!(values.len(), self.len);

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use super::Element;
 use super::isa::{Isa, On, Target, on};
 use super::kernel::{Compiled, CompiledTerms, Double, Gather, Kernel, Native, Precision};
+use crate::error::Error;
 use crate::hyper::Hypers;
 use crate::part::{Join, Part, Scope, Supply};
 use crate::probe::GainSlots;
@@ -48,6 +49,7 @@ pub(crate) trait AnyStage: Hypers + Stage<f32> + Stage<f64> + Send + Sync {
     fn admits(&self, x: f64) -> Result<(), &'static str>;
     fn refuse(&self, sums: &[f64]) -> Option<(u64, &'static str)>;
     fn settle(&self, moment: Moment, pass: usize, sums: &[f64], scalars: &mut [f64]);
+    fn check(&self) -> Result<(), Error>;
     fn gains(&self, clock: u64) -> Option<GainSlots>;
     fn describe(&self, to: &mut crate::formula::Page);
 }
@@ -175,6 +177,9 @@ impl<P: Part, const GEOMETRY: bool> AnyStage for PartStage<P, GEOMETRY> {
         let at = At::<f64>::new(moment.t, moment.clock);
         let settled = self.0.settle(&at, pass, read(sums), read(scalars));
         write(settled, scalars);
+    }
+    fn check(&self) -> Result<(), Error> {
+        self.0.check()
     }
     fn gains(&self, clock: u64) -> Option<GainSlots> {
         self.0.gains(clock)

@@ -321,7 +321,12 @@ impl<'a, E: Element> Tensor<'a, E> {
         };
         let packing = self.x.packing;
         if matches!(self.keep, Keep::Compensated(_)) {
-            x.iter_mut().zip(kept).for_each(|(x, low)| *x = *x + *low);
+            let (share, least) = packing.map_or((0.0, 0.0), Packing::rounds_off);
+            for (x, low) in x.iter_mut().zip(kept) {
+                // What no rounding cuts off is left of a parameter that the user changed since.
+                let possible = low.widen().abs() <= share * x.widen().abs() + least;
+                *x = if possible { *x + *low } else { *x };
+            }
             return;
         }
         // A parameter that is not the rounded master was changed by the user since.

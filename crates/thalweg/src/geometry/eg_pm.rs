@@ -48,6 +48,10 @@ impl Part for EgPm {
     const SLOTS: &'static [Slot] = SLOTS;
     const PASSES: usize = 0;
 
+    fn check(&self) -> Result<(), crate::Error> {
+        self.beta.constant()
+    }
+
     fn start<F: Real>(&self, x: F) -> [F; 2] {
         split(x, self.beta.value(0))
     }
@@ -75,6 +79,10 @@ impl Part for BoundedEgPm {
     const SCALARS: &'static [Slot] = &[slot_as("log_z", "ζ")];
     const JOIN: &'static [Join] = &[Join::Max, Join::Sum];
     const PASSES: usize = 2;
+
+    fn check(&self) -> Result<(), crate::Error> {
+        self.beta.constant()
+    }
 
     fn start<F: Real>(&self, x: F) -> [F; 2] {
         split(x, self.beta.value(0))

@@ -24,6 +24,10 @@ impl Part for Hypentropy {
     const SLOTS: &'static [Slot] = &[slot_as("dual", "θ").exact()];
     const PASSES: usize = 0;
 
+    fn check(&self) -> Result<(), crate::Error> {
+        self.beta.constant()
+    }
+
     fn start<F: Real>(&self, x: F) -> [F; 1] {
         [(x / F::number(self.beta.value(0))).asinh()]
     }

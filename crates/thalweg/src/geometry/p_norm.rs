@@ -9,23 +9,23 @@ crate::hypers! {
     /// with `q = p/(p−1)`.
     ///
     /// `p = 2` is gradient descent; `p ≈ 1 + 1/ln d` behaves like exponentiated gradient on signed
-    /// vectors. Two extra reading passes.
+    /// vectors. Two extra reading passes, whose sums of p-th and q-th powers are kept in `f64`.
     pub struct PNorm {
         /// The exponent of the norm.
         p "p" = 2.0 in Range::above(1.0),
     }
 }
 
-/// `sign(x)·|x|^(p−1)·factor`, `factor` being `‖x‖^(2−p)`; 0 at 0.
+/// `sign(x)·|x|^(p−1)·‖x‖^(2−p)`; 0 at 0. The power is taken of `|x|/‖x‖`: that of `x` itself leaves
+/// the range of `f32` where p is near 1, as the exponent of the way back is then large.
 #[inline(always)]
-fn link<F: Real>(x: F, exponent: F, factor: F) -> F {
-    x.sign() * x.abs().pow(exponent) * factor
+fn link<F: Real>(x: F, exponent: F, norm: F) -> F {
+    x.sign() * (x.abs() / norm.away_from_zero()).pow(exponent) * norm
 }
 
-/// `‖·‖_p^(2−p)` from the sum of the p-th powers; 0 for the zero vector.
-fn factor<W: Real<Wide = W>>(sum: W, p: W) -> W {
-    let (zero, two) = (W::number(0.0), W::number(2.0));
-    W::select(zero.lt(sum), sum.pow((two - p) / p), zero)
+/// The norm from the sum of the p-th powers.
+fn norm<W: Real<Wide = W>>(sum: W, p: W) -> W {
+    sum.pow(W::number(1.0) / p)
 }
 
 impl PNorm {
@@ -69,7 +69,7 @@ impl Part for PNorm {
         [a, b]: [W; 2],
     ) -> [W; 2] {
         let [p, q] = self.exponents(at);
-        if pass == 0 { [factor(primal, p), b] } else { [a, factor(dual, q)] }
+        if pass == 0 { [norm(primal, p), b] } else { [a, norm(dual, q)] }
     }
 
     #[inline(always)]

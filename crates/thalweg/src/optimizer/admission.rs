@@ -39,6 +39,9 @@ impl<E: Element> Optimizer<E> {
         }
         for (k, param) in self.cast.order.iter().zip(params) {
             fits(&self.states[*k], param)?;
+            if param.is_sparse() {
+                self.takes_rows(&self.states[*k])?;
+            }
         }
         Ok(())
     }
@@ -66,7 +69,7 @@ impl<E: Element> Optimizer<E> {
             len: values.len(),
             group,
             t: 0,
-            frozen: false,
+            frozen: self.starts_frozen(param),
             value,
             slots: self.first_slots(group, value, &values),
             sum: None,
@@ -76,6 +79,25 @@ impl<E: Element> Optimizer<E> {
                 vec![]
             },
         })
+    }
+
+    /// Whether rows of a parameter can be stepped alone.
+    fn takes_rows(&self, state: &State<E>) -> Result<(), Error> {
+        let stages = self.groups[state.group].chain.stages();
+        if !stages.iter().any(|s| s.is_geometry() && s.reads()) {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            parameter: state.name.clone(),
+            what: "has a sparse gradient, but its geometry sums over the whole tensor; give it a dense \
+                   gradient"
+                .to_owned(),
+        })
+    }
+
+    fn starts_frozen(&self, param: &Param<'_, E>) -> bool {
+        let asked = self.freezes.iter().rev().find(|(matches, _)| matches(param.name, param.shape));
+        asked.is_some_and(|(_, frozen)| *frozen)
     }
 
     /// What a parameter with these values remembers before the first step.

@@ -275,6 +275,7 @@ impl Builder {
             precision: self.precision,
             accumulation: self.accumulation,
             accumulated: 0.0,
+            freezes: vec![],
             loss_scale: self.loss_scale,
         })
     }

@@ -48,6 +48,9 @@ pub(super) struct GroupHeader {
     name: String,
     pub(super) hypers: Vec<(String, Schedule)>,
     slots: Vec<String>,
+    /// What the chain is made of; unknown of files that are older.
+    #[serde(default)]
+    formula: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,7 +74,7 @@ struct ParamHeader {
 pub struct Loaded {
     /// Parameters whose state was restored.
     pub params: usize,
-    /// Hyper-parameters that differ from the saved ones, as
+    /// Formulas and hyper-parameters that differ from the saved ones, as
     /// `group.name: saved … , here … ` sentences. The ones here stay in force.
     pub differences: Vec<String>,
 }
@@ -220,6 +223,13 @@ impl<E: Element> Optimizer<E> {
             }
             let mut chain = group.chain.clone();
             resume(&mut chain, saved);
+            let now = formula(&chain);
+            if let Some(then) = saved.formula.as_ref().filter(|then| **then != now) {
+                let name = &group.name;
+                differences.push(format!(
+                    "{name}: saved by `{then}`, here `{now}`, which goes on with the same slots"
+                ));
+            }
             differences.extend(compare(&group.name, saved, &chain));
             chains.push(chain);
         }
@@ -259,6 +269,7 @@ impl<E: Element> Optimizer<E> {
                     name: g.name.clone(),
                     hypers: hypers(&g.chain),
                     slots: g.chain.slots(),
+                    formula: Some(formula(&g.chain)),
                 })
                 .collect(),
             params: self
@@ -440,6 +451,21 @@ fn read_header(bytes: &[u8]) -> Result<Header, Error> {
 #[derive(Deserialize)]
 struct Version {
     version: u32,
+}
+
+/// The building blocks of a chain by name: rules, and what completes them.
+fn formula(chain: &Chain) -> String {
+    fn list(blocks: &[crate::hyper::Block]) -> String {
+        let one = |block: &crate::hyper::Block| {
+            let parts: Vec<_> = block.parts.iter().map(|(_, part)| part.clone()).collect();
+            match parts[..] {
+                [] => block.name().to_owned(),
+                _ => format!("{}<{}>", block.name(), list(&parts)),
+            }
+        };
+        blocks.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+    list(&crate::hyper::Hypers::blocks(chain))
 }
 
 pub(super) fn dtype<E: Element>(packing: Option<Packing>) -> Dtype {

@@ -107,6 +107,8 @@ pub struct Optimizer<E: Element = f32> {
     groups: Vec<Group>,
     states: Vec<State<E>>,
     index: HashMap<String, usize>,
+    /// What was asked of `freeze` and `unfreeze`, for parameters met later; the last that matches counts.
+    freezes: Vec<(group::Predicate, bool)>,
     /// The list of the last step.
     cast: Cast<E>,
     /// Room for what a step works out.
@@ -177,7 +179,10 @@ impl<E: Element> Optimizer<E> {
             }
             let mut chain = g.chain.clone();
             match chain.set(name, schedule.clone()) {
-                Ok(()) => changed.push((k, chain)),
+                Ok(()) => {
+                    chain.check()?;
+                    changed.push((k, chain));
+                }
                 Err(e @ Error::UnknownHyper { .. }) => unknown = Some(e),
                 Err(e) => return Err(e),
             }
@@ -208,8 +213,9 @@ impl<E: Element> Optimizer<E> {
         self.probe_every = every.get();
     }
 
-    /// Leaves the parameters that match alone from now on; their state is kept. Returns how many
-    /// of the parameters seen so far match.
+    /// Leaves the parameters that match alone from now on, those met later too; their state is kept. A
+    /// checkpoint says of each parameter that it holds whether it is frozen, but not the patterns. Returns
+    /// how many of the parameters seen so far match.
     ///
     /// # Errors
     /// [`Error::Pattern`] if the pattern cannot be read.
@@ -234,6 +240,7 @@ impl<E: Element> Optimizer<E> {
                 count += 1;
             }
         }
+        self.freezes.push((matches, frozen));
         Ok(count)
     }
 

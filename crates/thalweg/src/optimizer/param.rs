@@ -73,8 +73,8 @@ impl<'a, E: Element> Param<'a, E> {
         Param { grad: Some(Gradient { values, zero: false, rows: None }), ..self }
     }
 
-    /// Gives it a gradient that the step zeroes once it has used it, while it is in the cache. A
-    /// refused step leaves it.
+    /// Gives it a gradient that the step zeroes once it has used it, while it is in the cache. That of a
+    /// refused step is zeroed too, and that of a frozen parameter.
     pub fn grad_to_zero<S: Stored<E>>(self, grad: &'a mut [S]) -> Self {
         let values = Lent::stored_mut(grad);
         Param { grad: Some(Gradient { values, zero: true, rows: None }), ..self }
@@ -87,7 +87,10 @@ impl<'a, E: Element> Param<'a, E> {
     /// Only these rows are stepped, parameter and state, at a cost in proportion to their number.
     /// Where a zero gradient changes nothing (gradient descent, AdaGrad, `meta_egd_sparse`) that is
     /// the dense step exactly; where it does (momentum, Adam, weight decay) it is the lazy form, as
-    /// `torch.optim.SparseAdam` has it: rows that are not touched neither move nor forget.
+    /// `torch.optim.SparseAdam` has it: rows that are not touched neither move nor forget. What a method
+    /// sums over a tensor (a trust ratio, the distances of Prodigy and DoG) is summed over these rows, and
+    /// averages of the parameter follow it in these rows alone. A geometry that sums over the tensor, such
+    /// as the simplex, is an error.
     pub fn sparse_grad<S: Stored<E>>(self, rows: &'a [u32], values: &'a [S]) -> Self {
         let values = Lent::stored(values);
         Param { grad: Some(Gradient { values, zero: false, rows: Some(rows) }), ..self }

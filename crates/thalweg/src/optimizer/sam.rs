@@ -128,14 +128,22 @@ impl<N: Neighbourhood> Sam<N> {
     ///
     /// # Errors
     /// If a name, shape, group or hyper-parameter does not fit, or if gradients are not finite and
-    /// the optimizer's policy says to fail; a policy that does not look is taken to fail. Then
-    /// nothing has changed.
+    /// the optimizer's policy says to fail; a policy that does not look is taken to fail. If gradients
+    /// wait in an accumulation. Then nothing has changed.
+    ///
+    /// In bf16 and f16 the perturbed parameter is rounded to the nearest: a radius below its last digits
+    /// does not move it, and the second gradient is then the first.
     pub fn perturb<'a, E: Element>(
         &self,
         optimizer: &'a mut Optimizer<E>,
         params: &mut [Param<'_, E>],
     ) -> Result<Ascent<'a, E>, Error> {
         crate::part::check(self)?;
+        if optimizer.accumulated > 0.0 {
+            let what = "SAM looks at one batch: its first gradient would not be the accumulated one; \
+                        take a step before, and give it the whole batch";
+            return Err(Error::Engine(what.to_owned()));
+        }
         let (active, mut report) = optimizer.begin(params)?;
         let clock = optimizer.steps();
         let reach = self.neighbourhood.reach(clock);

@@ -151,9 +151,28 @@ impl<E: Element> Optimizer<E> {
             Act::Step => self.sweep(params, &cast, &mut work, &mut report),
             Act::Accumulate => self.add(params, &cast, &mut work, &mut report),
         };
+        if result.is_ok() {
+            self.tend_idle(params, &cast, act == Act::Step && report.applied());
+        }
         (self.cast, self.work) = (cast, work);
         result?;
         Ok(report)
+    }
+
+    /// Does for those that take no part, because they are frozen or have no gradient, what was asked for
+    /// besides a step: their gradient is zeroed, and after a step their copy written.
+    fn tend_idle(&self, params: &mut [Param<'_, E>], cast: &Cast<E>, stepped: bool) {
+        for (k, param) in params.iter_mut().enumerate() {
+            if cast.active.binary_search(&k).is_ok() {
+                continue;
+            }
+            if let Some(gradient) = param.grad.as_mut().filter(|g| g.zero) {
+                gradient.values.clear::<E>();
+            }
+            if let Some(copy) = param.copy.as_mut().filter(|_| stepped) {
+                copy.write(self.isa, &param.value.values::<E>(self.isa));
+            }
+        }
     }
 
     fn empty_report(&mut self, params: &[Param<'_, E>]) -> StepReport {
@@ -342,6 +361,8 @@ impl<E: Element> Optimizer<E> {
         self.steps += 1;
         self.refused_in_a_row = 0;
         self.accumulated = 0.0;
+        // What was accumulated for those frozen since belongs to the step that is over.
+        self.states.iter_mut().filter(|s| s.frozen).for_each(|s| s.sum = None);
         if let Some(scale) = &mut self.loss_scale {
             scale.applied();
         }

@@ -25,6 +25,10 @@ impl<E: Denominator> Rule for AdaGrad<E> {
     type Memory<F: Real> = [F; 1];
     const SLOTS: &'static [Slot] = &[slot("sum").non_negative()];
 
+    fn check(&self) -> Result<(), crate::Error> {
+        self.initial.constant()
+    }
+
     fn start<F: Real>(&self, _: F) -> [F; 1] {
         [F::number(self.initial.value(0))]
     }

@@ -7,7 +7,7 @@ use crate::rule::{At, Here, Rule, Slot, slot_as};
 
 crate::hypers! {
     /// Gradient descent with a falling rate and L2, which keeps the average of the parameters it has
-    /// been at. Training goes on from `x`; the answer is the slot `average`.
+    /// been at. Training goes on from `x`; it is evaluated at the average.
     ///
     /// `η_t = η/(1 + λ·η·(t−1))^α`; from step `t₀ + 2` on the average is over all steps since, before
     /// that it is `x` itself. It computes the new parameter to average it, so it is the last
@@ -27,6 +27,7 @@ crate::hypers! {
 impl Rule for Asgd {
     type Memory<F: Real> = [F; 1];
     const SLOTS: &'static [Slot] = &[slot_as("average", "a").exact()];
+    const HAS_VIEW: bool = true;
 
     fn start<F: Real>(&self, x: F) -> [F; 1] {
         [x]
@@ -46,6 +47,11 @@ impl Rule for Asgd {
             let u = rate * (g + decay * here.x);
             (u, [average + share * (here.x - u - average)])
         }
+    }
+
+    #[inline(always)]
+    fn view<F: Real>(&self, _: &At<F>) -> impl Fn(F, [F; 1]) -> F + Copy + Send + Sync + use<F> {
+        |_, [average]| average
     }
 }
 

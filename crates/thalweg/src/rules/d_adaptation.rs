@@ -28,7 +28,7 @@ impl Part for DAdaptSgd {
     type Memory<F: Real> = [F; 2];
     type Scalars<F: Real> = [F; 4];
     type Terms<F: Real> = [F; 3];
-    const SLOTS: &'static [Slot] = &[slot("s"), slot_as("x0", "x₀").exact()];
+    const SLOTS: &'static [Slot] = &[slot("s").exact(), slot_as("x0", "x₀").exact()];
     const SCALARS: &'static [Slot] =
         &[slot("d"), slot_as("numerator", "r"), slot_as("first", "G"), slot_as("step", "δ")];
     const JOIN: &'static [Join] = &[Join::Sum; 3];

@@ -85,6 +85,10 @@ impl<S: Shared, A: Agreement> Part for GroupGain<S, A> {
     const JOIN: &'static [Join] = &[Join::Sum; 3];
     const SCOPE: Scope = S::SCOPE;
 
+    fn check(&self) -> Result<(), crate::Error> {
+        self.nu_min.below(&self.nu_max)
+    }
+
     #[inline(always)]
     fn terms<F: Real>(
         &self,

@@ -133,6 +133,10 @@ impl<S: Signal, K: Keep> Rule for MetaEgd<S, K> {
         }
     }
 
+    fn check(&self) -> Result<(), crate::Error> {
+        self.nu_min.below(&self.nu_max)
+    }
+
     fn gains(&self, clock: u64) -> Option<GainSlots> {
         let (min, max) = (self.nu_min.value(clock), self.nu_max.value(clock));
         Some(GainSlots { gain: 0, logarithm: true, direction: 1, min, max })

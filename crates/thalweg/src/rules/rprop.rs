@@ -65,6 +65,11 @@ impl<T: Timing> Rule for Rprop<T> {
     type Memory<F: Real> = [F; 2];
     const SLOTS: &'static [Slot] = &[slot("prev"), slot_as("step", "s").exact()];
 
+    fn check(&self) -> Result<(), crate::Error> {
+        self.lr.constant()?;
+        self.step_min.below(&self.step_max)
+    }
+
     fn start<F: Real>(&self, _: F) -> [F; 2] {
         [F::number(0.0), F::number(self.lr.value(0))]
     }

@@ -66,6 +66,10 @@ impl<E: Denominator, S: YogiStart> Rule for Yogi<E, S> {
     type Memory<F: Real> = [F; 2];
     const SLOTS: &'static [Slot] = &[slot("m"), slot("v").non_negative()];
 
+    fn check(&self) -> Result<(), crate::Error> {
+        self.initial.constant()
+    }
+
     fn start<F: Real>(&self, _: F) -> [F; 2] {
         [F::number(self.start.first()), F::number(self.initial.value(0))]
     }
