@@ -91,7 +91,7 @@ pub use optimizer::{
     Optimizer, Outcome, Param, Pattern, StepReport, Storage, biases_and_norms,
 };
 pub use part::{Fold, Geometry, Join, Part, Scope, Supply};
-pub use probe::{GainSlots, Gains, MomentReading, Moments, Probe, QUANTILES, Reading};
+pub use probe::{GainPlace, GainSlots, Gains, MomentReading, Moments, Probe, QUANTILES, Reading};
 pub use real::Real;
 pub use rule::{At, Flow, Here, Kind, Memory, Rule, Slot, slot, slot_as};
 pub use schedule::{Plateau, Schedule};

@@ -106,3 +106,67 @@ fn a_probe_that_would_see_nothing_says_so() {
     let message = blind.build::<f32>().unwrap_err().to_string();
     assert!(message.contains("drop the probe"), "{message}");
 }
+
+/// What `Probe::Gains` reads against the state after the step and the direction remembered before it.
+fn gains_agree(name: &str, tune: &[(&str, f64)]) {
+    let n = 3000;
+    let chain = registry::build(name, tune).unwrap();
+    let lr = chain.hyper("lr").unwrap().value(0);
+    let mut opt: Optimizer<f64> =
+        Optimizer::<f64>::builder().rest("all", chain).probe(Probe::Gains).build().unwrap();
+    let direction = |opt: &Optimizer<f64>| {
+        opt.slot("x", "prev").or_else(|| opt.slot("x", "mean")).map(<[f64]>::to_vec)
+    };
+    let mut x = vec![0.5f64; n];
+    for step in 1..=9 {
+        let g: Vec<f64> = gradient(step, n).into_iter().map(f64::from).collect();
+        let before = direction(&opt);
+        let report = opt.step(&mut [Param::new("x", &[n], &mut x, &g)]).unwrap();
+        let [reading] = report.readings.as_slice() else { panic!("{name}: one reading") };
+        let read = &reading.gains;
+        if let Some(d) = before {
+            let both = d.iter().zip(&g).filter(|(d, g)| **d != 0.0 && **g != 0.0);
+            let want = share(both.map(|(d, g)| (*d > 0.0) == (*g > 0.0)));
+            assert!(read.aligned == want || want.is_nan(), "{name}: {} {want}", read.aligned);
+        }
+        let scalar = |scalar| opt.scalar("x", scalar);
+        let gains: Vec<f64> = match (opt.slot("x", "ell"), opt.slot("x", "gain")) {
+            (Some(ell), _) => ell.iter().map(|ell| ell.exp()).collect(),
+            (_, Some(gain)) => gain.to_vec(),
+            _ => vec![scalar("ell").map_or_else(|| scalar("rate").unwrap(), f64::exp)],
+        };
+        let factor =
+            scalar("scale").unwrap_or(1.0) * if scalar("rate").is_some() { 1.0 } else { lr };
+        let [min, max] = [f64::min, f64::max].map(|of| gains.iter().copied().reduce(of).unwrap());
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-13 * b.abs();
+        assert!(near(read.min, min) && near(read.max, max), "{name}: {read:?} {min} {max}");
+        assert!(near(factor, 1.0) || read.rates.iter().all(|r| *r <= factor * max * 1.0001));
+        assert!(
+            read.rates[0] >= factor * min * 0.9999 && read.rates.is_sorted(),
+            "{name}: {read:?}"
+        );
+        if gains.len() == 1 {
+            assert!(read.rates.iter().all(|rate| near(*rate, factor * min)), "{name}: {read:?}");
+        } else {
+            let mut sorted = gains.clone();
+            sorted.sort_by(f64::total_cmp);
+            let median = factor * sorted[n / 2];
+            assert!((read.rates[2] / median - 1.0).abs() < 0.5, "{name}: {read:?} {median}");
+        }
+    }
+}
+
+#[test]
+fn every_learned_gain_has_its_monitors() {
+    for name in
+        ["meta_egd", "meta_egd_momentum", "meta_egd_sign", "meta_egd_sparse", "meta_egd_adam"]
+    {
+        gains_agree(name, &[("gamma", 0.1), ("lr", 0.01)]);
+    }
+    gains_agree("meta_egd_tensor", &[("gamma", 0.3), ("lr", 0.01)]);
+    gains_agree("egdd", &[("scale_lr", 0.5), ("lr", 0.01)]);
+    gains_agree("funnelled_sgdm", &[("scale_lr", 0.5), ("lr", 0.01)]);
+    for name in ["sgd_hd", "sgd_hd_cosine", "adam_hd"] {
+        gains_agree(name, &[("hyper_lr", 1e-4), ("lr", 0.01)]);
+    }
+}

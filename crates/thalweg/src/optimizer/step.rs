@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cast::{Act, Cast};
 use super::fit::width;
-use super::settle::{Passes, Preparation, Scalars};
+use super::settle::{Passes, Preparation, Scalars, has_own_scalars};
 use super::{Accumulation, Optimizer, Outcome, Param, State, StepReport};
 use crate::chain::Chain;
 use crate::engine::Element;
@@ -291,7 +291,7 @@ impl<E: Element> Optimizer<E> {
             passes: &mut work.passes,
         };
         preparation.run()?;
-        self.probed(&sweep, &work.chains, &work.prepared, name, report);
+        self.probed(&sweep, &work.chains, (&work.prepared, &work.scalars), name, report);
         work.tensors = room(tensors);
         self.applied(cast, &mut work.scalars, report);
         Ok(())
@@ -331,7 +331,7 @@ impl<E: Element> Optimizer<E> {
         &self,
         sweep: &Sweep<'_, E>,
         chains: &[(usize, Moment)],
-        prepared: &[Prepared<E>],
+        (prepared, scalars): (&[Prepared<E>], &Scalars),
         name: impl Fn(usize) -> &'p str,
         report: &mut StepReport,
     ) {
@@ -344,8 +344,13 @@ impl<E: Element> Optimizer<E> {
             chains.iter().map(|(group, moment)| (&self.groups[*group].chain, *moment)).collect();
         let watches = probe::watches(&self.probes, self.isa, &seen);
         let gathered = sweep.sweep(prepared, &watches);
+        let scalar = |t: usize, stage: usize, k: usize| {
+            let group = chains[sweep.tensors[t].chain].0;
+            let own = has_own_scalars(self.groups[group].chain.stages()[stage].as_ref());
+            (if own { &scalars.tensor[t] } else { &scalars.group[group] })[stage][k]
+        };
         (report.readings, report.moments) =
-            probe::readings(&seen, sweep.tensors, &names, &gathered, &self.probes);
+            probe::readings(&seen, sweep.tensors, &names, &gathered, &self.probes, &scalar);
     }
 
     /// Keeps what the step has settled.

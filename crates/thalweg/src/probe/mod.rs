@@ -63,21 +63,35 @@ pub struct Gains {
     /// Share of coordinates whose gradient points the way the remembered direction did, among
     /// those where neither is zero. NaN if there are none.
     pub aligned: f64,
-    /// Effective learning rate `lr·gain` at [`QUANTILES`], from at most 4,096 coordinates spread
-    /// over the tensor.
+    /// Effective learning rate at [`QUANTILES`], from at most 4,096 coordinates spread over the tensor:
+    /// `lr·gain`, times the scale that EGDD and funnelled SGDM learn besides; the learned rate itself for
+    /// hypergradient descent.
     pub rates: [f64; QUANTILES.len()],
 }
 
 /// The quantiles that [`Gains::rates`] gives.
 pub const QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
 
-/// Where a rule keeps its learned gains, within its own slots.
+/// Where a part keeps a learned gain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GainPlace {
+    /// One per coordinate, in this slot of the part.
+    Slot(usize),
+    /// One for all coordinates, this scalar of the part.
+    Scalar(usize),
+}
+
+/// Where a rule keeps its learned gains, within its own slots and scalars.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GainSlots {
-    /// The slot of the gain.
-    pub gain: usize,
-    /// Whether that slot holds the logarithm of the gain.
+    /// The place of the gain.
+    pub gain: GainPlace,
+    /// Whether that place holds the logarithm of the gain.
     pub logarithm: bool,
+    /// Whether the gain is the learning rate itself, and not a factor of `lr`.
+    pub is_rate: bool,
+    /// A scalar of the part that the step is multiplied by besides.
+    pub scale: Option<usize>,
     /// The slot of the remembered direction.
     pub direction: usize,
     /// Lower bound of the gain.
@@ -87,9 +101,28 @@ pub struct GainSlots {
 }
 
 impl GainSlots {
+    /// A factor of `lr` for every coordinate, its logarithm in slot 0, between these bounds; the remembered
+    /// direction in the slot given.
+    pub(crate) fn per_coordinate(direction: usize, min: f64, max: f64) -> GainSlots {
+        let gain = GainPlace::Slot(0);
+        GainSlots { gain, logarithm: true, is_rate: false, scale: None, direction, min, max }
+    }
+
     /// The same, with the slots `by` places further on.
     pub(crate) fn shifted(self, by: usize) -> GainSlots {
-        GainSlots { gain: self.gain + by, direction: self.direction + by, ..self }
+        let gain = match self.gain {
+            GainPlace::Slot(k) => GainPlace::Slot(k + by),
+            scalar => scalar,
+        };
+        GainSlots { gain, direction: self.direction + by, ..self }
+    }
+
+    /// The slot of the gain, if every coordinate has one.
+    fn slot(self) -> Option<usize> {
+        match self.gain {
+            GainPlace::Slot(k) => Some(k),
+            GainPlace::Scalar(_) => None,
+        }
     }
 
     /// A value of the slot as a gain.
@@ -184,12 +217,12 @@ impl Part for Extremes {
     }
 }
 
-/// The gains of a chain with the slots counted over the whole chain.
-fn gains_of(chain: &Chain, clock: u64) -> Option<GainSlots> {
+/// The gains of a chain with the slots counted over the whole chain, and the stage that has them.
+fn gains_of(chain: &Chain, clock: u64) -> Option<(usize, GainSlots)> {
     let mut first = 0;
-    for stage in chain.stages() {
+    for (k, stage) in chain.stages().iter().enumerate() {
         if let Some(gains) = stage.gains(clock) {
-            return Some(gains.shifted(first));
+            return Some((k, gains.shifted(first)));
         }
         first += stage.slot_count();
     }
@@ -212,14 +245,14 @@ pub(crate) fn watches<E: Element>(
     let agree = |slot| (gather(&PartStage::<_, false>(Alignment::default())), slot);
     let mut watches = vec![];
     let gains: Vec<Option<GainSlots>> =
-        chains.iter().map(|(chain, moment)| gains_of(chain, moment.clock)).collect();
+        chains.iter().map(|(chain, moment)| Some(gains_of(chain, moment.clock)?.1)).collect();
     if probes.contains(&Probe::Gains) && gains.iter().any(Option::is_some) {
         let before = gains.iter().map(|g| g.map(|g| agree(g.direction)));
         let after = gains.iter().map(|g| {
-            g.map(|g| {
+            g.and_then(|g| {
                 let (low, high) = (g.value::<E>(g.min), g.value::<E>(g.max));
                 let extremes = Extremes::default().low(low).high(high);
-                (gather(&PartStage::<_, false>(extremes)), g.gain)
+                Some((gather(&PartStage::<_, false>(extremes)), g.slot()?))
             })
         });
         watches.push(Watch { before: true, terms: before.collect(), join: Alignment::JOIN });
@@ -238,13 +271,15 @@ pub(crate) fn watches<E: Element>(
     watches
 }
 
-/// What the probes have found, in words of the reader.
+/// What the probes have found, in words of the reader. `scalar` is that of a tensor: by its number, the
+/// stage and its place there.
 pub(crate) fn readings<E: Element>(
     chains: &[(&Chain, Moment)],
     tensors: &[Tensor<'_, E>],
     names: &[&str],
     gathered: &[Sums],
     probes: &[Probe],
+    scalar: &dyn Fn(usize, usize, usize) -> f64,
 ) -> (Vec<Reading>, Vec<MomentReading>) {
     // Watches come in pairs, gains first.
     let (gains, moments) = match (gathered, probes.contains(&Probe::Moments)) {
@@ -253,8 +288,7 @@ pub(crate) fn readings<E: Element>(
         ([a, b], false) => (Some((a, b)), None),
         _ => (None, None),
     };
-    let gains =
-        gains.map(|(aligned, extremes)| gain_readings(chains, tensors, names, aligned, extremes));
+    let gains = gains.map(|sums| gain_readings(chains, tensors, names, sums, scalar));
     let moments = moments.map(|(aligned, counts)| {
         let some = tensors.iter().enumerate().filter(|(_, t)| t.len > 0);
         let read = some.filter_map(|(t, tensor)| {
@@ -274,25 +308,39 @@ fn gain_readings<E: Element>(
     chains: &[(&Chain, Moment)],
     tensors: &[Tensor<'_, E>],
     names: &[&str],
-    aligned: &Sums,
-    extremes: &Sums,
+    (aligned, extremes): (&Sums, &Sums),
+    scalar: &dyn Fn(usize, usize, usize) -> f64,
 ) -> Vec<Reading> {
     let mut readings = vec![];
     for (t, tensor) in tensors.iter().enumerate().filter(|(_, t)| t.len > 0) {
         let (chain, moment) = &chains[tensor.chain];
-        let Some(slots) = gains_of(chain, moment.clock) else { continue };
-        let lr = chain.value("lr", moment.clock).unwrap_or(1.0);
-        // A gain is an exact slot, so it is never packed.
-        let Some(values) = tensor.slots.slot(slots.gain) else { continue };
-        let n = tensor.len as f64;
-        let (aligned, extremes) = (aligned.of(t), extremes.of(t));
+        let Some((stage, slots)) = gains_of(chain, moment.clock) else { continue };
+        let lr = if slots.is_rate { None } else { chain.value("lr", moment.clock) };
+        let rate = slots.scale.map_or(1.0, |k| scalar(t, stage, k)) * lr.unwrap_or(1.0);
+        let ([min, max], at, values) = match slots.gain {
+            GainPlace::Slot(k) => {
+                // A gain is an exact slot, so it is never packed.
+                let Some(values) = tensor.slots.slot(k) else { continue };
+                let [high, low, at_min, at_max] = std::array::from_fn(|k| extremes.of(t)[k]);
+                let n = tensor.len as f64;
+                ([-low, high], [at_min / n, at_max / n], quantiles(values))
+            }
+            GainPlace::Scalar(k) => {
+                let value = scalar(t, stage, k);
+                let at = [
+                    value <= slots.value::<f64>(slots.min),
+                    value >= slots.value::<f64>(slots.max),
+                ];
+                ([value; 2], at.map(|at| f64::from(u8::from(at))), [value; QUANTILES.len()])
+            }
+        };
         let gains = Gains {
-            min: slots.to_gain(-extremes[1]),
-            max: slots.to_gain(extremes[0]),
-            at_min: extremes[2] / n,
-            at_max: extremes[3] / n,
-            aligned: aligned[0] / aligned[1],
-            rates: quantiles(values).map(|v| lr * slots.to_gain(v)),
+            min: slots.to_gain(min),
+            max: slots.to_gain(max),
+            at_min: at[0],
+            at_max: at[1],
+            aligned: aligned.of(t)[0] / aligned.of(t)[1],
+            rates: values.map(|v| rate * slots.to_gain(v)),
         };
         readings.push(Reading { param: names[t].to_owned(), gains });
     }
@@ -324,8 +372,8 @@ pub(crate) fn check(probes: &[Probe], chains: &[&Chain]) -> Result<(), Error> {
     match probes.iter().find(blind) {
         None => Ok(()),
         Some(Probe::Gains) => Err(Error::Engine(
-            "Probe::Gains: no group's chain learns gains; add `MetaEgd` or `Egdd`, or drop \
-             the probe"
+            "Probe::Gains: no group's chain learns gains; add `MetaEgd`, `GroupGain`, `Egdd` or \
+             `Hypergradient`, or drop the probe"
                 .to_owned(),
         )),
         Some(Probe::Moments) => Err(Error::Engine(

@@ -86,7 +86,7 @@ impl Part for FunnelledSgdm {
 
     fn gains(&self, _: u64) -> Option<GainSlots> {
         let [min, max] = LIMITS;
-        Some(GainSlots { gain: 0, logarithm: true, direction: 2, min, max })
+        Some(GainSlots { scale: Some(0), ..GainSlots::per_coordinate(2, min, max) })
     }
 }
 

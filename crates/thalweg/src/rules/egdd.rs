@@ -101,7 +101,7 @@ impl Part for Egdd {
 
     fn gains(&self, _: u64) -> Option<GainSlots> {
         let [min, max] = GAIN;
-        Some(GainSlots { gain: 0, logarithm: false, direction: 2, min, max })
+        Some(GainSlots { logarithm: false, scale: Some(0), ..GainSlots::per_coordinate(2, min, max) })
     }
 }
 

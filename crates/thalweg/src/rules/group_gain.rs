@@ -2,6 +2,7 @@
 
 use crate::hyper::{Hypers, Range};
 use crate::part::{Fold, Join, Part, Scope};
+use crate::probe::{GainPlace, GainSlots};
 use crate::real::Real;
 use crate::registry::{Entry, log_range};
 use crate::rule::{At, Here, Slot, slot, slot_as};
@@ -118,6 +119,12 @@ impl<S: Shared, A: Agreement> Part for GroupGain<S, A> {
     ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F, S, A> {
         let gain = ell.exp();
         move |d, _, _| (gain * d, [d])
+    }
+
+    fn gains(&self, clock: u64) -> Option<GainSlots> {
+        let (min, max) = (self.nu_min.value(clock), self.nu_max.value(clock));
+        let gain = GainPlace::Scalar(0);
+        Some(GainSlots { gain, ..GainSlots::per_coordinate(0, min, max) })
     }
 }
 

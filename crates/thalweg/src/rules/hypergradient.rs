@@ -3,6 +3,7 @@
 
 use crate::hyper::{Hypers, Range};
 use crate::part::{Fold, Join, Part, Scope};
+use crate::probe::{GainPlace, GainSlots};
 use crate::real::Real;
 use crate::registry::{Entry, log_range};
 use crate::rule::{At, Here, Slot, slot, slot_as};
@@ -97,6 +98,18 @@ impl<R: RateUpdate> Part for Hypergradient<R> {
         [rate]: [F; 1],
     ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F, R> {
         move |u, _, _| (rate * u, [u])
+    }
+
+    fn gains(&self, _: u64) -> Option<GainSlots> {
+        Some(GainSlots {
+            gain: GainPlace::Scalar(0),
+            logarithm: false,
+            is_rate: true,
+            scale: None,
+            direction: 0,
+            min: 0.0,
+            max: f64::INFINITY,
+        })
     }
 }
 

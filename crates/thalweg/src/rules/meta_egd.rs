@@ -139,7 +139,7 @@ impl<S: Signal, K: Keep> Rule for MetaEgd<S, K> {
 
     fn gains(&self, clock: u64) -> Option<GainSlots> {
         let (min, max) = (self.nu_min.value(clock), self.nu_max.value(clock));
-        Some(GainSlots { gain: 0, logarithm: true, direction: 1, min, max })
+        Some(GainSlots::per_coordinate(1, min, max))
     }
 }
 
@@ -182,7 +182,7 @@ impl<S: Signal> Rule for MetaEgdMomentum<S> {
 
     fn gains(&self, clock: u64) -> Option<GainSlots> {
         let (min, max) = (self.nu_min.value(clock), self.nu_max.value(clock));
-        Some(GainSlots { gain: 0, logarithm: true, direction: 1, min, max })
+        Some(GainSlots::per_coordinate(1, min, max))
     }
 }
 
