@@ -4,15 +4,14 @@
 mod common;
 
 use common::golden::{Case, cases};
-use thalweg::{Chain, Element, Isa, Optimizer, Param, registry};
+use thalweg::{Builder, Chain, Element, Isa, Optimizer, Param, registry};
 
 /// How a chain is run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Path {
     /// As the registry has it: one compiled loop, if it has no fold.
     Compiled,
-    /// Stage by stage over blocks, as a chain put together at run time: an empty tuple is a stage
-    /// that changes nothing.
+    /// Rule by rule over blocks, as a chain that is put together from a file at run time.
     Staged,
 }
 
@@ -24,7 +23,13 @@ fn chain(case: &Case, path: Path) -> Result<Chain, thalweg::Error> {
     if let Some(schedule) = &case.lr {
         chain.set("lr", schedule.clone())?;
     }
-    Ok(if path == Path::Staged { chain.then(((),)) } else { chain })
+    if path == Path::Compiled {
+        return Ok(chain);
+    }
+    let text = Optimizer::<f64>::builder().rest("all", chain).to_toml()?;
+    let opt: Optimizer<f64> = Builder::from_toml(&text)?.build()?;
+    let chains: Vec<&Chain> = opt.groups().map(|(_, chain)| chain).collect();
+    Ok(chains[0].clone())
 }
 
 /// What two numbers of a trajectory may differ by.

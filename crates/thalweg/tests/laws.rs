@@ -290,7 +290,7 @@ proptest! {
         };
         let mut shuffled: Vec<u64> = (0..2100).collect();
         shuffled.sort_by_key(|id| mix(seed ^ id));
-        for sentence in sentences().iter().filter(|s| !s.element_wise()) {
+        for sentence in sentences().iter().filter(|s| !s.element_wise() && s.name != "noise") {
             let want = run(&sentence.chain, (0..2100).collect());
             for (got, want) in run(&sentence.chain, shuffled.clone()).iter().zip(want) {
                 prop_assert!((got.1 - want.1).abs() <= 1e-12 * want.1.abs().max(1e-3), "{}", sentence.name);

@@ -347,6 +347,75 @@ fn storage_keeps_the_laws_of_the_engine() {
 }
 
 #[test]
+fn every_optimizer_keeps_the_laws_in_low_precision() {
+    let best = Isa::available()[0];
+    for entry in registry::all() {
+        for (storage, low) in [
+            (Storage::Bf16, LowPrecision::Stochastic),
+            (Storage::Block8, LowPrecision::Compensated),
+        ] {
+            let plain = Way { storage, low, threads: 1, isa: best, broken: false };
+            let want = run(&(entry.chain)(), plain);
+            for way in [
+                Way { isa: Isa::Baseline, ..plain },
+                Way { threads: 3, ..plain },
+                Way { broken: true, ..plain },
+            ] {
+                assert!(run(&(entry.chain)(), way) == want, "{way:?} {}", entry.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn random_rounding_is_anothers_for_another_seed_parameter_slot_and_step() {
+    // Values are alike everywhere, so only the noise tells which coordinates are rounded up.
+    let n = 4096;
+    let mut draws: Vec<Vec<bool>> = vec![];
+    let rounded_up = |opt: &Optimizer<f32>, param: &str, slot: &str| {
+        let values = opt.slot_values(param, slot).expect("a slot");
+        let middle = values.iter().sum::<f32>() / n as f32;
+        values.iter().map(|v| *v > middle).collect()
+    };
+    for seed in [7, 8] {
+        let start = |chain: Chain| {
+            let builder = Optimizer::<f32>::builder().rest("all", chain).storage(Storage::Bf16);
+            builder.seed(seed).build::<f32>().expect("a chain")
+        };
+        let mut opt = start(adam());
+        let (mut x, mut y, g, shape) = (vec![0.5f32; n], vec![0.5f32; n], vec![0.3f32; n], [n]);
+        let params =
+            &mut [Param::new("x", &shape, &mut x, &g), Param::new("y", &shape, &mut y, &g)];
+        assert!(opt.step(params).expect("a step").applied());
+        for (param, slot) in [("x", "m"), ("x", "v"), ("y", "m"), ("y", "v")] {
+            draws.push(rounded_up(&opt, param, slot));
+        }
+        // Gradients that lead from what was rounded to one value again.
+        let mut opt = start(adagrad());
+        for _ in 0..2 {
+            let sums = opt.slot_values("z", "sum").unwrap_or(vec![0.0; n]);
+            let g: Vec<f32> = sums.iter().map(|sum| (sum.ceil() + 1.1 - sum).sqrt()).collect();
+            assert!(
+                opt.step(&mut [Param::new("z", &shape, &mut x, &g)]).expect("a step").applied()
+            );
+            draws.push(rounded_up(&opt, "z", "sum"));
+        }
+    }
+    let share = |of: &dyn Fn(usize) -> bool| (0..n).filter(|i| of(*i)).count() as f64 / n as f64;
+    for (k, a) in draws.iter().enumerate() {
+        let up = share(&|i| a[i]);
+        assert!((0.02..0.98).contains(&up), "draw {k}: {up}");
+        for (l, b) in draws[..k].iter().enumerate() {
+            let other = share(&|i| b[i]);
+            let by_chance = up * other + (1.0 - up) * (1.0 - other);
+            // Six standard errors.
+            let alike = share(&|i| a[i] == b[i]);
+            assert!((alike - by_chance).abs() < 6.0 * 0.5 / 64.0, "{k} {l}: {alike} {by_chance}");
+        }
+    }
+}
+
+#[test]
 fn every_optimizer_steps_in_every_storage_and_stays_finite() {
     for entry in registry::all() {
         for storage in [Storage::Bf16, Storage::Block8] {

@@ -157,9 +157,11 @@ impl Sentence {
         Sentence { name: name.to_owned(), chain }
     }
 
-    /// Whether every coordinate goes its own way: no sum is kept for the tensor or the group.
+    /// Whether every coordinate goes its own way, wherever it stands: no sum is kept for the tensor or the
+    /// group, none is taken of a row, and no noise is drawn by place.
     pub fn element_wise(&self) -> bool {
-        !self.scalars().iter().any(|name| name.contains('@'))
+        let by_place = ["adaptive clip", "centralize", "noise"].contains(&self.name.as_str());
+        !by_place && !self.scalars().iter().any(|name| name.contains('@'))
     }
 
     /// Whether tensors of a group influence each other.
@@ -212,6 +214,10 @@ pub fn composed() -> Vec<Sentence> {
         Sentence::new("gain of the group", Chain::new(()).fold(gain).append(adam())),
         Sentence::new("corrected decay", Chain::new(corrected)),
         Sentence::new("balance", Chain::new((meta, Scale::default()))),
+        Sentence::new("adaptive clip", Chain::new(()).fold(AdaptiveClip::default()).append(adam())),
+        Sentence::new("centralize", Chain::new(()).fold(Centralize::default()).append(adam())),
+        Sentence::new("noise", Chain::new(()).fold(GradientNoise::default()).append(adam())),
+        Sentence::new("maximize", Chain::new((Maximize::default(), Scale::default().lr(0.01)))),
     ]
 }
 
