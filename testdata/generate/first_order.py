@@ -153,6 +153,13 @@ def amsgrad_eps_hat(h, t, g, x, s):
     return x - h.lr * np.sqrt(1 - h.beta2**t) / (1 - h.beta1**t) * s.m / (np.sqrt(s.v_max) + h.eps)
 
 
+def amsgrad_uncorrected(h, t, g, x, s):
+    s.m = ema(h.beta1, s.m, g)
+    s.v = ema(h.beta2, s.v, g * g)
+    s.v_max = np.maximum(s.v_max, s.v)
+    return x - h.lr * s.m / (np.sqrt(s.v_max) + h.eps)
+
+
 def adamw(h, t, g, x, s):
     return x - h.lr * (adam_direction(h, t, g, s) + h.decay * x)
 
@@ -478,6 +485,11 @@ OPTIMIZERS.update(
             amsgrad_eps_hat,
             keras_adam(slots=("m", "v", "v_max"), flags="(amsgrad=True)", amsgrad=True),
         ),
+        "amsgrad@paper": (
+            ADAM,
+            amsgrad_uncorrected,
+            from_formula(amsgrad_uncorrected, "Reddi, Kale & Kumar 2018, algorithm 2, with ε"),
+        ),
         "adam_l2": (ADAM + ["decay"], adam_l2, torch_adam(flags="(weight_decay)")),
         "adamw": (ADAM + ["decay"], adamw, torch_adam("AdamW")),
         "adamw@optax": (
@@ -615,6 +627,8 @@ CASES = sum(
         case("amsgrad@optax", "short second memory, eps_root", [0.01, 0.5, 0.9, 1e-8, 1e-6], ["wide", "jump"]),
         case("amsgrad@keras", "defaults", [1e-3, 0.9, 0.999, 1e-7], ALL),
         case("amsgrad@keras", "short second memory", [0.01, 0.5, 0.9, 1e-7], ["wide", "jump"]),
+        case("amsgrad@paper", "defaults", [1e-3, 0.9, 0.999, 1e-8], ALL),
+        case("amsgrad@paper", "short second memory", [0.01, 0.5, 0.9, 1e-8], ["wide", "jump"]),
         case("adam_l2", "torch, decay 0.01", [1e-3, 0.9, 0.999, 1e-8, 0.01], ALL[1:]),
         case("adam_l2", "torch, decay 0.01", [1e-3, 0.9, 0.999, 1e-8, 0.01], ["wide"], **CROSSES_ZERO),
         case("adam_l2", "strong decay", [0.01, 0.8, 0.95, 1e-8, 0.3], ["wide", "unit"]),

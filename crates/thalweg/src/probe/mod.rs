@@ -108,6 +108,17 @@ impl GainSlots {
         GainSlots { gain, logarithm: true, is_rate: false, scale: None, direction, min, max }
     }
 
+    /// A learning rate of its own, not below zero, in this scalar; the remembered direction in the slot
+    /// given.
+    pub(crate) fn rate(scalar: usize, direction: usize) -> GainSlots {
+        GainSlots {
+            gain: GainPlace::Scalar(scalar),
+            logarithm: false,
+            is_rate: true,
+            ..GainSlots::per_coordinate(direction, 0.0, f64::INFINITY)
+        }
+    }
+
     /// The same, with the slots `by` places further on.
     pub(crate) fn shifted(self, by: usize) -> GainSlots {
         let gain = match self.gain {

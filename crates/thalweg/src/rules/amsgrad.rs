@@ -10,6 +10,10 @@ use crate::rule::{At, Here, Rule, Slot, slot};
 pub trait MaximumOf: Hypers + Default + Clone + Send + Sync + 'static {
     /// `(what enters the maximum, what corrects it afterwards)`, given the bias correction.
     fn split<W: Real<Wide = W>>(correct: W) -> (W, W);
+    /// What the first moment is multiplied by, given its bias correction.
+    fn momentum<W: Real<Wide = W>>(correct: W) -> W {
+        correct
+    }
 }
 
 crate::hypers! {
@@ -35,6 +39,20 @@ impl MaximumOf for Corrected {
 }
 
 crate::hypers! {
+    /// The maximum of the uncorrected moment; neither moment is corrected (the paper).
+    pub struct Uncorrected {}
+}
+
+impl MaximumOf for Uncorrected {
+    fn split<W: Real<Wide = W>>(_: W) -> (W, W) {
+        (W::number(1.0), W::number(1.0))
+    }
+    fn momentum<W: Real<Wide = W>>(_: W) -> W {
+        W::number(1.0)
+    }
+}
+
+crate::hypers! {
     /// AMSGrad's direction: Adam's, divided by the root of the largest second moment so far, which
     /// repairs Adam's convergence proof (E71).
     pub struct AmsGrad<E: Denominator = Outside, M: MaximumOf = Raw> {
@@ -56,10 +74,10 @@ impl<E: Denominator, M: MaximumOf> Rule for AmsGrad<E, M> {
         &self,
         at: &At<F>,
     ) -> impl Fn(F, Here<F>, [F; 3]) -> (F, [F; 3]) + Copy + Send + Sync + use<F, E, M> {
-        let [b1, a1, c1] = at.ema(&self.beta1);
+        let [b1, a1, _] = at.ema(&self.beta1);
         let [b2, a2, _] = at.ema(&self.beta2);
         let (entering, after) = M::split(at.correction(&self.beta2));
-        let [entering] = at.lift([entering]);
+        let [entering, c1] = at.lift([entering, M::momentum(at.correction(&self.beta1))]);
         let root = self.denominator.at(at, after);
         move |g, _, [m, v, v_max]| {
             let m = b1 * m + a1 * g;
@@ -83,6 +101,11 @@ crate::registry::blocks!(
     rule AmsGrad<crate::Hat, Corrected>,
     rule AmsGrad<crate::Floor, Corrected>,
     rule AmsGrad<crate::Both, Corrected>,
+    rule AmsGrad<Outside, Uncorrected>,
+    rule AmsGrad<crate::Inside, Uncorrected>,
+    rule AmsGrad<crate::Hat, Uncorrected>,
+    rule AmsGrad<crate::Floor, Uncorrected>,
+    rule AmsGrad<crate::Both, Uncorrected>,
 );
 
 pub(crate) const ENTRIES: &[Entry] = &[
@@ -110,13 +133,21 @@ pub(crate) const ENTRIES: &[Entry] = &[
         chain: recipes::amsgrad_keras,
         tune: TUNE,
     },
+    Entry {
+        name: "amsgrad@paper",
+        title: "AMSGrad (paper)",
+        summary: "Neither moment is corrected for its start at zero.",
+        source: "Reddi, Kale & Kumar 2018, arXiv 1904.09237, algorithm 2",
+        chain: recipes::amsgrad_paper,
+        tune: TUNE,
+    },
 ];
 
 pub mod recipes {
     //! Ready-made chains.
-    use super::{AmsGrad, Corrected, Raw};
+    use super::{AmsGrad, Corrected, Raw, Uncorrected};
     use crate::chain::Chain;
-    use crate::convention::{Both, Denominator, Hat};
+    use crate::convention::{Both, Denominator, Hat, Outside};
     use crate::rules::Scale;
 
     /// AMSGrad as in torch: `lr` 1e-3, `beta1` 0.9, `beta2` 0.999, `eps` 1e-8.
@@ -133,5 +164,11 @@ pub mod recipes {
     pub fn amsgrad_keras() -> Chain {
         let direction = AmsGrad::<Hat, Raw>::default().denominator(Hat::new(1e-7));
         Chain::new((direction, Scale::default()))
+    }
+
+    /// AMSGrad as in its paper, without bias correction: `lr` 1e-3, `beta1` 0.9, `beta2` 0.999; `eps`
+    /// 1e-8 where the paper divides by the root alone.
+    pub fn amsgrad_paper() -> Chain {
+        Chain::new((AmsGrad::<Outside, Uncorrected>::default(), Scale::default()))
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::hyper::{Hypers, Range};
 use crate::part::{Fold, Join, Part, Scope};
-use crate::probe::{GainPlace, GainSlots};
+use crate::probe::GainSlots;
 use crate::real::Real;
 use crate::registry::{Entry, log_range};
 use crate::rule::{At, Here, Slot, slot, slot_as};
@@ -101,15 +101,7 @@ impl<R: RateUpdate> Part for Hypergradient<R> {
     }
 
     fn gains(&self, _: u64) -> Option<GainSlots> {
-        Some(GainSlots {
-            gain: GainPlace::Scalar(0),
-            logarithm: false,
-            is_rate: true,
-            scale: None,
-            direction: 0,
-            min: 0.0,
-            max: f64::INFINITY,
-        })
+        Some(GainSlots::rate(0, 0))
     }
 }
 
