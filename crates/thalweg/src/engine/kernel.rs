@@ -415,37 +415,40 @@ where
         P::Memory<N::Number<T, E>>,
     ) -> P::Terms<N::Number<T, E>>,
 {
-    /// Joins the terms of one chunk, of the coordinates that count if it is the `LAST`. `lanes` is an argument so that the compiler knows it for
-    /// separate from the streams.
+    /// The terms of coordinate `i` of the block, neutral past the end of the `LAST` chunk.
+    ///
+    /// A method, not a closure: those are not always inlined, and a call here keeps the loop scalar.
+    #[inline(always)]
+    fn of<const LAST: bool>(&self, i: usize) -> [N::Number<T, E>; MAX_TERMS] {
+        let Block { n, x, g, u, u_scale, g_scale, slots, .. } = *self.block;
+        // SAFETY: all streams hold whole chunks.
+        let read = |stream: *const E| unsafe { *stream.add(i) };
+        let mut k = 0;
+        let memory = P::Memory::load(&mut || {
+            k += 1;
+            N::of::<T, E>(read(slots[k - 1]))
+        });
+        let here = Here { g: N::of(read(g) * g_scale), x: N::of(read(x)) };
+        let terms = (self.terms)(N::of(read(u) * u_scale), here, memory);
+        let mut all = [Real::number(0.0); MAX_TERMS];
+        k = 0;
+        terms.store(&mut |term| {
+            let outside: N::Number<T, E> = Real::number(neutral(P::JOIN[k]));
+            all[k] = if !LAST || i < n { term } else { outside };
+            k += 1;
+        });
+        all
+    }
+
+    /// Joins the terms of one chunk, of the coordinates that count if it is the `LAST`. `lanes` is an
+    /// argument so that the compiler knows it for separate from the streams.
     #[inline(always)]
     fn chunk<const LAST: bool>(&self, at: usize, lanes: &mut Lanes<N::Number<T, E>>) {
-        let Block { n, x, g, u, u_scale, g_scale, slots, .. } = *self.block;
-        let rest = n - at;
-        // One coordinate's terms, neutral past the end.
-        let evaluate = |j: usize| -> [N::Number<T, E>; MAX_TERMS] {
-            let i = at + j;
-            // SAFETY: all streams hold whole chunks.
-            let read = |stream: *const E| unsafe { *stream.add(i) };
-            let mut k = 0;
-            let memory = P::Memory::load(&mut || {
-                k += 1;
-                N::of::<T, E>(read(slots[k - 1]))
-            });
-            let here = Here { g: N::of(read(g) * g_scale), x: N::of(read(x)) };
-            let terms = (self.terms)(N::of(read(u) * u_scale), here, memory);
-            let mut all = [Real::number(0.0); MAX_TERMS];
-            k = 0;
-            terms.store(&mut |term| {
-                let outside: N::Number<T, E> = Real::number(neutral(P::JOIN[k]));
-                all[k] = if !LAST || j < rest { term } else { outside };
-                k += 1;
-            });
-            all
-        };
         let mut j = 0;
         while j < LANES {
             let i = index::<T>(j);
-            let [a, b, c, d] = [0, 1, 2, 3].map(|q| evaluate(i + q * LANES));
+            let (a, b) = (self.of::<LAST>(at + i), self.of::<LAST>(at + i + LANES));
+            let (c, d) = (self.of::<LAST>(at + i + 2 * LANES), self.of::<LAST>(at + i + 3 * LANES));
             let mut k = 0;
             while k < P::JOIN.len() {
                 let how = P::JOIN[k];
