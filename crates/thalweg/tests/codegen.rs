@@ -154,6 +154,16 @@ fn kernels<'f>(functions: &'f [Function], set: &str) -> Vec<&'f Function> {
     functions.iter().filter(sweep).collect()
 }
 
+/// The reading passes of a set, in either precision.
+fn terms<'f>(functions: &'f [Function], set: &str) -> Vec<&'f Function> {
+    let reading = |f: &&Function| {
+        let pass = f.name.contains("8compiled") && f.name.contains("6kernel5Terms");
+        // A rule alone has no terms.
+        pass && f.name.contains(set) && !f.name.contains("6OfRule")
+    };
+    functions.iter().filter(reading).collect()
+}
+
 /// The kernel of `(Adam, DecayWeights, Scale)` that subtracts its result from the parameter.
 fn adamw<'f>(functions: &'f [Function], set: &str) -> &'f Function {
     let plain = |f: &&&Function| {
@@ -212,6 +222,14 @@ fn formulas_are_vector_loops_without_calls() {
             for l in loops {
                 let scalar = kernel.body(l).filter(|line| arithmetic(line) == Some(false)).count();
                 assert_eq!(scalar, 0, "scalar arithmetic in {}", kernel.name);
+            }
+        }
+        let terms = terms(&functions, set);
+        assert!(terms.len() > 30, "only {} reading passes on {set}", terms.len());
+        for pass in terms {
+            assert!(!pass.vector_loops().is_empty(), "no vector loop in {}", pass.name);
+            for l in pass.loops() {
+                assert_eq!(pass.calls(l), Vec::<&str>::new(), "in {}", pass.name);
             }
         }
     }
