@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import safetensors.torch
 import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
@@ -34,16 +35,17 @@ def save_torch(model, optimizer, path):
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             if value is not None:
-                tensors[f"{name}.{key}"] = torch.as_tensor(value).detach().cpu().numpy()
-    save_file(tensors, path)
+                tensors[f"{name}.{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
+    safetensors.torch.save_file(tensors, path)
 
 
 def load_torch(model, optimizer, path):
     """The way back, into an optimizer that was just made."""
-    saved = load_file(path)
+    saved = safetensors.torch.load_file(path)
     for name, parameter in model.named_parameters():
-        keys = [key for key in saved if key.rpartition(".")[0] == name]
-        optimizer.state[parameter] = {key.rpartition(".")[2]: torch.tensor(saved[key]) for key in keys}
+        state = {key.rpartition(".")[2]: value for key, value in saved.items() if key.rpartition(".")[0] == name}
+        # Numbers stay as they are; what is as large as the parameter takes its type.
+        optimizer.state[parameter] = {k: v.to(parameter.dtype) if v.dim() else v for k, v in state.items()}
 
 
 # ANCHOR_END: torch
@@ -59,6 +61,9 @@ def save_optax(state, path):
             [visit(child) for child in node]
             return
         for field, value in zip(node._fields, node):
+            if isinstance(value, tuple):
+                visit(value)
+                continue
             for keys, leaf in jax.tree_util.tree_leaves_with_path(value):
                 name = ".".join([str(k.key) for k in keys] + [field])
                 tensors[name] = np.asarray(leaf)
@@ -75,10 +80,8 @@ def load_optax(state, path):
         if not hasattr(node, "_fields"):
             return tuple(visit(child) for child in node)
         fill = jax.tree_util.tree_map_with_path
-        named = zip(node._fields, node)
-        return type(node)(
-            *(fill(lambda k, _: jnp.array(saved[".".join([str(i.key) for i in k] + [f])]), v) for f, v in named)
-        )
+        read = lambda f, v: fill(lambda k, _: jnp.array(saved[".".join([str(i.key) for i in k] + [f])]), v)
+        return type(node)(*(visit(v) if isinstance(v, tuple) else read(f, v) for f, v in zip(node._fields, node)))
 
     return visit(state)
 
@@ -87,17 +90,17 @@ def load_optax(state, path):
 
 
 class TorchRun:
-    def __init__(self, make, h, x0):
+    def __init__(self, make, h, x0, dtype=torch.float64):
         self.model = torch.nn.Module()
         self.model.layer = torch.nn.Module()
         for name, values in x0.items():
-            leaf = torch.nn.Parameter(torch.tensor(values, dtype=torch.float64))
+            leaf = torch.nn.Parameter(torch.tensor(values, dtype=dtype))
             self.model.layer.register_parameter(name.partition(".")[2], leaf)
         self.optimizer = make(list(self.model.parameters()), h)
 
     def step(self, gradients):
         for name, parameter in self.model.named_parameters():
-            parameter.grad = torch.tensor(gradients[name], dtype=torch.float64)
+            parameter.grad = torch.tensor(gradients[name], dtype=parameter.dtype)
         self.optimizer.step()
 
     def x(self):
@@ -158,9 +161,26 @@ def optax_rmsprop(centered):
     )
 
 
+def nadam(decoupled):
+    return lambda p, h: torch.optim.NAdam(
+        p,
+        lr=h.lr,
+        betas=(h.beta1, h.beta2),
+        eps=h.eps,
+        momentum_decay=h.momentum_decay,
+        weight_decay=getattr(h, "decay", 0.0),
+        decoupled_weight_decay=decoupled,
+    )
+
+
+def optax_adam_like(cls):
+    return lambda h: cls(h.lr, h.beta1, h.beta2, h.eps, h.eps_root)
+
+
 ADAM = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8}
 ROOTED = ADAM | {"eps_root": 1e-10}
 RMS = {"lr": 0.01, "rho": 0.9, "eps": 1e-8}
+RPROP = {"lr": 0.01, "eta_minus": 0.5, "eta_plus": 1.2, "step_min": 1e-6, "step_max": 50.0}
 # Registry name -> (library, what makes it, hyper-parameters).
 CASES = {
     "adam": ("torch", adam("Adam"), ADAM),
@@ -185,6 +205,23 @@ CASES = {
         lambda p, h: torch.optim.Adadelta(p, lr=h.lr, rho=h.rho, eps=h.eps),
         {"lr": 1.0, "rho": 0.9, "eps": 1e-6},
     ),
+    "nadam": ("torch", nadam(False), ADAM | {"momentum_decay": 0.05}),
+    "nadamw": ("torch", nadam(True), ADAM | {"momentum_decay": 0.004, "decay": 0.1}),
+    "radam": ("torch", adam("RAdam"), ADAM | {"threshold": 5.0}),
+    "adamax": ("torch", adam("Adamax"), ADAM),
+    "rprop": (
+        "torch",
+        lambda p, h: torch.optim.Rprop(
+            p, lr=h.lr, etas=(h.eta_minus, h.eta_plus), step_sizes=(h.step_min, h.step_max)
+        ),
+        RPROP,
+    ),
+    "asgd": (
+        "torch",
+        lambda p, h: torch.optim.ASGD(p, lr=h.lr, lambd=h.decay, alpha=h.alpha, t0=h.t0),
+        # The average begins within the first five steps.
+        {"lr": 0.1, "decay": 0.1, "alpha": 0.75, "t0": 2.0},
+    ),
     "adam@optax": ("optax", lambda h: optax.adam(h.lr, h.beta1, h.beta2, h.eps, h.eps_root), ROOTED),
     "adamw@optax": (
         "optax",
@@ -208,7 +245,75 @@ CASES = {
         lambda h: optax.adadelta(h.lr, rho=h.rho, eps=h.eps),
         {"lr": 1.0, "rho": 0.9, "eps": 1e-6},
     ),
+    "nadam@optax": ("optax", optax_adam_like(optax.nadam), ROOTED),
+    "radam@optax": (
+        "optax",
+        lambda h: optax.radam(h.lr, h.beta1, h.beta2, h.eps, h.eps_root, h.threshold),
+        ROOTED | {"threshold": 5.0},
+    ),
+    "adamax@optax": ("optax", lambda h: optax.adamax(h.lr, h.beta1, h.beta2, h.eps), ADAM),
+    "lion@optax": (
+        "optax",
+        lambda h: optax.lion(h.lr, h.beta1, h.beta2, weight_decay=h.decay),
+        {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "decay": 0.1},
+    ),
+    "yogi@optax": (
+        "optax",
+        lambda h: optax.yogi(h.lr, h.beta1, h.beta2, h.eps),
+        ADAM | {"eps": 1e-3, "initial": 1e-6, "initial_m": 1e-6},
+    ),
+    "novograd": (
+        "optax",
+        lambda h: optax.novograd(h.lr, h.beta1, h.beta2, h.eps, weight_decay=h.decay),
+        {"lr": 0.01, "beta1": 0.9, "beta2": 0.25, "eps": 1e-6, "decay": 0.1},
+    ),
+    "lamb@optax": (
+        "optax",
+        lambda h: optax.lamb(h.lr, h.beta1, h.beta2, h.eps, h.eps_root, h.decay),
+        ROOTED | {"decay": 0.1},
+    ),
+    "lars": (
+        "optax",
+        lambda h: optax.lars(h.lr, h.decay, trust_coefficient=h.trust, momentum=h.momentum),
+        {"lr": 1.0, "decay": 0.1, "trust": 0.01, "momentum": 0.9},
+    ),
+    "adan@optax": (
+        "optax",
+        lambda h: optax.adan(h.lr, h.beta1, h.beta2, h.beta3, h.eps, h.eps_root, h.decay),
+        {"lr": 0.01, "beta1": 0.98, "beta2": 0.92, "beta3": 0.99, "eps": 1e-8, "eps_root": 1e-8, "decay": 0.1},
+    ),
+    "adopt": (
+        "optax",
+        lambda h: optax.contrib.adopt(h.lr, h.beta1, h.beta2, h.eps, clip_value_fn=lambda t: t**h.clip_power),
+        {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-6, "clip_power": 0.25},
+    ),
+    "ademamix@optax": (
+        "optax",
+        lambda h: optax.contrib.ademamix(
+            h.lr, h.beta1, h.beta2, h.beta3, h.alpha, h.eps, h.eps_root, weight_decay=h.decay
+        ),
+        ROOTED | {"beta3": 0.999, "alpha": 5.0, "decay": 0.1},
+    ),
+    "schedule_free_sgd": (
+        "optax",
+        lambda h: optax.contrib.schedule_free_sgd(h.lr, b1=h.beta1, weight_decay=h.decay),
+        {"lr": 0.1, "beta1": 0.9, "decay": 0.1},
+    ),
+    "schedule_free_adamw": (
+        "optax",
+        lambda h: optax.contrib.schedule_free_adamw(
+            h.lr, b1=h.beta1, b2=h.beta2, eps=h.eps, weight_decay=h.decay
+        ),
+        ADAM | {"decay": 0.1},
+    ),
+    "rprop@optax": (
+        "optax",
+        lambda h: optax.rprop(h.lr, h.eta_minus, h.eta_plus, h.step_min, h.step_max),
+        RPROP,
+    ),
 }
+# torch keeps numbers that are no counter in its default type; in float32 they would be all that is compared.
+WIDE = ("nadam", "nadamw", "asgd")
 
 
 def data():
@@ -220,6 +325,7 @@ def data():
 
 def fresh(name, x):
     library, make, hypers = CASES[name]
+    torch.set_default_dtype(torch.float64 if name in WIDE else torch.float32)
     return (TorchRun if library == "torch" else OptaxRun)(make, SimpleNamespace(**hypers), x)
 
 
@@ -238,6 +344,16 @@ def run(name, path):
         if t % 5 == 0:
             at[t] = go.x()
     return at
+
+
+def run_bf16(path):
+    """torch's Adam on a model in bfloat16, whose moments are in it too: the state after five steps."""
+    x0, gradients = data()
+    _, make, hypers = CASES["adam"]
+    go = TorchRun(make, SimpleNamespace(**hypers), x0, torch.bfloat16)
+    for row in gradients[:5]:
+        go.step(row)
+    go.save(path)
 
 
 def listing(values):
@@ -273,6 +389,12 @@ def same_file(a, b):
             assert relative_error(x, y) < 1e-13, (a, key)
 
 
+def same_bf16(a, b):
+    one, two = safetensors.torch.load_file(a), safetensors.torch.load_file(b)
+    assert one.keys() == two.keys() and all(v.dtype == two[k].dtype for k, v in one.items())
+    assert all(torch.allclose(v.float(), two[k].float(), rtol=2**-7) for k, v in one.items()), "adam_bf16"
+
+
 def check(runs, paths):
     committed = tomllib.loads((FOLDER / "runs.toml").read_text())
     assert same_numbers(tomllib.loads(document(runs)), committed), "runs.toml differs"
@@ -302,8 +424,10 @@ def main():
         folder = Path(scratch) if arguments.check else FOLDER
         paths = {name: folder / f"{name}.safetensors" for name in CASES}
         runs = {name: run(name, path) for name, path in paths.items()}
+        run_bf16(folder / "adam_bf16.safetensors")
         if arguments.check:
             check(runs, paths)
+            same_bf16(folder / "adam_bf16.safetensors", FOLDER / "adam_bf16.safetensors")
         else:
             (FOLDER / "runs.toml").write_text(document(runs))
 

@@ -1,7 +1,9 @@
 //! Parameters and their states: found by name, made when first met, forgotten if nothing came of it.
 
+use std::borrow::Cow;
+
 use super::fit::{fits, whole};
-use super::group::assign;
+use super::group::{Group, assign};
 use super::settle::has_own_scalars;
 use super::{Optimizer, Param, State};
 use crate::engine::Element;
@@ -37,21 +39,23 @@ impl<E: Element> Optimizer<E> {
                 }
             }
         }
-        for (k, param) in self.cast.order.iter().zip(params) {
-            fits(&self.states[*k], param)?;
+        for (at, param) in params.iter().enumerate() {
+            let k = self.cast.order[at];
+            fits(&self.states[k], param)?;
             if param.is_sparse() {
-                self.takes_rows(&self.states[*k])?;
+                self.takes_rows(&self.states[k])?;
+            }
+            if self.states[k].unmet {
+                self.meet(k, param)?;
             }
         }
         Ok(())
     }
 
-    /// The state of a parameter met for the first time.
-    fn admit(&self, param: &Param<'_, E>) -> Result<State<E>, Error> {
-        let group = assign(&self.groups, param.name, param.shape)?;
-        let stages = self.groups[group].chain.stages();
+    /// The values of a parameter, if every geometry of its group admits them.
+    fn admitted<'p>(&self, group: usize, param: &'p Param<'_, E>) -> Result<Cow<'p, [E]>, Error> {
         let values = param.value.values::<E>(self.isa);
-        for stage in stages {
+        for stage in self.groups[group].chain.stages() {
             let bad = values.iter().filter_map(|x| stage.admits(x.widen()).err());
             let (mut count, mut why) = (0, "");
             for what in bad {
@@ -62,6 +66,48 @@ impl<E: Element> Optimizer<E> {
                 return Err(Error::Domain { parameter, count, what: why });
             }
         }
+        Ok(values)
+    }
+
+    /// Gives an imported state the format of the parameter it is of.
+    fn meet(&mut self, k: usize, param: &Param<'_, E>) -> Result<(), Error> {
+        let values = self.admitted(self.states[k].group, param)?;
+        let value = param.value.packing();
+        if self.states[k].value != value {
+            self.states[k].slots = self.with_own_slot(&self.states[k], value, &values);
+            self.states[k].value = value;
+        }
+        Ok(())
+    }
+
+    /// The slots of the chain as they are, and what makes up for this format of the parameter as it
+    /// is at the start.
+    fn with_own_slot(&self, state: &State<E>, value: Option<Packing>, values: &[E]) -> Slots<E> {
+        let Group { chain, storage, slots: count, .. } = &self.groups[state.group];
+        let formats = self.precision.formats(*storage, &chain.slot_list(), state.len, value);
+        let mut slots = Slots::new(&formats, state.len);
+        for k in 0..*count {
+            slots.raw_mut(k).copy_from_slice(state.slots.raw(k));
+            slots.scales_mut(k).copy_from_slice(state.slots.scales(k));
+        }
+        if self.precision.own_slot(value) == Some("@master") {
+            slots.set(*count, self.isa, values);
+        }
+        slots
+    }
+
+    /// The parameters of the list have been stepped: imported states are as others from now on.
+    pub(super) fn met(&mut self) {
+        for k in &self.cast.order {
+            self.states[*k].unmet = false;
+        }
+    }
+
+    /// The state of a parameter met for the first time.
+    fn admit(&self, param: &Param<'_, E>) -> Result<State<E>, Error> {
+        let group = assign(&self.groups, param.name, param.shape)?;
+        let values = self.admitted(group, param)?;
+        let stages = self.groups[group].chain.stages();
         let value = param.value.packing();
         Ok(State {
             name: param.name.to_owned(),
@@ -69,8 +115,9 @@ impl<E: Element> Optimizer<E> {
             len: values.len(),
             group,
             t: 0,
-            frozen: self.starts_frozen(param),
+            frozen: self.starts_frozen(param.name, param.shape),
             value,
+            unmet: false,
             slots: self.first_slots(group, value, &values),
             sum: None,
             scalars: if stages.iter().any(|s| has_own_scalars(s.as_ref())) {
@@ -95,8 +142,9 @@ impl<E: Element> Optimizer<E> {
         })
     }
 
-    fn starts_frozen(&self, param: &Param<'_, E>) -> bool {
-        let asked = self.freezes.iter().rev().find(|(matches, _)| matches(param.name, param.shape));
+    /// Whether the last pattern that matches a new parameter froze it.
+    pub(super) fn starts_frozen(&self, name: &str, shape: &[usize]) -> bool {
+        let asked = self.freezes.iter().rev().find(|(matches, _)| matches(name, shape));
         asked.is_some_and(|(_, frozen)| *frozen)
     }
 
@@ -128,8 +176,15 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// Forgets parameters met in an attempt that came to nothing. A geometry's memory is that of
-    /// the value a parameter came with; by the next attempt the user may have changed it.
+    /// the value a parameter came with; by the next attempt the user may have changed it. So may the
+    /// format of one whose state was imported.
     pub(super) fn forget_from(&mut self, known: usize) {
+        for k in 0..known {
+            if self.states[k].unmet && self.states[k].value.is_some() {
+                self.states[k].slots = self.with_own_slot(&self.states[k], None, &[]);
+                self.states[k].value = None;
+            }
+        }
         if self.states.len() > known {
             self.states.truncate(known);
             self.index.retain(|_, k| *k < known);

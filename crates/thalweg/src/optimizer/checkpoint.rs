@@ -63,6 +63,9 @@ struct ParamHeader {
     /// The parameter's format, if it is not the optimizer's number type.
     #[serde(default)]
     format: Option<String>,
+    /// Whether the format is not known yet, the state being an import.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unmet: bool,
     /// Whether gradients are accumulated for it.
     #[serde(default)]
     summed: bool,
@@ -282,6 +285,7 @@ impl<E: Element> Optimizer<E> {
                     t: s.t,
                     frozen: s.frozen,
                     format: s.value.map(|packing| packing.name().to_owned()),
+                    unmet: s.unmet,
                     summed: s.sum.is_some(),
                 })
                 .collect(),
@@ -382,6 +386,7 @@ impl<E: Element> Optimizer<E> {
             t: param.t,
             frozen: param.frozen,
             value,
+            unmet: param.unmet,
             slots,
             sum,
             scalars,

@@ -82,6 +82,8 @@ struct State<E> {
     frozen: bool,
     /// The parameter's format.
     value: Option<Packing>,
+    /// Imported, and no parameter was stepped with it yet: its format is not known.
+    unmet: bool,
     /// Those of the chain, and the one that makes up for the parameter's format.
     slots: Slots<E>,
     /// Gradients accumulated since the last step.

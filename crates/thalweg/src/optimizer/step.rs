@@ -110,7 +110,9 @@ impl<E: Element> Optimizer<E> {
         }
         let known = self.states.len();
         let result = self.attempt(params, weight, act);
-        if !result.as_ref().is_ok_and(StepReport::applied) {
+        if result.as_ref().is_ok_and(StepReport::applied) {
+            self.met();
+        } else {
             self.forget_from(known);
         }
         result

@@ -38,7 +38,7 @@ pub(super) struct Known {
 }
 
 /// The blocks of a chain, whatever it was compiled into.
-pub(crate) fn blocks_of(chain: &Chain) -> Vec<(Kind, Block)> {
+pub(super) fn blocks_of(chain: &Chain) -> Vec<(Kind, Block)> {
     let kind = |geometry, rule| match (geometry, rule) {
         (true, _) => Kind::Geometry,
         (false, true) => Kind::Rule,

@@ -24,6 +24,12 @@ crate::hypers! {
     }
 }
 
+/// The rate of the step after so many, and the share of its result in the average.
+pub(crate) fn falling_rate<W: Real<Wide = W>>(before: W, [lr, decay, alpha, t0]: [W; 4]) -> [W; 2] {
+    let one = W::number(1.0);
+    [lr / (one + decay * lr * before).pow(alpha), one / (before - t0).max(one)]
+}
+
 impl Rule for Asgd {
     type Memory<F: Real> = [F; 1];
     const SLOTS: &'static [Slot] = &[slot_as("average", "a").exact()];
@@ -38,11 +44,10 @@ impl Rule for Asgd {
         &self,
         at: &At<F>,
     ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F> {
-        let one = F::Wide::number(1.0);
-        let (before, decay, lr) = (at.t() - one, at.get(&self.decay), at.get(&self.lr));
-        let rate = (lr / (one + decay * lr * before).pow(at.get(&self.alpha))).called("η_t");
-        let share = (one / (before - at.get(&self.t0)).max(one)).called("μ");
-        let [rate, decay, share] = at.lift([rate, decay, share]);
+        let hypers = [&self.lr, &self.decay, &self.alpha, &self.t0].map(|hyper| at.get(hyper));
+        let [rate, share] = falling_rate(at.t() - F::Wide::number(1.0), hypers);
+        let [rate, decay, share] =
+            at.lift([rate.called("η_t"), at.get(&self.decay), share.called("μ")]);
         move |g, here, [average]| {
             let u = rate * (g + decay * here.x);
             (u, [average + share * (here.x - u - average)])

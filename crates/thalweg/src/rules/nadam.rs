@@ -39,7 +39,7 @@ crate::hypers! {
 ///
 /// It ends as soon as nothing more can be seen of it in `1 − product`, so that a late step costs no
 /// more than an early one.
-fn product(t: u64, beta1: f64, psi: f64) -> f64 {
+pub(crate) fn product_of_mu(t: u64, beta1: f64, psi: f64) -> f64 {
     let ratio = libm::pow(0.96, psi);
     let (mut product, mut power) = (1.0, 1.0);
     for _ in 0..t {
@@ -52,12 +52,18 @@ fn product(t: u64, beta1: f64, psi: f64) -> f64 {
     product
 }
 
+/// The growing momentum μ at step `t`.
+pub(crate) fn growing_mu<W: Real<Wide = W>>(t: W, beta1: W, psi: W) -> W {
+    let [one, half, base] = [1.0, 0.5, 0.96].map(W::number);
+    beta1 * (one - half * base.pow(psi * t))
+}
+
 /// `[μ, weight of m, weight of g]` of the growing momentum.
 fn growing<F: Real>(at: &At<F>, beta1: &Hyper, psi: &Hyper) -> [F::Wide; 3] {
-    let [one, half, base] = [1.0, 0.5, 0.96].map(F::Wide::number);
-    let mu = |t: F::Wide| at.get(beta1) * (one - half * base.pow(at.get(psi) * t));
-    let (now, next) = (mu(at.t()).called("μ"), mu(at.t() + one).called("μ₊"));
-    let product = at.quantity("Πμ", [beta1, psi], |t, [beta1, psi]| product(t, beta1, psi));
+    let (one, [beta, rate]) = (F::Wide::number(1.0), [beta1, psi].map(|hyper| at.get(hyper)));
+    let now = growing_mu(at.t(), beta, rate).called("μ");
+    let next = growing_mu(at.t() + one, beta, rate).called("μ₊");
+    let product = at.quantity("Πμ", [beta1, psi], |t, [beta1, psi]| product_of_mu(t, beta1, psi));
     [now, next / (one - product * next), (one - now) / (one - product)]
 }
 
@@ -214,7 +220,7 @@ pub mod recipes {
 
 #[cfg(test)]
 mod tests {
-    use super::product;
+    use super::product_of_mu;
 
     #[test]
     fn the_product_is_that_of_its_factors() {
@@ -222,7 +228,7 @@ mod tests {
             let mut want = 1.0;
             for t in 1..20_000_u64 {
                 want *= beta1 * (1.0 - 0.5 * libm::pow(0.96, psi * t as f64));
-                let got = product(t, beta1, psi);
+                let got = product_of_mu(t, beta1, psi);
                 assert!((got - want).abs() <= 1e-14 * (1.0 - want), "{beta1} {psi} {t}: {got} {want}");
             }
         }

@@ -29,11 +29,11 @@ impl Library {
             Library::Burn => ("time", "none"),
             Library::Candle => ("t", "none"),
         };
-        Name { library: self, of, block: "", slot: "t", tensor, sign: 1.0 }
+        Name { library: self, of, block: "", slot: "t", tensor, sign: 1.0, ahead: 0 }
     }
 
     /// Whether one counter stands for all parameters, under its bare name.
-    pub(super) fn counts_once(self) -> bool {
+    fn counts_once(self) -> bool {
         matches!(self, Library::Optax | Library::Candle)
     }
 
@@ -65,31 +65,43 @@ pub struct Name {
     /// The block here; `AmsGrad<Raw>` is the one completed by `Raw`, `Scale, Momentum` the momentum
     /// that has the learning rate in its buffer.
     pub block: &'static str,
-    /// The slot here, or `t`: the steps taken.
+    /// The slot or scalar here; `t`: the steps taken; `computed`: what follows from those and the
+    /// hyper-parameters, is written and is not read.
     pub slot: &'static str,
     /// The name there.
     pub tensor: &'static str,
     /// −1 where the other library stores the opposite sign.
     pub sign: f64,
+    /// What a counter there is ahead of the steps taken: 1 if it is the number of the next step.
+    pub ahead: u64,
 }
 
-/// The sign of a row, + where none is given.
-const fn sign(given: &[f64]) -> f64 {
+impl Name {
+    /// Whether it stands there once for all parameters, under its bare name.
+    pub fn once(&self) -> bool {
+        let shared = matches!(self.slot, "t" | "computed" | "lr_max" | "weight_sum");
+        shared && self.library.counts_once()
+    }
+}
+
+/// What a row gives, or what it means if it gives nothing.
+const fn or<T: Copy>(given: &[T], otherwise: T) -> T {
     match given {
-        [sign] => *sign,
-        _ => 1.0,
+        [given] => *given,
+        _ => otherwise,
     }
 }
 
 macro_rules! names {
-    ($($library:ident $of:literal: $($block:literal { $($slot:ident $tensor:literal $(* $sign:literal)?),+ })+)+) => {
+    ($($library:ident $of:literal: $($block:literal { $($slot:ident $tensor:literal $(* $sign:literal)? $(+ $ahead:literal)?),+ })+)+) => {
         &[$($($(Name {
             library: Library::$library,
             of: $of,
             block: $block,
             slot: stringify!($slot),
             tensor: $tensor,
-            sign: sign(&[$($sign)?]),
+            sign: or(&[$($sign)?], 1.0),
+            ahead: or(&[$($ahead)?], 0),
         }),+),+),+]
     };
 }
@@ -111,7 +123,19 @@ const NAMES: &[Name] = names! {
         "AdaGrad" { sum "sum", t "step" }
     Torch "Adadelta":
         "AdaDelta" { v "square_avg", delta "acc_delta", t "step" }
-    Optax "adam, adamw":
+    Torch "NAdam":
+        "NAdam<GrowingMomentum>" {
+            m "exp_avg", v "exp_avg_sq", computed "mu_product", t "step"
+        }
+    Torch "RAdam":
+        "RAdam" { m "exp_avg", v "exp_avg_sq", t "step" }
+    Torch "Adamax":
+        "Adamax<InMaximum>" { m "exp_avg", norm "exp_inf", t "step" }
+    Torch "Rprop":
+        "Rprop<AtThisStep>" { prev "prev", step "step_size", t "step" }
+    Torch "ASGD":
+        "Asgd" { average "ax", computed "eta", computed "mu", t "step" }
+    Optax "adam, adamw, lamb":
         "Adam" { m "mu", v "nu", t "count" }
     Optax "amsgrad":
         "AmsGrad<Corrected>" { m "mu", v "nu", v_max "nu_max", t "count" }
@@ -120,7 +144,7 @@ const NAMES: &[Name] = names! {
     Optax "sgd":
         "Momentum" { buf "trace" }
         "Nesterov" { buf "trace" }
-    Optax "rmsprop with momentum":
+    Optax "rmsprop with momentum, lars":
         "Scale, Momentum" { buf "trace" * -1.0 }
         "Scale, Nesterov" { buf "trace" * -1.0 }
     Optax "rmsprop":
@@ -131,6 +155,32 @@ const NAMES: &[Name] = names! {
         "AdaGrad" { sum "sum_of_squares" }
     Optax "adadelta":
         "AdaDelta" { v "e_g", delta "e_x" }
+    Optax "nadam":
+        "NAdam<ConstantMomentum>" { m "mu", v "nu", t "count" }
+    Optax "radam":
+        "RAdam" { m "mu", v "nu", t "count" }
+    Optax "adamax":
+        "Adamax<InMaximum>" { m "mu", norm "nu", t "count" }
+    Optax "lion":
+        "Lion" { m "mu", t "count" }
+    Optax "yogi":
+        "Yogi<AtInitial>" { m "mu", v "nu", t "count" }
+    Optax "novograd":
+        "NovoGrad" { m "mu", v "nu", t "count" }
+    Optax "adan":
+        "Adan<Complement>" { m "m", diff "v", v "n", prev "g", t "t" }
+    Optax "contrib.adopt":
+        "Adopt<StepsBefore>" { m "mu", v "nu", t "count" }
+    Optax "contrib.ademamix":
+        "AdEmaMix" { m "m1", slow "m2", v "nu", t "count", t "count_m2" }
+    Optax "contrib.schedule_free":
+        "ScheduleFree<PlainRate>" {
+            z "z", lr_max "max_lr", weight_sum "weight_sum", computed "b1", t "step_count" + 1
+        }
+    Optax "contrib.schedule_free_adamw":
+        "CorrectedRms" { v "nu", t "count" }
+    Optax "rprop":
+        "Rprop<AtNextStep>" { prev "prev_updates", step "step_sizes" }
     Burn "Adam, AdamW":
         "Adam" { m "momentum.moment_1", v "momentum.moment_2", t "momentum.time" }
     Burn "Adam, AdamW with amsgrad":
@@ -144,9 +194,9 @@ const NAMES: &[Name] = names! {
     Burn "AdaGrad":
         "AdaGrad" { sum "lr_decay.sum", t "lr_decay.time" }
     Candle "Adam":
-        "Adam" { m "m", v "v", t "t" }
+        "Adam" { m "m", v "v", t "t" + 1 }
     Candle "Adam with amsgrad":
-        "AmsGrad<Raw>" { m "m", v "v", v_max "vmax", t "t" }
+        "AmsGrad<Raw>" { m "m", v "v", v_max "vmax", t "t" + 1 }
     Candle "SGD, RMSprop with momentum":
         "Momentum" { buf "b" }
         "Nesterov" { buf "b" }
@@ -158,4 +208,13 @@ const NAMES: &[Name] = names! {
         "AdaGrad" { sum "sum", t "t" }
     Candle "Adadelta":
         "AdaDelta" { v "v", delta "u" }
+    Candle "NAdam":
+        "NAdam<GrowingMomentum>" {
+            m "m", v "v", computed "mu_t", computed "mu_t2", computed "prod", computed "prod2",
+            t "t" + 1
+        }
+    Candle "RAdam":
+        "RAdam" { m "m", v "v", t "t" + 1 }
+    Candle "Adamax":
+        "Adamax<InMaximum>" { m "m", norm "u", t "t" + 1 }
 };
