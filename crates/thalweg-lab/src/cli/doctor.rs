@@ -136,7 +136,8 @@ fn locate(run: &Path) -> Result<(PathBuf, Vec<String>)> {
     }
     Err(Error::usage(
         format!("{} is no result directory, and not in one: there is no {RESULTS}", run.display()),
-        "give the directory that `thalweg compare --out` wrote, or DIR/TASK/OPTIMIZER in it",
+        "give the directory that `thalweg compare --out` wrote, or in it DIR/TASK, DIR/TASK/OPTIMIZER or \
+         DIR/TASK/OPTIMIZER/SEED",
     ))
 }
 

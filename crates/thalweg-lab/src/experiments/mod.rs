@@ -45,7 +45,7 @@ pub(crate) use record::short;
 pub use record::{Case, Check, Record, Verdict};
 pub use tally::Tally;
 
-use crate::{Error, Result};
+use crate::{Error, Result, near};
 
 /// A claim and how it is tested.
 #[derive(Debug, Clone, Copy)]
@@ -210,7 +210,10 @@ pub fn select(names: &[String]) -> Result<Vec<&'static Experiment>> {
         let found: Vec<_> = known.iter().copied().filter(wanted).collect();
         if found.is_empty() {
             return Err(Error::usage(
-                format!("there is no experiment called `{name}`"),
+                format!(
+                    "there is no experiment called `{name}`{}",
+                    near::hint(name, known.iter().map(|e| e.name))
+                ),
                 "choose from `thalweg list experiments`, or a row like X18, or all",
             ));
         }
