@@ -105,5 +105,13 @@ fn hypergradient(r: &mut Record) -> Result<()> {
     r.printed("Adam-HD, rate after 50 steps", rate, "1.039836372345e-01");
     r.all_printed("Adam-HD, x after 50 steps", &adam.x, &["0.10040136"; 3]);
     r.claim("Adam-HD: the rate grows a hundredfold", rate > 0.1);
+    let title = "Learning rates that follow their own gradient, on the bowl from 0.001";
+    let mut figure =
+        Figure::new("hypergradient", title, Axis::linear("step"), Axis::log("learning rate"));
+    for (name, chain, hyper_lr) in [("SGD-HD", sgd_hd(), 1e-8), ("Adam-HD", adam_hd(), 1e-4)] {
+        let at = |t| Ok((t as f64, run(chain.clone(), hyper_lr, t)?.scalar("rate")?));
+        figure = figure.line(name, (1..=50).map(at).collect::<Result<Vec<_>>>()?);
+    }
+    r.figure(figure);
     Ok(())
 }
