@@ -298,6 +298,22 @@ mod tests {
     }
 
     #[test]
+    fn a_minute_of_silence_ends_with_a_line() {
+        use crate::protocol::{RunSpec, train};
+        let tally = &mut tally(&["adamw", "gd"]);
+        let task = tally.contests[0].task;
+        let task = tasks::select(&[task.to_owned()], None).unwrap()[0];
+        let entry = &optimizers::select(&["gd".to_owned()]).unwrap()[0];
+        let spec = RunSpec::new(task, entry, vec![("lr", 0.1)], 1, 2);
+        let run = train(&spec, &(task.open)(task).unwrap(), Phase::Screening).unwrap();
+        let minute = Duration::from_secs(60);
+        tally.ended(Phase::Screening, &run, minute);
+        assert!(plain(tally, &run, minute, minute / 2).is_empty());
+        let lines = plain(tally, &run, minute, minute);
+        assert!(lines.len() == 1 && lines[0].starts_with("1 of "), "{lines:?}");
+    }
+
+    #[test]
     fn a_row_tells_runs_time_divergences_and_the_best_of_each_task() {
         let mut tally = tally(&["adamw", "gd"]);
         (tally.contests[0].done, tally.contests[0].diverged) = (5, 2);
