@@ -42,9 +42,11 @@ const METHODS: &[(&str, f64)] = &[
     ("nesterov", 0.03),
     ("adagrad", 0.01),
     ("rmsprop", 1e-3),
+    ("adadelta", 1.0),
     ("adam", 1e-3),
     ("adamw", 1e-3),
     ("adabelief", 1e-3),
+    ("meta_egd", 0.3),
     ("egdd", 0.03),
 ];
 
