@@ -1,11 +1,15 @@
 //! A comparison that is killed at random moments and continued ends with the same results, bit for bit,
 //! as one that is left alone.
 
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use thalweg_lab::protocol::{Observer, Phase, Plan, Run, compare_in, open};
 use thalweg_lab::store::{Database, Kept};
+use thalweg_lab::{optimizers, tasks};
 
 fn compare(out: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
@@ -36,6 +40,19 @@ fn results(out: &Path) -> String {
     Database::read(out).unwrap().kept(true).unwrap().into_iter().map(line).collect()
 }
 
+/// The runs that are kept, by their number, and when each ended.
+fn kept(out: &Path) -> BTreeMap<i64, String> {
+    // The first kill may have come before there was a file.
+    let Ok(db) = rusqlite::Connection::open(out.join("runs.sqlite")) else {
+        return BTreeMap::new();
+    };
+    let Ok(mut rows) = db.prepare("SELECT id, finished FROM runs") else { return BTreeMap::new() };
+    let rows = rows.query_map([], |row| {
+        Ok((row.get(0)?, format!("{:?}", row.get::<_, rusqlite::types::Value>(1)?)))
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
 /// Waits of pseudo-random length, so that every run of the test kills elsewhere.
 fn waits() -> impl Iterator<Item = Duration> {
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -52,7 +69,7 @@ fn waits() -> impl Iterator<Item = Duration> {
 fn killed_at_random_moments_it_continues() {
     let (calm, stormy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     assert!(compare(calm.path()).status().unwrap().success());
-    let mut kills = 0;
+    let (mut kills, mut before) = (0, BTreeMap::new());
     for wait in waits().take(60) {
         let mut child = compare(stormy.path()).spawn().unwrap();
         std::thread::sleep(wait);
@@ -66,14 +83,87 @@ fn killed_at_random_moments_it_continues() {
                 child.kill().unwrap();
                 child.wait().unwrap();
                 kills += 1;
+                let now = kept(stormy.path());
+                assert!(
+                    before.iter().all(|(id, ended)| now.get(id) == Some(ended)),
+                    "kill {kills}"
+                );
+                before = now;
             }
         }
     }
     assert!(compare(stormy.path()).status().unwrap().success());
+    let after = kept(stormy.path());
+    assert!(before.iter().all(|(id, ended)| after.get(id) == Some(ended)), "runs were made twice");
     assert!(kills > 0, "the comparison was never killed");
     let (calm, stormy) = (results(calm.path()), results(stormy.path()));
     assert_eq!(calm.lines().count(), 3 * (1 + 8 + 2 + 9 + 3));
     assert_eq!(calm, stormy, "after {kills} kills");
+}
+
+const WORKERS: usize = 2;
+
+/// Writes a letter for each run that begins; a kill does not take back what was written.
+struct Journal(std::fs::File);
+
+impl Observer for Journal {
+    fn measured(&self, _: Phase, run: &Run) {
+        if run.points.len() == 1 {
+            (&self.0).write_all(b"b").unwrap();
+        }
+    }
+
+    fn ended(&self, _: Phase, _: &Run) {}
+}
+
+/// What the next test kills: a comparison that tells which runs it begins.
+#[test]
+#[ignore = "does nothing unless the test below starts it"]
+fn a_comparison_with_a_journal() {
+    let Some(out) = std::env::var_os("THALWEG_TEST_JOURNAL") else { return };
+    let out = Path::new(&out);
+    let names = ["adamw", "momentum"].map(str::to_owned);
+    let plan = Plan {
+        tasks: tasks::select(&["digits-softmax".to_owned()], None).unwrap(),
+        optimizers: Some(optimizers::select(&names).unwrap()),
+        seeds: Some(3),
+        trials: Some(8),
+        budget: Some(300),
+        workers: WORKERS,
+    };
+    let journal = std::fs::File::options().create(true).append(true).open(out.join("journal"));
+    let facts = vec![("test".to_owned(), "journal".to_owned())];
+    let database = Database::open(out, &facts).unwrap();
+    compare_in(&plan, &open(&plan).unwrap(), &database, &Journal(journal.unwrap())).unwrap();
+}
+
+#[test]
+fn a_kill_loses_the_runs_in_hand_and_no_other() {
+    let out = tempfile::tempdir().unwrap();
+    let begun = || std::fs::read(out.path().join("journal")).map_or(0, |text| text.len());
+    let (mut kills, mut lost) = (0, 0);
+    for wait in waits().take(60) {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--ignored", "--exact", "a_comparison_with_a_journal"]);
+        let mut child = child
+            .env("THALWEG_TEST_JOURNAL", out.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(wait);
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        let now = begun() - kept(out.path()).len();
+        assert!((lost..=lost + WORKERS).contains(&now), "kill {kills}: {lost} lost, then {now}");
+        lost = now;
+    }
+    assert!(kills > 0, "the comparison was never killed");
 }
 
 #[test]

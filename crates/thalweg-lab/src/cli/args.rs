@@ -102,16 +102,16 @@ pub struct CompareArgs {
     pub optimizers: Vec<String>,
     /// Seeds of the final runs; more seeds tell more optimizers apart. Default: the task's own number, at
     /// least 5.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seeds: Option<usize>,
     /// Gradient evaluations per run. Default: the task's own number.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub budget: Option<usize>,
     /// Screening trials per optimizer. Default: the task's own number.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub trials: Option<usize>,
     /// Runs at once. Default: one per core. Does not change the results.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub workers: Option<usize>,
     /// Directory for `report.html`, `results.json` and `runs.sqlite`. One that holds runs of the same
     /// command continues; one that holds another comparison is refused.

@@ -9,7 +9,7 @@ use super::table::{self, Table, wrapped};
 use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Observer, Plan, Side, Standing, TaskOutcome, compare_in, open, shown};
 use crate::store::{self, Database, Document};
-use crate::{Error, Result, optimizers, report, tasks};
+use crate::{Error, Result, data, optimizers, report, tasks};
 
 pub(super) fn run(args: &CompareArgs) -> Result<()> {
     let how = How::of(args.tui, args.quiet)?;
@@ -24,12 +24,14 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
         budget: args.budget,
         workers: args.workers.unwrap_or_else(store::threads),
     };
+    fetched(&plan)?;
+    let start = Instant::now();
+    // Before anything is written: a request that cannot be met leaves no directory behind.
+    let workloads = open(&plan)?;
     store::prepare(&args.out)?;
     if let Some(directory) = &args.svg_dir {
         report::prepare(directory)?;
     }
-    let start = Instant::now();
-    let workloads = open(&plan)?;
     if args.fresh {
         Database::remove(&args.out)?;
     }
@@ -70,6 +72,20 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
             "give the same command again to continue",
         )),
     }
+}
+
+/// An error that names all data sets that are still to be fetched, and one command for them.
+fn fetched(plan: &Plan) -> Result<()> {
+    let absent = data::to_fetch(plan.tasks.iter().map(|task| task.data));
+    let (what, them) = match absent.len() {
+        0 => return Ok(()),
+        1 => ("the data set", "is"),
+        _ => ("the data sets", "are"),
+    };
+    Err(Error::failed(
+        format!("{what} {} {them} not on this machine", absent.join(", ")),
+        format!("run `thalweg data get {}` once, while online", absent.join(" ")),
+    ))
 }
 
 /// The ranking of a task, not wider than `room` characters if it is given, as far as that can be.

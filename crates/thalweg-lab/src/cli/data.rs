@@ -47,9 +47,24 @@ fn verify(names: &[String]) -> Result<()> {
         }
         chosen.extend(data::own_texts()?);
     }
-    for name in chosen {
-        let sha256 = data::verify(&name)?;
-        super::print(&format!("{name}: intact, SHA-256 {sha256}\n"))?;
+    let mut bad: Vec<(&str, Error)> = Vec::new();
+    for name in &chosen {
+        match data::verify(name) {
+            Ok(sha256) => super::print(&format!("{name}: intact, SHA-256 {sha256}\n"))?,
+            // One that is alone is told by the error that this ends with.
+            Err(error) if chosen.len() == 1 => return Err(error),
+            Err(error) => {
+                super::print(&format!("{name}: {error}\n"))?;
+                bad.push((name, error));
+            }
+        }
     }
-    Ok(())
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = bad.iter().map(|(name, _)| *name).collect();
+    Err(Error::failed(
+        format!("{} of {} data sets are not intact: {}", bad.len(), chosen.len(), names.join(", ")),
+        "follow the `fix` line of each above",
+    ))
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::args::DoctorArgs;
-use crate::diagnosis::{Finding, Kind, Severity, Stored, if_stored, in_few_seeds};
-use crate::store::Database;
+use crate::diagnosis::{Finding, Kind, Severity, Stored, if_stored, in_few_seeds, within};
+use crate::store::{Database, Kept};
 use crate::{Error, Result};
 
 /// The file that `compare` leaves its results in.
@@ -117,7 +117,13 @@ fn patients(run: &Path) -> Result<Vec<Patient>> {
 fn one_run(directory: &Path, [task, optimizer, seed]: [&String; 3]) -> Result<Vec<Patient>> {
     let database = Database::read(directory)?;
     let run = database.cell(&format!("{task}/{optimizer}/{seed}"))?;
-    let findings = database.findings(run.id)?;
+    let mut findings = database.findings(run.id)?;
+    let rate = |run: &Kept| run.hypers.iter().find(|(hyper, _)| hyper == "lr").map(|(_, lr)| *lr);
+    if let Some(lr) = rate(&run) {
+        let runs = database.kept(false)?;
+        let own = runs.iter().filter(|r| r.task == run.task && r.optimizer == run.optimizer);
+        within(&mut findings, lr, own.filter(|r| r.divergence.is_some()).filter_map(rate));
+    }
     let seed = Some(seed.clone());
     Ok(vec![Patient { task: task.clone(), optimizer: optimizer.clone(), seed, findings }])
 }
@@ -136,7 +142,8 @@ fn locate(run: &Path) -> Result<(PathBuf, Vec<String>)> {
     }
     Err(Error::usage(
         format!("{} is no result directory, and not in one: there is no {RESULTS}", run.display()),
-        "give the directory that `thalweg compare --out` wrote, or DIR/TASK/OPTIMIZER in it",
+        "give the directory that `thalweg compare --out` wrote, or in it DIR/TASK, DIR/TASK/OPTIMIZER or \
+         DIR/TASK/OPTIMIZER/SEED",
     ))
 }
 

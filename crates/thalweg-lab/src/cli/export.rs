@@ -39,37 +39,57 @@ pub enum Format {
     Csv,
     /// Event files, one directory per run.
     Tensorboard,
-    /// One long table, for pandas, polars and DuckDB.
-    #[cfg(feature = "parquet")]
+    /// One long table, for pandas, polars and DuckDB. Needs the feature `parquet`.
     Parquet,
 }
 
 pub(super) fn run(args: &ExportArgs) -> Result<()> {
+    if args.format == Format::Parquet && cfg!(not(feature = "parquet")) {
+        return Err(Error::usage(
+            "--format parquet is not part of this program: it was built without the feature `parquet`",
+            "build it with the feature, `cargo run --release --features parquet -- export ...`, or choose \
+             --format csv",
+        ));
+    }
     let database = Database::read(&args.run)?;
     let runs = match &args.cell {
         Some(cell) => vec![database.cell(cell)?],
         None => database.kept(true)?,
     };
     match args.format {
-        Format::Jsonl => text(args, &export::jsonl(&database.facts()?, &runs)),
-        Format::Csv => text(args, &export::csv(&runs)),
+        Format::Jsonl => text(args, &export::jsonl(&database.facts()?, &runs), runs.len()),
+        Format::Csv => text(args, &export::csv(&runs), runs.len()),
         Format::Tensorboard => {
             let to = args.to.clone().unwrap_or_else(|| PathBuf::from("tb"));
-            events(&database, &runs, &to)
+            events(&database, &runs, &to)?;
+            wrote(
+                runs.len(),
+                &format!("{0}: look at them with `tensorboard --logdir {0}`", to.display()),
+            );
+            Ok(())
         }
         #[cfg(feature = "parquet")]
         Format::Parquet => {
             let to = args.to.clone().unwrap_or_else(|| PathBuf::from("runs.parquet"));
-            export::parquet::write(&to, &runs)
+            export::parquet::write(&to, &runs)?;
+            wrote(runs.len(), &to.display().to_string());
+            Ok(())
         }
+        #[cfg(not(feature = "parquet"))]
+        Format::Parquet => Ok(()),
     }
 }
 
-fn text(args: &ExportArgs, text: &str) -> Result<()> {
-    match &args.to {
-        None => super::print(text),
-        Some(path) => std::fs::write(path, text).map_err(|e| unwritable(path, &e)),
-    }
+fn text(args: &ExportArgs, text: &str, runs: usize) -> Result<()> {
+    let Some(path) = &args.to else { return super::print(text) };
+    std::fs::write(path, text).map_err(|e| unwritable(path, &e))?;
+    wrote(runs, &path.display().to_string());
+    Ok(())
+}
+
+/// Says where the runs are, unless they went to standard output.
+fn wrote(runs: usize, place: &str) {
+    eprintln!("{runs} {} in {place}", if runs == 1 { "run" } else { "runs" });
 }
 
 fn events(database: &Database, runs: &[Kept], to: &Path) -> Result<()> {

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::args::{ListArgs, Listing};
 use super::table::Table;
-use crate::Result;
 use crate::data::{self, SOURCES, State};
 use crate::optimizers::{self, Range, StateBytes};
 use crate::tasks::{self, Domain, Metric, Tier};
+use crate::{Error, Result};
 
 #[derive(Serialize)]
 struct OptimizerRow {
@@ -48,6 +48,12 @@ struct DataRow {
 }
 
 pub(super) fn run(args: &ListArgs) -> Result<()> {
+    if args.tier.is_some() && args.what != Listing::Tasks {
+        return Err(Error::usage(
+            "--tier chooses among tasks, and nothing else has a tier",
+            "leave --tier out, or use it with `thalweg list tasks`",
+        ));
+    }
     match args.what {
         Listing::Optimizers => optimizers(args.json),
         Listing::Tasks => tasks(args.json, args.tier),
@@ -166,6 +172,9 @@ pub(super) fn data(json: bool) -> Result<()> {
     for r in rows {
         let state = match r.state {
             State::Embedded => "in the program".to_owned(),
+            State::Present if !data::is_whole(&r.name)? => {
+                format!("damaged: `{}`", data::remedy(&r.name))
+            }
             State::Present => "in the cache".to_owned(),
             State::Absent => {
                 data::needs(&r.name).map_or_else(String::new, |c| format!("absent: `{c}`"))

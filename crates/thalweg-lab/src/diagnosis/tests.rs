@@ -83,7 +83,7 @@ fn tuned(name: &str, hypers: &[(&str, f64)]) -> Builder {
 fn findings(builder: Builder, bench: &Bench, steps: usize) -> Vec<Finding> {
     let (probes, ended) = walk(builder, bench, steps);
     let divergence = ended.map(|step| (step, "the loss is out of bounds"));
-    diagnose(&Case { divergence, batch: 1 }, &probes)
+    diagnose(&Case { divergence, batch: Some(1), solved: false }, &probes)
 }
 
 #[track_caller]
@@ -342,6 +342,11 @@ fn noise_that_hides_the_direction() {
     let found = findings(tuned("gd", &[("lr", 1e-6)]), &gradients(0.0316), 400);
     let found = only(&found, Kind::NoiseDominates);
     assert!(found.measured > 30.0, "{found:?}");
+    assert!(
+        found.what.contains(" gradients") && !found.what.contains("examples"),
+        "{}",
+        found.what
+    );
 }
 
 #[test]

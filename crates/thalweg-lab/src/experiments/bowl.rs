@@ -1,5 +1,7 @@
 //! X47: every first-order method on the bowl.
 
+use std::collections::BTreeMap;
+
 use thalweg::geometry::{Hypentropy, PNorm};
 use thalweg::recipes::*;
 use thalweg::rules::{AdaGrad, MetaEgd, MetaEgdMomentum, Scale};
@@ -147,8 +149,24 @@ fn lowest(curve: Vec<(f64, f64)>) -> impl Iterator<Item = (f64, f64)> {
     })
 }
 
+/// Both signals at once: Adam divides by the size, and gains around it learn from the consistency. If each
+/// says what the other does not, together they need fewer steps than either alone.
+fn together(r: &mut Record, steps: &BTreeMap<&str, usize>) -> Result<()> {
+    let mut walk = Walk::new(tuned(meta_egd_adam(), &[("lr", 0.05)])?, &[1.0; 3])?;
+    let mut count = 0;
+    while loss(&walk.x) >= 1e-6 && count < 10_000 {
+        walk.descend(1, bowl_gradient)?;
+        count += 1;
+    }
+    r.note("MetaEGD around Adam, steps to f < 1e-6", count as f64);
+    let alone = ["Adam", "MetaEGD raw", "MetaEGD clipped"];
+    let fewer = alone.iter().all(|name| steps.get(name).is_some_and(|s| count < *s));
+    r.claim("MetaEGD around Adam at the same rate: fewer steps than either alone", fewer);
+    Ok(())
+}
+
 fn run(r: &mut Record) -> Result<()> {
-    let mut steps = std::collections::BTreeMap::new();
+    let mut steps = BTreeMap::new();
     let families = [
         ("bowl-descent", "Gradient descent, momentum and mirror maps", descents()?),
         ("bowl-adaptive", "Methods that divide by the size of past gradients", adaptive()?),
@@ -179,6 +197,7 @@ fn run(r: &mut Record) -> Result<()> {
         let ahead = steps.get(name).is_some_and(|s| *s < baseline);
         r.claim(&format!("{name}: ahead of gradient descent at the same rate"), ahead);
     }
+    together(r, &steps)?;
     // The limit of RMSProp is a cycle of half its rate in every coordinate (E34).
     let mut cycle = Walk::new(tuned(rmsprop(), &[("lr", 0.01), ("rho", 0.9)])?, &[1.0; 3])?;
     cycle.descend(1000, bowl_gradient)?;

@@ -117,6 +117,19 @@ fn parabola(r: &mut Record) -> Result<()> {
         "3w² − 12w + 5 from 10: the source's slope leads to the minimum",
         (source - 2.0).abs() < 1e-9,
     );
+    let mut figure = Figure::new(
+        "parabola",
+        "Gradient descent on 3w² − 12w + 5 from 10",
+        Axis::linear("step"),
+        Axis::linear("w"),
+    );
+    for (name, lr) in [("1/a", 1.0 / 3.0), ("1/(2a)", 1.0 / 6.0)] {
+        let path = path(lr, slope, 6)?.into_iter().enumerate();
+        let path = path.map(|(t, w)| (t as f64 + 1.0, w));
+        figure =
+            figure.line(&format!("a step of {name}"), std::iter::once((0.0, 10.0)).chain(path));
+    }
+    r.figure(figure.bound("minimum", [(0.0, 2.0), (6.0, 2.0)]));
     Ok(())
 }
 

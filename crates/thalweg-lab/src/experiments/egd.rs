@@ -237,17 +237,17 @@ fn leaves_orthant(r: &mut Record) -> Result<()> {
     Ok(())
 }
 
-/// Twenty steps in units in which the parameter of the problem is `scale` times ours.
+/// Some steps in units in which the parameter of the problem is `scale` times ours.
 fn in_units(
     chain: Chain,
     start: f64,
     scale: f64,
-    read: fn(f64) -> f64,
-    slope: fn(f64) -> f64,
+    steps: usize,
+    [read, slope]: [fn(f64) -> f64; 2],
 ) -> Result<Vec<f64>> {
     let mut walk = Walk::new(chain, &[start; 3])?;
     let parameter = |z: &[f64]| z.iter().map(|z| scale * read(*z)).collect::<Vec<f64>>();
-    walk.descend(20, |z| {
+    walk.descend(steps, |z| {
         let g = inside(&parameter(z));
         g.iter().zip(z).map(|(g, z)| scale * g * slope(*z)).collect()
     })?;
@@ -255,14 +255,31 @@ fn in_units(
 }
 
 fn scale(r: &mut Record) -> Result<()> {
-    let logarithmic =
-        |c: f64| in_units(descent(0.01)?, (1.0 / (3.0 * c)).ln(), c, f64::exp, f64::exp);
-    let kept = distance(&logarithmic(10.0)?, &logarithmic(1.0)?);
+    let logarithmic = |c: f64, steps| {
+        in_units(descent(0.01)?, (1.0 / (3.0 * c)).ln(), c, steps, [f64::exp, f64::exp])
+    };
+    let kept = distance(&logarithmic(10.0, 20)?, &logarithmic(1.0, 20)?);
     r.near("descent on the logarithm, c = 10 against 1", kept, 0.0, 1e-12);
-    let entropic = |c: f64| in_units(exponentiated(0.01)?, 1.0 / (3.0 * c), c, |x| x, |_| 1.0);
-    let changed = distance(&entropic(10.0)?, &entropic(1.0)?);
+    let entropic =
+        |c: f64, steps| in_units(exponentiated(0.01)?, 1.0 / (3.0 * c), c, steps, [|x| x, |_| 1.0]);
+    let changed = distance(&entropic(10.0, 20)?, &entropic(1.0, 20)?);
     r.near("exponentiated gradient, c = 10 against 1", changed, 0.3396, 1e-3);
     r.claim("θ = 10·z instead of z, 20 steps", changed < 1e-9);
+    let mut figure = Figure::new(
+        "egd-scale",
+        "The first parameter in its own unit and in tenths of it, rate 0.01",
+        Axis::linear("step"),
+        Axis::linear("θ₁"),
+    );
+    for c in [1.0, 10.0] {
+        let path = |of: &dyn Fn(usize) -> Result<Vec<f64>>| -> Result<Vec<(f64, f64)>> {
+            (0..=20).map(|t| Ok((t as f64, of(t)?[0]))).collect()
+        };
+        figure = figure
+            .line(&format!("exponentiated gradient, θ = {c}·z"), path(&|t| entropic(c, t))?)
+            .line(&format!("descent on the logarithm, θ = {c}·z"), path(&|t| logarithmic(c, t))?);
+    }
+    r.figure(figure);
     Ok(())
 }
 

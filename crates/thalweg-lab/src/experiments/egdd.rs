@@ -1,7 +1,7 @@
 //! X15 and X16: gains by signs, and one learning rate that learns.
 
 use thalweg::Chain;
-use thalweg::recipes::{adam_hd, egdd, sgd_hd};
+use thalweg::recipes::{adam_hd, egdd, meta_egd, sgd_hd};
 
 use super::figure::{Axis, Figure};
 use super::walk::{CURVATURE, Walk, bowl, bowl_gradient, distance, tuned};
@@ -40,7 +40,40 @@ pub(super) const ALL: &[Experiment] = &[
     },
 ];
 
+/// The gain after ten gradients whose signs agree, or which alternate.
+fn gain(chain: Chain, alternate: bool) -> Result<f64> {
+    let mut walk = Walk::new(chain, &[0.0])?;
+    for t in 0..10 {
+        walk.step(&[if alternate && t % 2 == 1 { -1.0 } else { 1.0 }])?;
+    }
+    match walk.slot("gain") {
+        Ok(gain) => Ok(gain[0]),
+        // The post's form keeps the logarithm of its gain.
+        Err(_) => Ok(walk.gains()?[0]),
+    }
+}
+
+/// What the paper's form shares with the post's, and what it has besides.
+fn forms(r: &mut Record) -> Result<()> {
+    for (name, chain) in [("the post's form", meta_egd()), ("EGDD", egdd())] {
+        let [agree, oppose] = [gain(chain.clone(), false)?, gain(chain.clone(), true)?];
+        r.note(&format!("{name}, gain where gradients agree"), agree);
+        r.note(&format!("{name}, gain where they oppose each other"), oppose);
+        let case = format!("{name}: the idea, gains grow where gradients agree and shrink else");
+        r.claim(&case, agree > 1.0 && oppose < 1.0);
+    }
+    let has_scale = |chain: Chain| -> Result<bool> {
+        let mut walk = Walk::new(chain, &[0.0])?;
+        walk.step(&[1.0])?;
+        Ok(walk.scalar("scale").is_ok())
+    };
+    let richer = has_scale(egdd())? && !has_scale(meta_egd())?;
+    r.claim("EGDD is richer: it has a scale per tensor, which the post's form has not", richer);
+    Ok(())
+}
+
 fn signs(r: &mut Record) -> Result<()> {
+    forms(r)?;
     let mut walk = Walk::new(egdd(), &[1.0; 3])?;
     walk.descend(3, bowl_gradient)?;
     r.printed("scale after 3 steps", walk.scalar("scale")?, "1.002001507341");
@@ -105,5 +138,13 @@ fn hypergradient(r: &mut Record) -> Result<()> {
     r.printed("Adam-HD, rate after 50 steps", rate, "1.039836372345e-01");
     r.all_printed("Adam-HD, x after 50 steps", &adam.x, &["0.10040136"; 3]);
     r.claim("Adam-HD: the rate grows a hundredfold", rate > 0.1);
+    let title = "Learning rates that follow their own gradient, on the bowl from 0.001";
+    let mut figure =
+        Figure::new("hypergradient", title, Axis::linear("step"), Axis::log("learning rate"));
+    for (name, chain, hyper_lr) in [("SGD-HD", sgd_hd(), 1e-8), ("Adam-HD", adam_hd(), 1e-4)] {
+        let at = |t| Ok((t as f64, run(chain.clone(), hyper_lr, t)?.scalar("rate")?));
+        figure = figure.line(name, (1..=50).map(at).collect::<Result<Vec<_>>>()?);
+    }
+    r.figure(figure);
     Ok(())
 }

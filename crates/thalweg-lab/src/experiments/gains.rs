@@ -147,9 +147,12 @@ fn schedule(r: &mut Record) -> Result<()> {
     let decay = f64::exp(-2.0 / 200.0);
     let gamma = Schedule::Exponential { base: 1e-4 * decay, factor: decay };
     let mut walk = Walk::new(raw(meta_egd(), 1e-3, 0.0)?.with("gamma", gamma)?, &[1.0; 3])?;
-    let mut halfway = vec![];
+    let (mut halfway, mut paths) = (vec![], [vec![], vec![], vec![]]);
     for t in 1..=200 {
         walk.descend(1, bowl_gradient)?;
+        for (path, nu) in paths.iter_mut().zip(walk.gains()?) {
+            path.push((f64::from(t), nu));
+        }
         if t == 100 {
             halfway = walk.gains()?;
         }
@@ -159,6 +162,10 @@ fn schedule(r: &mut Record) -> Result<()> {
     r.printed("loss after 200 steps", bowl(&walk.x), "0.362135787");
     let slower = (0..3).all(|i| halfway[i].ln() > gains[i].ln() - halfway[i].ln());
     r.claim("the first hundred steps change every gain more than the second", slower);
+    let title = "Learned gains on the bowl, γ falling from 0.0001 by 2/200 a step";
+    let figure = Figure::new("gamma-schedule", title, Axis::linear("step"), Axis::log("gain ν"));
+    let named = CURVATURE.iter().zip(paths);
+    r.figure(named.fold(figure, |figure, (h, path)| figure.line(&format!("curvature {h}"), path)));
     Ok(())
 }
 

@@ -133,14 +133,26 @@ fn time_constant(r: &mut Record) -> Result<()> {
         (100.0, 1.0, 0.9, 102),
         (100.0, 1.0, 0.99, 1061),
     ];
+    let mut figure = Figure::new(
+        "rmsprop-time-constant",
+        "RMSProp's rate after a jump of the gradients, ρ = 0.9, by what it settles at",
+        Axis::log("steps since the jump"),
+        Axis::log("rate / settled rate"),
+    );
     for (before, after, rho, want) in jumps {
         let rates = rates(rms(rho)?, before, after, 2000)?;
+        if rho == 0.9 {
+            let path = rates.iter().take(200).enumerate();
+            let path = path.map(|(k, rate)| (k as f64 + 1.0, rate * after));
+            figure = figure.line(&format!("from {before} to {after}"), path);
+        }
         let settled = rates.iter().position(|r| (r * after - 1.0).abs() <= 0.1).map(|k| k + 1);
         let case = format!("from {before} to {after}, ρ = {rho}");
         r.count(&format!("steps until the rate is within 10 %, {case}"), settled, Some(want), 1);
         let constant = (1.0 / (1.0 - rho) + 0.5) as usize;
         r.claim(&format!("rate, {case}"), settled.is_some_and(|s| s <= constant));
     }
+    r.figure(figure.bound("time constant", [(10.0, 0.1), (10.0, 10.0)]));
     let mut walk = Walk::new(rms(0.9)?, &[0.0])?;
     (0..1000).try_for_each(|_| walk.step(&[1.0]))?;
     (0..10).try_for_each(|_| walk.step(&[10.0]))?;

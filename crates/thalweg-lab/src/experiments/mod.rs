@@ -21,6 +21,7 @@ mod mnist;
 mod noise;
 mod orders;
 mod pending;
+mod pinned;
 mod precision;
 mod rates;
 mod record;
@@ -45,7 +46,7 @@ pub(crate) use record::short;
 pub use record::{Case, Check, Record, Verdict};
 pub use tally::Tally;
 
-use crate::{Error, Result};
+use crate::{Error, Result, near};
 
 /// A claim and how it is tested.
 #[derive(Debug, Clone, Copy)]
@@ -101,8 +102,8 @@ pub struct Finding {
     pub cases: Vec<Case>,
     /// What has become of the claim.
     pub verdict: Verdict,
-    /// Whether every number and the verdict are those of the reference; absent if nothing was measured
-    /// or the reference has no numbers.
+    /// Whether every number, the verdict and the cases that decide it are those of the reference; absent if
+    /// nothing was measured, or if all that could be compared was a verdict that is as expected.
     pub agrees: Option<bool>,
     /// Why nothing was measured, and what to do about it.
     pub reason: Option<String>,
@@ -210,7 +211,10 @@ pub fn select(names: &[String]) -> Result<Vec<&'static Experiment>> {
         let found: Vec<_> = known.iter().copied().filter(wanted).collect();
         if found.is_empty() {
             return Err(Error::usage(
-                format!("there is no experiment called `{name}`"),
+                format!(
+                    "there is no experiment called `{name}`{}",
+                    near::hint(name, known.iter().map(|e| e.name))
+                ),
                 "choose from `thalweg list experiments`, or a row like X18, or all",
             ));
         }
@@ -268,7 +272,12 @@ impl Experiment {
         };
         let reference: Vec<Reference> = record.checks.iter().filter_map(reference).collect();
         let measured = record.checks.into_iter().map(|c| Measured { what: c.what, value: c.value });
-        let compared = verdict != Verdict::NotRun && !reference.is_empty();
+        let cases = match self.expected {
+            Verdict::HoldsIf(_) => pinned::as_pinned(self.name, &record.cases),
+            _ => true,
+        };
+        let agrees = verdict == self.expected && cases && reference.iter().all(|r| r.agrees);
+        let ran = !matches!(verdict, Verdict::NotRun | Verdict::Pending);
         Finding {
             name: self.name,
             topic: topic(self.name),
@@ -280,8 +289,7 @@ impl Experiment {
             decides: self.decides,
             features: self.features,
             measured: measured.collect(),
-            agrees: compared
-                .then(|| verdict == self.expected && reference.iter().all(|r| r.agrees)),
+            agrees: (ran && !(agrees && reference.is_empty())).then_some(agrees),
             reference,
             cases: record.cases,
             verdict,

@@ -188,6 +188,18 @@ fn clip(r: &mut Record) -> Result<()> {
     r.all_printed("ν, γ = 0.01, 500 steps", &gains, &["5.93032131", "3.78158069", "1.48037137"]);
     r.printed("loss, γ = 0.01, 500 steps", bowl(&slow.x), "7.277e-03");
     r.claim("γ = 0.01", bowl(&slow.x) < 1.0 && gains.iter().all(|nu| *nu < 1000.0));
+    let mut figure = Figure::new(
+        "product-clip",
+        "The loss of MetaEGD on the bowl, products limited to ±1",
+        Axis::linear("step"),
+        Axis::log("loss"),
+    );
+    for gamma in [0.1, 0.01] {
+        let loss = |t: usize| Ok((t as f64, bowl(&clipped(gamma, t)?.x)));
+        let path = (1..=200).map(loss).collect::<Result<Vec<_>>>()?;
+        figure = figure.line(&format!("γ = {gamma}"), path);
+    }
+    r.figure(figure);
     Ok(())
 }
 

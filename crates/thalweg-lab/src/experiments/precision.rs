@@ -3,6 +3,7 @@
 use thalweg::recipes::adam;
 use thalweg::{Optimizer, Param};
 
+use super::figure::{Axis, Figure};
 use super::walk::{advance, defect, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
@@ -139,6 +140,19 @@ fn float16(r: &mut Record) -> Result<()> {
         r.near(&format!("moments in float32, g = 0.001, ε = {eps:e}"), x, exact, 1e-7);
         r.claim(&format!("moments in float32, g = 0.001, ε = {eps:e}"), right(x));
     }
+    let mut figure = Figure::new(
+        "float16-epsilon",
+        "The first step of Adam at rate 0.001, every operation in float16",
+        Axis::log("gradient"),
+        Axis::log("step"),
+    );
+    for eps in [1e-8, 1e-6, 1e-4] {
+        let gradients = (0..=80).map(|i| 10f64.powf(f64::from(i) / 20.0 - 4.0));
+        let steps = gradients.map(|g| (g, 1.0 - rounded_adam(FLOAT16, g, eps)));
+        let steps = steps.filter(|p| p.1.is_finite());
+        figure = figure.line(&format!("ε = {eps:e}"), steps);
+    }
+    r.figure(figure.bound("the rate", [(1e-4, 1e-3), (1.0, 1e-3)]));
     Ok(())
 }
 

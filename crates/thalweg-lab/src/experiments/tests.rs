@@ -223,6 +223,40 @@ fn a_wrong_number_and_a_wrong_verdict_disagree() {
     assert_eq!(GOOD.find().unwrap().agrees, Some(true));
 }
 
+/// The condition of another experiment, borne out by the wrong cases.
+fn turned(r: &mut Record) -> Result<()> {
+    r.printed("one", 1.0, "1");
+    r.claim("both on the simplex", false);
+    r.claim("Σp = 1.7, Σq = 0.9", true);
+    Ok(())
+}
+
+#[test]
+fn a_condition_is_borne_out_by_its_own_cases_only() {
+    static TURNED: Experiment = Experiment {
+        name: "bregman-kl",
+        expected: Verdict::HoldsIf("both points are on the simplex"),
+        run: turned,
+        ..TEMPLATE
+    };
+    let finding = TURNED.find().unwrap();
+    assert_eq!((finding.verdict, finding.agrees), (TURNED.expected, Some(false)));
+}
+
+fn unprinted(r: &mut Record) -> Result<()> {
+    r.claim("always", true);
+    Ok(())
+}
+
+#[test]
+fn a_wrong_verdict_disagrees_where_the_reference_has_no_numbers() {
+    static WRONG: Experiment =
+        Experiment { expected: Verdict::Refuted, run: unprinted, ..TEMPLATE };
+    assert_eq!(WRONG.find().unwrap().agrees, Some(false));
+    static GOOD: Experiment = Experiment { expected: Verdict::Holds, run: unprinted, ..TEMPLATE };
+    assert_eq!(GOOD.find().unwrap().agrees, None);
+}
+
 fn right(r: &mut Record) -> Result<()> {
     r.printed("one", 1.0, "1");
     r.claim("always", true);

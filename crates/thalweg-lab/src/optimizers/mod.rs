@@ -100,7 +100,7 @@ pub fn defaults(task: &Task) -> Vec<Entry> {
 /// and why.
 const ADDITIVE: &[(&[&str], &str)] = &[
     (
-        &["schedule_free", "lookahead", "swa", "asgd", "weight_average", "funnelled"],
+        &["schedule_free", "lookahead", "swa", "asgd", "weight_average"],
         "it steps from averages of points, which a mirror map does not keep",
     ),
     (
@@ -116,6 +116,10 @@ const ADDITIVE: &[(&[&str], &str)] = &[
         "it scales its steps by norms of the parameters, which are others under a mirror map",
     ),
 ];
+
+/// Methods whose rate is a state that starts at `lr` and follows its own gradient from there. Of a schedule
+/// they would only see the first value, the lowest of the warm-up.
+const LEARN_THEIR_RATE: &[&str] = &["sgd_hd", "sgd_hd_cosine", "adam_hd"];
 
 /// Why an optimizer makes no sense on a domain; `None` if it does. Any method that turns gradients into
 /// a direction can be applied through a mirror map; one that works with the parameters themselves cannot.
@@ -197,8 +201,9 @@ pub enum Stepped {
 
 impl Stepper {
     /// The optimizer `name` with the given hyper-parameters, for a run of `budget` gradient evaluations. A
-    /// learning rate among them is the peak of `schedule`, which is over when they are spent. Updates are
-    /// applied through the mirror map of `domain`.
+    /// learning rate among them is the peak of `schedule`, which is over when they are spent; methods that
+    /// [learn their rate](LEARN_THEIR_RATE) start with it. Updates are applied through the mirror map of
+    /// `domain`.
     pub fn new(
         name: &str,
         hypers: &[(&str, f64)],
@@ -215,6 +220,7 @@ impl Stepper {
         let make = || {
             let mut chain = registry::build(around.map_or(name, |s| s.inner), &inner)?;
             if schedule == Schedule::WarmupCosine
+                && !LEARN_THEIR_RATE.contains(&name)
                 && let Some((_, lr)) = hypers.iter().find(|(hyper, _)| *hyper == "lr")
             {
                 let warmup = schedule.warmup(steps) as u64;
@@ -357,7 +363,16 @@ mod tests {
 
     #[test]
     fn a_mirror_map_leaves_out_what_works_with_the_parameters_themselves() {
-        for name in ["gd", "momentum", "adagrad", "rmsprop", "adam", "meta_egd_adam", "egdd"] {
+        for name in [
+            "gd",
+            "momentum",
+            "adagrad",
+            "rmsprop",
+            "adam",
+            "meta_egd_adam",
+            "egdd",
+            "funnelled_sgdm",
+        ] {
             assert_eq!(unfit(name, Domain::Simplex), None, "{name}");
         }
         for name in ["adamw", "lion", "schedule_free_sgd", "prodigy", "lamb"] {
@@ -365,6 +380,33 @@ mod tests {
             assert!(unfit(name, Domain::Free).is_none(), "{name}");
         }
         assert!(unfit("adamw", Domain::Simplex).unwrap().contains("decay"));
+    }
+
+    #[test]
+    fn methods_that_learn_their_rate_start_with_the_tuned_one() {
+        for name in LEARN_THEIR_RATE {
+            // A rate of the rate of 0 leaves it where it starts.
+            let hypers = [("lr", 0.125), ("hyper_lr", 0.0)];
+            let (schedule, domain) = (Schedule::WarmupCosine, Domain::Free);
+            let mut stepper = Stepper::new(name, &hypers, schedule, domain, 2_000).unwrap();
+            let spec = ParameterSpec { name: "x".to_owned(), shape: vec![1], fan_in: 1 };
+            let (mut values, mut gradients) = (vec![vec![1.0]], vec![Gradient::default()]);
+            gradients[0].dense().push(1.0);
+            let mut again = |_: &mut [Vec<f32>], _: &mut [Gradient]| -> Result<f64> {
+                unreachable!("one gradient per step")
+            };
+            stepper.step(&[spec], &mut values, &mut gradients, &mut again).unwrap();
+            // The first direction of each is the gradient, or its sign.
+            assert!((values[0][0] - 0.875).abs() < 1e-6, "{name}: {}", values[0][0]);
+        }
+    }
+
+    #[test]
+    fn every_method_that_learns_its_rate_is_known() {
+        for entry in registry::all() {
+            let learns = entry.name.contains("_hd");
+            assert_eq!(learns, LEARN_THEIR_RATE.contains(&entry.name), "{}", entry.name);
+        }
     }
 
     #[test]

@@ -159,6 +159,8 @@ struct Trainer {
     initial_loss: f64,
     losses: Vec<f64>,
     recorder: Recorder,
+    /// See [`Case::batch`].
+    noisy_batch: Option<usize>,
     gradient_time: Duration,
     optimizer_time: Duration,
     run: Run,
@@ -166,6 +168,7 @@ struct Trainer {
 
 impl Trainer {
     fn new(spec: &RunSpec, workload: &Arc<dyn Workload>, phase: Phase) -> Result<Self> {
+        let noisy_batch = workload.is_noisy().then_some(spec.task.batch.max(1));
         let problem = Arc::clone(workload).problem(spec.seed)?;
         let values = problem.initial_values();
         let (task, budget) = (spec.task, spec.budget);
@@ -190,6 +193,7 @@ impl Trainer {
             initial_loss: f64::NAN,
             losses: Vec::new(),
             recorder,
+            noisy_batch,
             gradient_time: Duration::ZERO,
             optimizer_time: Duration::ZERO,
             run: Run {
@@ -246,12 +250,16 @@ impl Trainer {
         })
     }
 
+    /// Whether the run has come to the floor of its task.
+    fn solved(&self) -> bool {
+        self.run.best.is_some_and(|p| Some(p.validation.loss) == self.run.spec.task.floor)
+    }
+
     /// One step of the optimizer, looked at if that is due.
     fn step(&mut self, loss: f64) -> Result<Stepped> {
         let step = self.steps;
         // What a run does at the floor of its task is round-off, and says nothing of its health.
-        let solved =
-            self.run.best.is_some_and(|p| Some(p.validation.loss) == self.run.spec.task.floor);
+        let solved = self.solved();
         let watched = !solved && self.recorder.is_due(step);
         if !solved && (watched || self.recorder.is_due(step + 1)) {
             self.recorder.before(step, &self.values, &views(&self.parameters, &self.gradients));
@@ -323,9 +331,10 @@ impl Trainer {
         }
         self.run.gradient_seconds = self.gradient_time.as_secs_f64();
         self.run.optimizer_seconds = self.optimizer_time.as_secs_f64();
+        let solved = self.solved();
         self.run.probes = self.recorder.into_probes();
         let divergence = self.run.divergence.as_ref().map(|d| (d.step, d.reason.as_str()));
-        let case = Case { divergence, batch: self.run.spec.task.batch };
+        let case = Case { divergence, batch: self.noisy_batch, solved };
         self.run.findings = diagnosis::diagnose(&case, &self.run.probes);
         Ok(self.run)
     }

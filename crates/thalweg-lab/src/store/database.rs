@@ -101,6 +101,12 @@ impl Database {
         if version == LAYOUT {
             return Ok(());
         }
+        if version == 0 {
+            return Err(Error::usage(
+                format!("{} is no file of runs that `thalweg compare` wrote", self.path.display()),
+                "give the --out directory of an earlier `thalweg compare`",
+            ));
+        }
         Err(Error::failed(
             format!("{} has layout {version}, this program reads {LAYOUT}", self.path.display()),
             "use the version of the program that wrote it, or give another --out directory",

@@ -1,5 +1,7 @@
 //! Reading runs back without the plan that made them.
 
+use std::collections::BTreeSet;
+
 use rusqlite::Row;
 
 use super::Database;
@@ -100,6 +102,38 @@ impl Cell {
         Ok(Cell { task: task.to_owned(), optimizer: optimizer.to_owned(), trial, seed })
     }
 
+    /// What may be asked for where there is no run of this name.
+    fn instead(&self, runs: &[Kept]) -> String {
+        let joined = |names: BTreeSet<String>| Vec::from_iter(names).join(", ");
+        let mut own =
+            runs.iter().filter(|r| r.task == self.task && r.optimizer == self.optimizer).peekable();
+        if own.peek().is_none() {
+            let pairs = runs.iter().map(|r| format!("{}/{}", r.task, r.optimizer));
+            return format!(
+                "choose one of: {}, each followed by a seed or a trial",
+                joined(pairs.collect())
+            );
+        }
+        let (mut seeds, mut trials) = (BTreeSet::new(), BTreeSet::new());
+        for run in own {
+            match &run.phase[..] {
+                "final" => seeds.insert(run.seed),
+                _ => trials.insert(run.trial as u64),
+            };
+        }
+        let all = |numbers: BTreeSet<u64>, before: &str| {
+            let numbers: Vec<String> = numbers.iter().map(|n| format!("{before}{n}")).collect();
+            if numbers.is_empty() { "none yet".to_owned() } else { numbers.join(", ") }
+        };
+        format!(
+            "choose for {}/{} one of its final runs, by seed ({}), or one of its trials ({})",
+            self.task,
+            self.optimizer,
+            all(seeds, ""),
+            all(trials, "t")
+        )
+    }
+
     /// Whether it names this run.
     pub fn names(&self, run: &Kept) -> bool {
         run.task == self.task
@@ -146,13 +180,14 @@ impl Database {
     /// If there is none, or the file cannot be read.
     pub fn cell(&self, text: &str) -> Result<Kept> {
         let cell = Cell::parse(text)?;
-        let found = self.kept(false)?.into_iter().find(|run| cell.names(run));
-        let mut kept = found.ok_or_else(|| {
-            Error::usage(
+        let runs = self.kept(false)?;
+        let Some(at) = runs.iter().position(|run| cell.names(run)) else {
+            return Err(Error::usage(
                 format!("these results hold no run `{text}`"),
-                "list them with `thalweg export DIR --format csv`",
-            )
-        })?;
+                cell.instead(&runs),
+            ));
+        };
+        let mut kept = runs[at].clone();
         kept.points = self.sql(|db| points(db, kept.id))?;
         Ok(kept)
     }

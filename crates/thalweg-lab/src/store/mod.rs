@@ -56,6 +56,12 @@ impl Document {
 
 /// Writes `text` to `directory/name`, making the directory if needed.
 pub fn write(directory: &Path, name: &str, text: &str) -> Result<()> {
+    if directory.is_file() {
+        return Err(Error::usage(
+            format!("{} is a file, and results need a directory", directory.display()),
+            "give --out a directory; it is made if there is none",
+        ));
+    }
     let path = directory.join(name);
     std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&path, text)).map_err(|e| {
         Error::failed(

@@ -44,6 +44,10 @@ fn probe() -> Probe {
     Probe { step: 8, loss, lr: None, clip_factor: 1.0, signal, noise, layers: vec![layer] }
 }
 
+fn case() -> Case<'static> {
+    Case { divergence: Some((9, "it shot off")), batch: Some(64), solved: false }
+}
+
 fn record() -> Record {
     let task = tasks::select(&["digits-softmax".to_owned()], None).unwrap()[0];
     let entry = &optimizers::select(&["adamw".to_owned()]).unwrap()[0];
@@ -67,7 +71,7 @@ fn record() -> Record {
         trajectory: vec![[0.1, -2.0], [f64::INFINITY, 0.0]],
         stride: 3,
         probes: vec![probe()],
-        findings: diagnose(&Case { divergence: Some((9, "it shot off")), batch: 64 }, &[probe()]),
+        findings: diagnose(&case(), &[probe()]),
     };
     Record { phase: Phase::Repeat, trial: 4, run }
 }

@@ -26,7 +26,7 @@ pub use network::{Activation, Embedding, Layer, Network};
 pub use problem::{Gradient, Measurement, Part, Problem, Workload};
 pub use task::{Domain, Family, Limit, Metric, Plane, Schedule, Task, Tier};
 
-use crate::{Error, Result};
+use crate::{Error, Result, near};
 
 /// What opening a task gives.
 type Opened = Result<Arc<dyn Workload>>;
@@ -216,7 +216,7 @@ fn unknown(name: &str) -> Error {
     known.extend(all().iter().map(|t| t.name));
     known.extend(families().map(|f| f.example));
     Error::usage(
-        format!("there is no task called `{name}`"),
+        format!("there is no task called `{name}`{}", near::hint(name, known.iter().copied())),
         format!("choose one or more of: all, {}", known.join(", ")),
     )
 }
@@ -241,6 +241,8 @@ mod tests {
         let error = select(&["cifar".to_owned()], None).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.fix().contains("mnist-cnn"));
+        let near = select(&["digit".to_owned()], None).unwrap_err();
+        assert!(near.problem().ends_with("did you mean `digits`?"), "{near}");
     }
 
     #[test]

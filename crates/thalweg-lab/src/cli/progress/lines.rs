@@ -1,5 +1,5 @@
-//! One bar per optimizer on a terminal; elsewhere a line per finished optimizer and one per tenth of all
-//! runs.
+//! One bar per optimizer on a terminal; elsewhere a line per finished optimizer, one per tenth of all runs,
+//! and at least one a minute.
 
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +12,9 @@ use crate::protocol::{Job, Observer, Phase, Plan, Run};
 
 /// The least time between two updates of the bars while no run ends.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest silence where there is no terminal.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Shows how far each optimizer is.
 pub(super) struct Lines {
@@ -58,10 +61,14 @@ impl Observer for Lines {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).tally.added(job);
     }
 
-    fn measured(&self, _: Phase, _: &Run) {
+    fn measured(&self, _: Phase, run: &Run) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if self.mode == Mode::Bars && seen.updated.elapsed() > PAUSE {
             seen.update(self.start.elapsed());
+        }
+        if self.mode == Mode::Plain && seen.updated.elapsed() >= SILENCE {
+            seen.updated = Instant::now();
+            eprintln!("{}", how_far(&seen.tally, run, self.start.elapsed()));
         }
     }
 
@@ -73,7 +80,11 @@ impl Observer for Lines {
             Mode::Silent => {}
             Mode::Bars => seen.update(elapsed),
             Mode::Plain => {
-                plain(&seen.tally, run, elapsed).iter().for_each(|line| eprintln!("{line}"))
+                let lines = plain(&seen.tally, run, elapsed, seen.updated.elapsed());
+                if !lines.is_empty() {
+                    seen.updated = Instant::now();
+                }
+                lines.iter().for_each(|line| eprintln!("{line}"));
             }
         }
     }
@@ -86,9 +97,9 @@ impl Seen {
     }
 }
 
-/// What there is to say where there is no terminal.
-fn plain(tally: &Tally, run: &Run, elapsed: Duration) -> Vec<String> {
-    let (task, optimizer) = (run.spec.task.name, run.spec.optimizer);
+/// What there is to say of a run that has ended where there is no terminal, after a silence of that length.
+fn plain(tally: &Tally, run: &Run, elapsed: Duration, silence: Duration) -> Vec<String> {
+    let optimizer = run.spec.optimizer;
     let own: Vec<&Contest> = tally.of(optimizer).collect();
     let mut lines = Vec::new();
     if own.iter().all(|c| c.done == c.of) {
@@ -102,15 +113,21 @@ fn plain(tally: &Tally, run: &Run, elapsed: Duration) -> Vec<String> {
         lines.push(format!("{optimizer}: {of} runs, best {best}{diverged}"));
     }
     let [done, of] = tally.runs();
-    if of >= 10 && done * 10 / of > (done - 1) * 10 / of {
-        let left = match tally.left_in_all(elapsed) {
-            Some(left) if done < of => format!(", about {} left", clock(Some(left))),
-            _ => String::new(),
-        };
-        let seconds = elapsed.as_secs_f64();
-        lines.push(format!("{done} of {of} runs after {seconds:.0} s{left}; now {task}"));
+    if of >= 10 && done * 10 / of > (done - 1) * 10 / of || lines.is_empty() && silence >= SILENCE {
+        lines.push(how_far(tally, run, elapsed));
     }
     lines
+}
+
+/// `12 of 34 runs after 56 s, about 1:02 left; now digits-mlp`.
+fn how_far(tally: &Tally, run: &Run, elapsed: Duration) -> String {
+    let [done, of] = tally.runs();
+    let left = match tally.left_in_all(elapsed) {
+        Some(left) if done < of => format!(", about {} left", clock(Some(left))),
+        _ => String::new(),
+    };
+    let (seconds, task) = (elapsed.as_secs_f64(), run.spec.task.name);
+    format!("{done} of {of} runs after {seconds:.0} s{left}; now {task}")
 }
 
 /// A table whose second column is a bar.
@@ -278,6 +295,22 @@ mod tests {
             assert_eq!(row.len(), layout.titles().len(), "{row}");
         }
         assert_eq!(Layout::new(&tally, &names, 0).bar, 4);
+    }
+
+    #[test]
+    fn a_minute_of_silence_ends_with_a_line() {
+        use crate::protocol::{RunSpec, train};
+        let tally = &mut tally(&["adamw", "gd"]);
+        let task = tally.contests[0].task;
+        let task = tasks::select(&[task.to_owned()], None).unwrap()[0];
+        let entry = &optimizers::select(&["gd".to_owned()]).unwrap()[0];
+        let spec = RunSpec::new(task, entry, vec![("lr", 0.1)], 1, 2);
+        let run = train(&spec, &(task.open)(task).unwrap(), Phase::Screening).unwrap();
+        let minute = Duration::from_secs(60);
+        tally.ended(Phase::Screening, &run, minute);
+        assert!(plain(tally, &run, minute, minute / 2).is_empty());
+        let lines = plain(tally, &run, minute, minute);
+        assert!(lines.len() == 1 && lines[0].starts_with("1 of "), "{lines:?}");
     }
 
     #[test]

@@ -22,13 +22,15 @@ pub(in crate::data) struct Member {
     pub bytes: Vec<u8>,
 }
 
-/// Reads the files of an archive whose path is `wanted`, sorted by their paths.
-pub(in crate::data) fn read(archive: &Path, wanted: fn(&str) -> bool) -> Result<Vec<Member>> {
+/// Reads the files of an archive whose path is `wanted`, sorted by their paths. If it is no archive, `fix`
+/// says what to do.
+pub(in crate::data) fn read(
+    archive: &Path,
+    wanted: fn(&str) -> bool,
+    fix: &str,
+) -> Result<Vec<Member>> {
     let broken = |what: String| {
-        Error::failed(
-            format!("cannot read the package archive {}: {what}", archive.display()),
-            "fetch it again; if it persists, clear the cache of the package client",
-        )
+        Error::failed(format!("cannot read the package archive {}: {what}", archive.display()), fix)
     };
     let mut file = File::open(archive).map_err(|e| broken(e.to_string()))?;
     let mut magic = [0; 8];
@@ -37,7 +39,9 @@ pub(in crate::data) fn read(archive: &Path, wanted: fn(&str) -> bool) -> Result<
     let members = match magic {
         [0x1f, 0x8b, ..] => from_tar(GzDecoder::new(file), wanted),
         [b'P', b'K', ..] => from_zip(file, wanted),
-        [b'!', b'<', b'a', b'r', b'c', b'h', b'>', _] => from_debian(archive, wanted),
+        [b'!', b'<', b'a', b'r', b'c', b'h', b'>', _] => {
+            from_tar(&unpacked(archive)?.map_err(broken)?[..], wanted)
+        }
         _ => Err("it is no gzip, zip or Debian archive".to_owned()),
     };
     let mut members = members.map_err(broken)?;
@@ -82,17 +86,20 @@ fn from_zip(content: impl Read + Seek, wanted: fn(&str) -> bool) -> Members {
     Ok(members)
 }
 
-/// A Debian package may be compressed in several ways, all of which its own tool knows.
-fn from_debian(archive: &Path, wanted: fn(&str) -> bool) -> Members {
-    let output = Command::new("dpkg-deb")
-        .arg("--fsys-tarfile")
-        .arg(archive)
-        .output()
-        .map_err(|e| format!("cannot run `dpkg-deb`: {e}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
-    }
-    from_tar(&output.stdout[..], wanted)
+/// The files of a Debian package as a tar archive. It may be compressed in several ways, all of which its
+/// own tool knows. The inner error says what that finds wrong.
+fn unpacked(archive: &Path) -> Result<std::result::Result<Vec<u8>, String>> {
+    let tool = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(archive).output();
+    let output = tool.map_err(|e| {
+        Error::failed(
+            format!("cannot run `dpkg-deb`, which unpacks {}: {e}", archive.display()),
+            "install `dpkg-deb`: it is part of the package dpkg, which other systems than Debian have too",
+        )
+    })?;
+    Ok(match output.status.success() {
+        true => Ok(output.stdout),
+        false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+    })
 }
 
 #[cfg(test)]
@@ -121,7 +128,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path =
             tarball(dir.path(), &[("package/b", b"22"), ("package/a", b"1"), ("package/c", b"3")]);
-        let files = read(&path, |p| !p.ends_with('c')).unwrap();
+        let files = read(&path, |p| !p.ends_with('c'), "again").unwrap();
         let found: Vec<_> = files.iter().map(|m| (&*m.path, &m.bytes[..])).collect();
         assert_eq!(found, [("package/a", &b"1"[..]), ("package/b", b"22")]);
     }
@@ -134,10 +141,10 @@ mod tests {
         zip.start_file("p/a", zip::write::SimpleFileOptions::default()).unwrap();
         zip.write_all(b"hello hello hello hello").unwrap();
         zip.finish().unwrap();
-        assert_eq!(read(&path, |_| true).unwrap()[0].bytes, b"hello hello hello hello");
+        assert_eq!(read(&path, |_| true, "again").unwrap()[0].bytes, b"hello hello hello hello");
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert!(read(&path, |_| true).is_err());
+        assert!(read(&path, |_| true, "again").is_err());
     }
 
     #[test]
@@ -146,10 +153,10 @@ mod tests {
         let path = tarball(dir.path(), &[("package/a", &[7; 5000])]);
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert!(read(&path, |_| true).unwrap_err().fix().contains("again"));
+        assert!(read(&path, |_| true, "again").unwrap_err().fix().contains("again"));
         for content in [&b"not an archive"[..], b"", b"!<arch>\nnot a Debian package"] {
             std::fs::write(&path, content).unwrap();
-            assert!(read(&path, |_| true).unwrap_err().problem().contains("cannot read"));
+            assert!(read(&path, |_| true, "again").unwrap_err().problem().contains("cannot read"));
         }
     }
 }

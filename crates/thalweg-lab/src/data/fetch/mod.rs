@@ -44,8 +44,9 @@ fn run(
             Error::failed(
                 format!("cannot run `{program}`: {e}"),
                 format!(
-                    "install {program}, or fetch the package on another machine and give its \
-                     archive with `--from FILE`"
+                    "{}, or fetch the package on another machine and give its archive with \
+                     `--from FILE`",
+                    remedy(program)
                 ),
             )
         })?;
@@ -60,6 +61,16 @@ fn run(
              again; or fetch the package on another machine and give its archive with `--from FILE`"
         ),
     ))
+}
+
+/// How to come by a client.
+fn remedy(program: &str) -> String {
+    match program {
+        "apt-get" => "run the command on Debian or Ubuntu, in a container, say".to_owned(),
+        "npm" => "install Node.js, which brings npm".to_owned(),
+        "python3" => "install Python with pip".to_owned(),
+        _ => format!("install {program}"),
+    }
 }
 
 /// The first line of a client's complaint that is a sentence and not a code.
@@ -105,6 +116,12 @@ mod tests {
         assert_eq!(reason("ERROR: No matching distribution\n"), "No matching distribution");
         assert_eq!(reason("E: Unable to locate package x"), "Unable to locate package x");
         assert_eq!(reason(""), "it gave no reason");
+    }
+
+    #[test]
+    fn nobody_is_told_to_install_the_package_manager_of_another_system() {
+        assert!(!remedy("apt-get").contains("install"));
+        assert!(remedy("npm").contains("Node.js") && remedy("python3").contains("pip"));
     }
 
     #[test]

@@ -71,7 +71,8 @@ fn by_documents(documents: impl Iterator<Item = Vec<u8>>) -> Arrays {
 }
 
 /// A text without documents: the first nine tenths are for training, then a twentieth each for validation
-/// and test, divided at the ends of lines (or words) next to there.
+/// and test, divided at the ends of lines (or words) next to there, or right there if that left a part
+/// empty.
 pub(in crate::data) fn by_length(text: &[u8]) -> Arrays {
     let end = |share: usize| {
         let at = text.len() * share / 20;
@@ -80,7 +81,11 @@ pub(in crate::data) fn by_length(text: &[u8]) -> Arrays {
         let word = near.iter().position(|b| *b == b' ');
         at + line.or(word).map_or(0, |i| i + 1)
     };
-    let [a, b] = [end(18), end(19)].map(|i| i.min(text.len()));
+    let mut ends = [end(18), end(19)].map(|i| i.min(text.len()));
+    if ends[0] == 0 || ends[0] >= ends[1] || ends[1] == text.len() {
+        ends = [18, 19].map(|share| text.len() * share / 20);
+    }
+    let [a, b] = ends;
     store([text[..a].to_vec(), text[a..b].to_vec(), text[b..].to_vec()])
 }
 
@@ -196,6 +201,22 @@ mod tests {
         }
         let lines = parts(by_length("one line\n".repeat(2_000).as_bytes()));
         assert!(lines.iter().all(|p| p.starts_with(b"one") && p.ends_with(b"\n")));
+    }
+
+    #[test]
+    fn no_part_of_a_text_without_lines_is_empty() {
+        // Its only end of a line is near its own end.
+        let mut text = vec![0xff; 3_000];
+        text[2_990] = b'\n';
+        for at in [2_700, 2_860, 2_999] {
+            text[at] = b'\n';
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("bin");
+            std::fs::write(&file, &text).unwrap();
+            let parts = parts(read_own(&file).unwrap());
+            assert!(parts.iter().all(|part| !part.is_empty()), "{at}");
+            assert_eq!(parts.concat(), text);
+        }
     }
 
     #[test]

