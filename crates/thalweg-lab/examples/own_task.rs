@@ -35,6 +35,7 @@ pub const SPRINGS: Task = Task {
     limit: Limit::Times(1e3),
     // Not two coordinates, so there is no map to draw.
     floor: None,
+    noisy: false,
     plane: None,
     open,
     batch: 20,

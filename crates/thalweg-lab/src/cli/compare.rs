@@ -100,7 +100,7 @@ fn table(task: &TaskOutcome, room: Option<usize>) -> String {
             &format!("left out for want of room: {} (the report has all)\n", left_out.join(", "));
     }
     let heading = format!(
-        "{}: {} gradients{} per run; at 95 % confidence the best is one of those that may be",
+        "{}: {} gradients{} per run; `may be`: the best one is among these, at 95 % confidence",
         task.task,
         task.budget,
         if task.batch == 0 { String::new() } else { format!(" of {} examples", task.batch) },

@@ -29,11 +29,6 @@ pub(super) const ALL: &[Experiment] = &[Experiment {
     run,
 }];
 
-/// The case for the second half of the claim. The source prints `1.0x` for both methods and `1.5x` for the
-/// next dearer one: the same time is anything nearer to the former.
-pub(super) const SAME_TIME: &str = "Adam against GD: the same time per step";
-pub(super) const SAME: f64 = 1.25;
-
 const PER_CLASS: usize = 30;
 const CLASSES: usize = 3;
 const HIDDEN: usize = 16;
@@ -269,8 +264,8 @@ fn run(r: &mut Record) -> Result<()> {
             steps.get("Adam") < steps.get(other),
         );
     }
+    // Not a case: tests run this experiment, and no test may hang on a clock. `mnist` judges the time.
     let dearer = dearer(&problem, [lr(adam(), 0.02)?, lr(gd(), 0.5)?])?;
     r.note("Adam, time per step by that of GD", dearer);
-    r.claim(SAME_TIME, dearer < SAME);
     Ok(())
 }

@@ -12,7 +12,8 @@
 //! 4. *Final*: the chosen configuration on further fresh seeds. Only these runs see the test set.
 //!
 //! All optimizers share the initial values and the order of the data of each seed, so they can be
-//! compared in pairs. Schedules are always completed, and a divergence counts as the worst result.
+//! compared in pairs. Schedules are always completed, and a divergence counts as the worst result. Where
+//! gradients are noisy and nothing is held out, a run counts as it ends, not as it was at its luckiest.
 
 mod difference;
 mod executor;

@@ -129,6 +129,9 @@ impl Plan {
                 task.name,
                 self.budget(task)
             ));
+            if task.noisy {
+                lines.push(format!("{} is judged by where its runs end", task.name));
+            }
             for entry in self.entries(task) {
                 let ranges =
                     entry.tune.iter().map(|r| format!("{} {:e}..{:e}", r.hyper, r.low, r.high));

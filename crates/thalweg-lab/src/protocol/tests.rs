@@ -191,6 +191,62 @@ fn what_is_solved_is_ranked_by_how_soon() {
 }
 
 #[test]
+fn where_gradients_are_noisy_the_end_counts_and_not_the_luckiest_moment() {
+    let names = ["momentum", "adam", "meta_egd_adam", "gd"].map(str::to_owned);
+    let plan = Plan {
+        tasks: tasks::select(&["scale-jump".to_owned()], None).unwrap(),
+        optimizers: Some(optimizers::select(&names).unwrap()),
+        budget: None,
+        ..plan(2)
+    };
+    let outcome = compare(&plan, &silent()).unwrap();
+    let task = &outcome.tasks[0];
+    let end = |seed: &SeedResult| {
+        let late = seed.points.iter().filter(|p| p.step > 450).map(|p| p.validation.loss);
+        stats::mean(&late.collect::<Vec<_>>())
+    };
+    let ends: Vec<f64> = task
+        .standings
+        .iter()
+        .map(|s| {
+            let ends: Vec<f64> = s.seeds.iter().map(end).collect();
+            for (seed, end) in s.seeds.iter().zip(&ends) {
+                let [test, validation] = [seed.test_loss, seed.validation_loss];
+                assert!(seed.divergence.is_some() || (test == *end && validation == *end));
+            }
+            if s.diverged_seeds > 0 { f64::INFINITY } else { task.scale.typical(&ends) }
+        })
+        .collect();
+    assert!(ends[0].is_finite() && ends.windows(2).all(|pair| pair[0] <= pair[1]), "{ends:?}");
+    assert!(outcome.rules.words.iter().any(|w| w.starts_with("On scale-jump gradients are noisy")));
+}
+
+#[test]
+fn curves_average_as_the_ranking_does() {
+    let plan = Plan { tasks: tasks::select(&["rosenbrock".to_owned()], None).unwrap(), ..plan(2) };
+    let task = &compare(&plan, &silent()).unwrap().tasks[0];
+    assert!(matches!(task.scale, stats::scale::Scale::Above(_)));
+    let first = &task.standings[0];
+    for (i, point) in first.curve.iter().enumerate() {
+        let losses: Vec<f64> = first.seeds.iter().map(|s| s.points[i].validation.loss).collect();
+        assert_eq!(point.validation_loss.mean, task.scale.typical(&losses));
+    }
+}
+
+#[test]
+fn one_seed_rules_nothing_out() {
+    let mut plan = Plan { seeds: Some(1), ..plan(2) };
+    let entries = plan.optimizers.as_mut().unwrap();
+    (entries[0].tune[0].low, entries[0].tune[0].high) = (1e30, 1e35);
+    let task = &compare(&plan, &silent()).unwrap().tasks[0];
+    assert!(task.standings[1].test_loss.mean.is_infinite());
+    assert!(task.standings.iter().all(|s| s.may_be_best && s.p_best == 1.0));
+    assert!(
+        task.verdict.ends_with("One seed rules nothing out: any of the others may be the best.")
+    );
+}
+
+#[test]
 fn the_verdict_is_corrected_for_the_comparisons_it_makes() {
     let names = ["adam", "adamw", "gd", "lion", "adagrad"].map(str::to_owned);
     let plan =

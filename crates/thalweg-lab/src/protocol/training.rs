@@ -72,7 +72,8 @@ pub struct Run {
     pub points: Vec<Point>,
     /// Set if the run diverged; it then counts as the worst possible, and is never dropped.
     pub divergence: Option<Divergence>,
-    /// The point with the lowest validation loss, and the test result at it (final runs only).
+    /// The point with the lowest validation loss, and the test result at it (final runs only). On a
+    /// [noisy](Task::noisy) task the last point, and the mean test result over the [ending](Run::ending).
     pub best: Option<Point>,
     /// See `best`.
     pub test: Option<Measurement>,
@@ -94,13 +95,29 @@ pub struct Run {
 }
 
 impl Run {
-    /// The lowest validation loss of the run; infinite if it diverged.
+    /// The lowest validation loss of the run, or on a [noisy](Task::noisy) task the mean over its
+    /// [ending](Run::ending); infinite if it diverged.
     pub fn validation_loss(&self) -> f64 {
         match (&self.divergence, &self.best) {
+            (None, Some(_)) if self.spec.task.noisy => {
+                let losses = self.ending().iter().map(|p| p.validation.loss);
+                super::stats::mean(&losses.collect::<Vec<_>>())
+            }
             (None, Some(best)) => best.validation.loss,
             _ => f64::INFINITY,
         }
     }
+
+    /// The points in the last tenth of the budget, or else the last one.
+    pub fn ending(&self) -> &[Point] {
+        let late = self.points.iter().filter(|p| is_late(p.step, self.spec.budget)).count();
+        &self.points[self.points.len().saturating_sub(late.max(1))..]
+    }
+}
+
+/// Whether so many gradient evaluations fall into the last tenth of the budget.
+fn is_late(step: usize, budget: usize) -> bool {
+    10 * step > 9 * budget
 }
 
 /// How often the diagnosis looks at a final run, apart from its first steps.
@@ -122,7 +139,7 @@ pub(super) fn train_watched(
     watch: &dyn Fn(&Run),
 ) -> Result<Run> {
     let mut trainer = Trainer::new(spec, workload, phase)?;
-    trainer.record()?;
+    trainer.record(phase)?;
     watch(&trainer.run);
     let cost = gradients_per_step(spec.optimizer);
     let every = (spec.budget / spec.task.evaluations).max(1);
@@ -138,7 +155,7 @@ pub(super) fn train_watched(
         // Where a step takes two evaluations, the first step at or after the moment is measured.
         let (moment, last) = (spent / every * every, spent + cost > spec.budget);
         if (moment > before && spec.budget - moment >= every) || last {
-            trainer.record()?;
+            trainer.record(phase)?;
             watch(&trainer.run);
         }
     }
@@ -155,6 +172,8 @@ struct Trainer {
     values: Vec<Vec<f32>>,
     /// The values at the best point, on which the test result will be measured.
     best_values: Vec<Vec<f32>>,
+    /// The test results over the ending of a noisy run.
+    ending: Vec<Measurement>,
     gradients: Vec<Gradient>,
     initial_loss: f64,
     losses: Vec<f64>,
@@ -188,6 +207,7 @@ impl Trainer {
                 budget,
             )?,
             best_values: values.clone(),
+            ending: Vec::new(),
             gradients: vec![Gradient::default(); values.len()],
             values,
             initial_loss: f64::NAN,
@@ -297,8 +317,8 @@ impl Trainer {
     }
 
     /// Measures where the run stands.
-    fn record(&mut self) -> Result<()> {
-        let step = self.run.gradients;
+    fn record(&mut self, phase: Phase) -> Result<()> {
+        let (step, noisy) = (self.run.gradients, self.run.spec.task.noisy);
         let mut validation = self.problem.evaluate(Part::Validation, &mut self.values)?;
         validation.loss = self.run.spec.task.counted(validation.loss);
         if step == 0 {
@@ -309,7 +329,11 @@ impl Trainer {
         let seconds = (self.gradient_time + self.optimizer_time).as_secs_f64();
         let point = Point { step, seconds, train_loss, validation };
         self.run.points.push(point);
-        if self.run.best.is_none_or(|best| validation.loss < best.validation.loss) {
+        if noisy && phase == Phase::Final && is_late(step, self.run.spec.budget) {
+            let test = self.test()?;
+            self.ending.push(test);
+        }
+        if noisy || self.run.best.is_none_or(|best| validation.loss < best.validation.loss) {
             self.run.best = Some(point);
             for (best, value) in self.best_values.iter_mut().zip(&self.values) {
                 best.copy_from_slice(value);
@@ -322,12 +346,23 @@ impl Trainer {
         Ok(())
     }
 
+    /// The test result where the run stands.
+    fn test(&mut self) -> Result<Measurement> {
+        let mut test = self.problem.evaluate(Part::Test, &mut self.values)?;
+        test.loss = self.run.spec.task.counted(test.loss);
+        Ok(test)
+    }
+
     fn finish(mut self, phase: Phase) -> Result<Run> {
         // The test part of a run that was given up would only keep its user waiting.
         if phase == Phase::Final && self.run.divergence.is_none() && !interrupt::abandoned() {
-            let mut test = self.problem.evaluate(Part::Test, &mut self.best_values)?;
-            test.loss = self.run.spec.task.counted(test.loss);
-            self.run.test = Some(test);
+            self.run.test = Some(match &self.ending[..] {
+                [] => {
+                    std::mem::swap(&mut self.values, &mut self.best_values);
+                    self.test()?
+                }
+                ending => average(ending),
+            });
         }
         self.run.gradient_seconds = self.gradient_time.as_secs_f64();
         self.run.optimizer_seconds = self.optimizer_time.as_secs_f64();
@@ -338,6 +373,15 @@ impl Trainer {
         self.run.findings = diagnosis::diagnose(&case, &self.run.probes);
         Ok(self.run)
     }
+}
+
+/// The mean of measurements.
+fn average(all: &[Measurement]) -> Measurement {
+    let mean = |of: &dyn Fn(&Measurement) -> Option<f64>| {
+        super::stats::mean(&all.iter().filter_map(of).collect::<Vec<_>>())
+    };
+    let metric = all.iter().all(|m| m.metric.is_some()).then(|| mean(&|m| m.metric));
+    Measurement { loss: mean(&|m| Some(m.loss)), metric }
 }
 
 /// The gradients as the diagnosis looks at them: with the zeros of rows that have none.

@@ -9,6 +9,7 @@ use super::draw::decimate;
 use super::palette::{DASHES, SERIES};
 use super::sections::curves;
 use super::view::View;
+use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Point, TaskOutcome};
 
 /// The numbers of a point of a run; a column of each is packed in one piece.
@@ -41,6 +42,7 @@ pub(super) fn scripts(view: &View<'_>) -> String {
                 task.standings.iter().map(|s| (s.optimizer, s.gradients_per_step)).collect();
             json!({
                 "name": task.task, "errors": share, "batch": task.batch, "costs": costs, "runs": runs,
+                "minimum": minimum(task),
             })
         })
         .collect();
@@ -51,9 +53,21 @@ pub(super) fn scripts(view: &View<'_>) -> String {
     )
 }
 
+/// The smallest loss of a task on whose scale means are geometric.
+fn minimum(task: &TaskOutcome) -> Option<f64> {
+    match task.scale {
+        Scale::Above(minimum) => Some(minimum),
+        Scale::Plain => None,
+    }
+}
+
 /// The runs of a task, and their numbers.
 fn runs(view: &View<'_>, task: &TaskOutcome) -> (Vec<Value>, Vec<f32>) {
-    let mut pack = Pack { drawn: curves::drawn(task), ..Pack::default() };
+    let mut pack = Pack {
+        drawn: curves::drawn(task),
+        minimum: minimum(task).unwrap_or(0.0),
+        ..Pack::default()
+    };
     let mut runs = Vec::new();
     for standing in task.standings.iter().filter(|_| view.detail.runs) {
         // All seeds of an optimizer keep the same points, so that they can be averaged.
@@ -79,6 +93,8 @@ fn runs(view: &View<'_>, task: &TaskOutcome) -> (Vec<Value>, Vec<f32>) {
 struct Pack {
     /// The measures that curves show; the others are left out.
     drawn: Vec<&'static str>,
+    /// Losses are packed as what is left above this: f32 could not tell a large smallest loss from others.
+    minimum: f64,
     numbers: Vec<f32>,
     places: HashMap<Vec<u32>, usize>,
 }
@@ -95,7 +111,8 @@ impl Pack {
         ];
         std::array::from_fn(|i| {
             let clock = ["gradients", "seconds"].contains(&COLUMNS[i]);
-            let values: Vec<f32> = points.iter().map(|p| values[i](p) as f32).collect();
+            let above = if COLUMNS[i] == "validation" { self.minimum } else { 0.0 };
+            let values: Vec<f32> = points.iter().map(|p| (values[i](p) - above) as f32).collect();
             let shown = clock || self.drawn.contains(&COLUMNS[i]);
             (shown && values.iter().any(|v| !v.is_nan())).then(|| self.column(&values))
         })
@@ -130,5 +147,19 @@ mod tests {
         let second = pack.run(&[point(0, 3.0), point(10, f64::INFINITY)]);
         assert_eq!(second, [Some(0), Some(4), None, Some(4), None]);
         assert_eq!(pack.numbers, [0.0, 10.0, 2.0, 1.0, 3.0, f32::INFINITY]);
+    }
+
+    #[test]
+    fn what_is_left_above_a_large_minimum_keeps_its_digits() {
+        let minimum = 101_936.729_903;
+        let point = |loss: f64| Point {
+            step: 0,
+            seconds: 0.0,
+            train_loss: None,
+            validation: Measurement { loss, metric: None },
+        };
+        let mut pack = Pack { drawn: vec!["validation"], minimum, ..Pack::default() };
+        let at = pack.run(&[point(minimum + 0.001)])[3].unwrap();
+        assert!((f64::from(pack.numbers[at]) - 0.001).abs() < 1e-8, "{:?}", pack.numbers);
     }
 }

@@ -76,6 +76,25 @@ pub(super) fn interval(mean: f64, half_width: Option<f64>, decimals: usize) -> S
     }
 }
 
+/// How many there are of something.
+pub(super) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Text in which backticks mark code, as HTML.
+pub(super) fn prose(text: &str) -> String {
+    let pieces: Vec<String> = escape(text).split('`').map(str::to_owned).collect();
+    // Without a second one a backtick marks nothing.
+    if pieces.len().is_multiple_of(2) {
+        return pieces.join("`");
+    }
+    let piece = |(i, piece): (usize, &String)| match i % 2 {
+        0 => piece.clone(),
+        _ => format!("<code>{piece}</code>"),
+    };
+    pieces.iter().enumerate().map(piece).collect()
+}
+
 /// A name as markup that may be broken after each underscore.
 pub(super) fn breakable(name: &str) -> String {
     escape(name).replace('_', "_<wbr/>")
@@ -96,6 +115,13 @@ mod tests {
             escape(r#"<a href='x' b="&">"#),
             "&lt;a href=&#39;x&#39; b=&quot;&amp;&quot;&gt;"
         );
+    }
+
+    #[test]
+    fn code_is_marked_and_one_is_one() {
+        assert_eq!(prose("set `ε < 1` or `lr`"), "set <code>ε &lt; 1</code> or <code>lr</code>");
+        assert_eq!(prose("a ` alone"), "a ` alone");
+        assert_eq!([count(1, "optimizer"), count(2, "optimizer")], ["1 optimizer", "2 optimizers"]);
     }
 
     #[test]

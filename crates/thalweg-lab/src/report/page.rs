@@ -1,6 +1,7 @@
 //! The page.
 
 use super::detail::{Detail, LARGE};
+use super::markup::count;
 use super::sections::{self, Section};
 use super::view::View;
 use super::{live, palette};
@@ -59,10 +60,10 @@ pub(super) fn page(view: &View<'_>) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\
-         <title>thalweg: {} optimizers compared</title>\n{}{}</head><body>\
+         <title>thalweg: {} compared</title>\n{}{}</head><body>\
          <a class=\"skip\" href=\"#main\">Skip to the verdict</a>\
          <main id=\"main\">\n{}<nav aria-label=\"Contents\"><ul>{links}</ul></nav>\n{body}</main>\n{}{}</body></html>\n",
-        view.order.len(),
+        count(view.order.len(), "optimizer"),
         style("page-style", &(palette::variables() + STYLE + PLOT_STYLE)),
         style("figure-style", &palette::figure_rules()),
         sections::verdict::html(view),

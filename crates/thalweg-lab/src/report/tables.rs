@@ -41,7 +41,7 @@ impl Shown {
     fn typical(self, s: &Standing) -> String {
         match self.0 {
             Scale::Plain => interval(s.test_loss.mean, s.test_loss.half_width, 4),
-            Scale::Above(_) => factor(self.loss(s.test_loss.mean), s.test_factor),
+            Scale::Above(_) => factor(self.loss(s.test_loss.mean), s.test_factor, ""),
         }
     }
 
@@ -51,38 +51,61 @@ impl Shown {
             _ if s.rank == 1 => "–".to_owned(),
             Scale::Plain => interval(s.behind_first.mean, s.behind_first.half_width, 4),
             Scale::Above(_) if s.behind_first.mean.is_infinite() => "∞".to_owned(),
-            Scale::Above(_) => {
-                format!("{}\u{a0}times", factor(s.behind_first.mean, s.behind_factor))
-            }
+            Scale::Above(_) => factor(s.behind_first.mean, s.behind_factor, "\u{a0}times"),
         }
     }
 
+    /// The bootstrap interval of that distance.
+    fn bootstrap(self, s: &Standing) -> String {
+        let times = if matches!(self.0, Scale::Above(_)) { "\u{a0}times" } else { "" };
+        s.behind_interval.map_or_else(String::new, |i| {
+            format!("<br/>{} to {}{times}", number(i.low), number(i.high))
+        })
+    }
+
     /// How the ranking is to be read.
-    fn caption(self, others: usize) -> String {
-        let (ranked, tested) = match self.0 {
-            Scale::Plain => ("mean test loss, ± 95 % interval over the seeds", "losses"),
+    fn caption(self, others: usize, seeds: usize) -> String {
+        if seeds < 2 {
+            return "Ranked by test loss on a single seed, which tells nothing about another: “may be” stands \
+                    with all, for nothing is ruled out."
+                .to_owned();
+        }
+        let (ranked, tested, distance) = match self.0 {
+            Scale::Plain => (
+                "mean test loss, ± 95 % interval over the seeds",
+                "losses",
+                "the mean difference over the seeds",
+            ),
             Scale::Above(_) => (
                 "the geometric mean of what is left above the smallest loss, ×/÷ its 95 % interval over the \
                  seeds",
                 "logarithms of what is left",
+                "how many times as much is left, the geometric mean over the seeds",
             ),
         };
         format!(
-            "Ranked by {ranked}. “may be” marks those among which the best is at 95 % confidence: one-sided \
-             paired t tests of the {tested}, each against each other one, corrected for {others}. The \
+            "Ranked by {ranked}. The optimizers marked “may be” are those that cannot be ruled out as the best \
+             at 95 % confidence: one-sided paired t tests of the {tested}, each against each other one, \
+             corrected for {others}. Behind the first: {distance}, with Student's 95 % interval, and below \
+             it the 95 % bootstrap interval (expanded percentiles) of the same paired differences. The \
              vertical line is the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value that was \
              the highest or lowest tried."
         )
     }
 }
 
-/// A geometric mean with its interval; a line may break before the sign, not in it or after it.
-fn factor(mean: f64, factor: Option<f64>) -> String {
+/// A geometric mean with its interval and unit; a line may break before the sign, not in it or after it.
+fn factor(mean: f64, factor: Option<f64>, unit: &str) -> String {
     match factor {
-        Some(factor) if mean.is_finite() => {
-            format!("{} ×/\u{2060}÷\u{a0}{}", number(mean), number(factor))
+        // Over so many decades the ends say more than a factor.
+        Some(factor) if mean.is_finite() && factor > 100.0 => {
+            let [low, high] = [mean / factor, mean * factor].map(number);
+            format!("{}{unit} ({low} to {high})", number(mean))
         }
-        _ => number(mean),
+        Some(factor) if mean.is_finite() => {
+            format!("{} ×/\u{2060}÷\u{a0}{}{unit}", number(mean), number(factor))
+        }
+        _ => format!("{}{unit}", number(mean)),
     }
 }
 
@@ -97,14 +120,15 @@ pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> 
          <th scope=\"col\">{}</th><th scope=\"col\"></th><th scope=\"col\">{metric}</th>\
          <th scope=\"col\">behind the first</th><th scope=\"col\">chosen by tuning</th>\
          <th scope=\"col\">diverged</th><th scope=\"col\">step, µs</th></tr></thead><tbody>",
-        shown.caption(task.standings.len().saturating_sub(1)),
+        shown.caption(task.standings.len().saturating_sub(1), task.seeds.len()),
         shown.label(),
     );
     for (s, whisker) in task.standings.iter().zip(whiskers(task)).take(rows) {
         let _ = write!(
             html,
-            "<tr><td>{}</td><td>{}</td><th scope=\"row\">{}{}</th><td class=\"n\">{}</td><td>{whisker}</td>\
-             <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
+            "<tr><td>{}</td><td>{}</td><th scope=\"row\"><span class=\"named\">{}<span>{}</span></span></th>\
+             <td class=\"n\">{}</td><td>{whisker}</td>\
+             <td class=\"n\">{}</td><td class=\"n\">{}{}</td><td class=\"n\">{}</td>\
              <td>{}</td><td class=\"n\">{}</td></tr>",
             s.rank,
             best(s),
@@ -113,6 +137,7 @@ pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> 
             shown.typical(s),
             metric_of(task, s),
             shown.behind(s),
+            shown.bootstrap(s),
             chosen(s),
             diverged(s),
             number(s.step_microseconds),
@@ -175,7 +200,7 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
          <thead><tr><th scope=\"col\">optimizer</th><th scope=\"col\">tuned, range</th>\
          <th scope=\"col\">trials</th><th scope=\"col\">gradients per step</th>\
          <th scope=\"col\">gradients spent</th>\
-         <th scope=\"col\">seconds spent</th><th scope=\"col\">share of time in the optimizer</th>\
+         <th scope=\"col\">seconds spent</th><th scope=\"col\">of a step's time in the optimizer</th>\
          </tr></thead><tbody>",
     );
     for s in &task.standings {
@@ -191,17 +216,24 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
             html,
             "<tr><th scope=\"row\">{}</th><td>{ranges}{lowered}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{} µs of {} µs</td></tr>",
+             <td class=\"n\">{}: {} µs of {} µs</td></tr>",
             escape(s.optimizer),
             s.trials.len(),
             s.gradients_per_step,
             s.gradients_spent,
             number(s.seconds_spent),
+            share(s),
             number(s.step_microseconds),
             number(s.step_microseconds + s.gradient_microseconds),
         );
     }
     html + "</tbody></table></div>\n"
+}
+
+/// The share of a step's time that is the optimizer's.
+fn share(s: &Standing) -> String {
+    let share = s.step_microseconds / (s.step_microseconds + s.gradient_microseconds);
+    if share.is_finite() { format!("{}\u{a0}%", number(100.0 * share)) } else { "–".to_owned() }
 }
 
 /// The alarm that every trial above a stretch of a range diverged.

@@ -131,6 +131,78 @@ fn every_optimizer_has_its_line_its_row_and_its_runs() {
 }
 
 #[test]
+fn a_mean_that_ends_with_a_diverged_seed_says_so() {
+    let mut document = document(false);
+    let task = &mut document.outcome.tasks[0];
+    let standing = &mut task.standings[1];
+    standing.diverged_seeds = 1;
+    standing.curve.truncate(standing.curve.len() / 2);
+    let told = format!("those of {} (1 of 3)", standing.optimizer);
+    let id = format!("{}-validation-gradients", task.task);
+    let html = render(&document);
+    let tree = parse(&html);
+    let chart = tree.descendants().find(|n| n.attribute("id") == Some(&id)).unwrap();
+    let description = chart.children().find(|n| n.has_tag_name("desc")).unwrap();
+    assert!(description.text().unwrap().contains(&told), "{:?}", description.text());
+    let curves = tree.descendants().find(|n| n.attribute("id") == Some("curves")).unwrap();
+    let captions = curves.descendants().filter(|n| n.attribute("class") == Some("caption"));
+    assert!(captions.filter_map(|n| n.text()).any(|text| text.contains(&told)));
+}
+
+#[test]
+fn nobody_is_called_the_best_of_all_tasks_who_is_not_on_each() {
+    let mut document = document(false);
+    let names: Vec<&str> = document.outcome.tasks.iter().map(|t| t.task).collect();
+    let [one, other] = [0, 1].map(|i| document.outcome.tasks[0].standings[i].optimizer);
+    let mut headline = |best: [&[&str]; 2]| {
+        for (task, best) in document.outcome.tasks.iter_mut().zip(best) {
+            for standing in &mut task.standings {
+                standing.may_be_best = best.contains(&standing.optimizer);
+            }
+        }
+        let html = render(&document);
+        let tree = parse(&html);
+        let heading = tree.descendants().find(|n| n.has_tag_name("h1")).unwrap();
+        heading.text().unwrap().to_owned()
+    };
+    let basis = "40 gradient evaluations per run and 3 final seeds";
+    let nobody = headline([&[one], &[other]]);
+    let each = format!("on {} it is {one}; on {} it is {other}.", names[0], names[1]);
+    assert!(
+        nobody.starts_with("None of the optimizers may be the best on all 2 tasks"),
+        "{nobody}"
+    );
+    assert!(nobody.contains(basis) && nobody.ends_with(&each), "{nobody}");
+    let only = headline([&[one], &[one, other]]);
+    assert!(
+        only.starts_with(&format!("{one} is the only optimizer that may be the best")),
+        "{only}"
+    );
+    assert!(only.contains(basis));
+    let both = headline([&[one, other], &[other, one]]);
+    assert!(both.contains("cannot be told apart") && both.contains(basis), "{both}");
+}
+
+#[test]
+fn intervals_and_seconds_are_shown() {
+    let document = document(false);
+    let html = render(&document);
+    assert!(html.contains("95 % bootstrap interval"));
+    for task in &document.outcome.tasks {
+        for standing in &task.standings {
+            if let Some(i) = standing.behind_interval {
+                let number = super::markup::number;
+                assert!(html.contains(&format!("<br/>{} to {}", number(i.low), number(i.high))));
+            }
+            for target in standing.to_target.iter().filter(|t| t.reached == 3) {
+                let seconds = super::markup::number(target.median_seconds.unwrap());
+                assert!(html.contains(&format!(" steps, {seconds} s (3/3)")), "{seconds}");
+            }
+        }
+    }
+}
+
+#[test]
 fn findings_are_told_once_for_all_who_share_them() {
     let mut document = document(true);
     let rare = &mut document.outcome.tasks[0].standings[1];

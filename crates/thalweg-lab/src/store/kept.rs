@@ -32,7 +32,7 @@ pub struct Kept {
     pub gradients: usize,
     /// The step at which it diverged and why, if it did.
     pub divergence: Option<(usize, String)>,
-    /// Which of the points has the lowest validation loss.
+    /// Which of the points has the lowest validation loss; on a noisy task the last one.
     pub best_point: Option<usize>,
     /// The test loss there (final runs that did not diverge).
     pub test_loss: Option<f64>,
@@ -54,7 +54,7 @@ impl Kept {
         }
     }
 
-    /// The lowest validation loss; infinite if the run diverged.
+    /// The validation loss at that point; infinite if the run diverged.
     pub fn validation_loss(&self) -> f64 {
         match (&self.divergence, self.best_point.and_then(|i| self.points.get(i))) {
             (None, Some(best)) => best.validation.loss,

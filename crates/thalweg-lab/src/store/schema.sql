@@ -40,7 +40,7 @@ CREATE TABLE runs (
     optimizer_seconds REAL NOT NULL,
     divergence_step   INTEGER,          -- NULL unless the run diverged
     divergence_reason TEXT,
-    best_point        INTEGER,          -- the point with the lowest validation loss
+    best_point        INTEGER,          -- the point with the lowest validation loss; of a noisy task the last
     test_loss         ANY,              -- final runs only, at that point
     test_metric       ANY,
     stride            INTEGER NOT NULL, -- steps between points of the trajectory

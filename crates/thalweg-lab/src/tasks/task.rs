@@ -30,6 +30,10 @@ pub struct Task {
     /// The loss at which the task is solved, if it has one: lower ones are measured as this one, because
     /// only round-off tells them apart. It must not be below the smallest loss there is.
     pub floor: Option<f64>,
+    /// Whether gradients are noisy while evaluation is not, and nothing is held out. The lowest of many
+    /// such evaluations is luck that no test set corrects, so a run is judged by where it ends: the mean
+    /// over the last tenth of its measurements.
+    pub noisy: bool,
     /// The picture of a task with two coordinates.
     pub plane: Option<&'static Plane>,
     /// Loads what the task needs. It gets the task itself, so that several tasks can share a function.
@@ -68,13 +72,14 @@ impl fmt::Debug for Task {
     }
 }
 
-/// How long it takes to compare a task's optimizers on two cores.
+/// How long it takes to compare the optimizers of one task on two cores; several tasks take the sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {
-    /// At most half a minute, with nothing but what ships inside the program.
+    /// At most half a minute per task, with nothing but what ships inside the program.
     Smoke,
-    /// At most a quarter of an hour, on real data.
+    /// At most a quarter of an hour per task, on real data: slow networks are compared with fewer
+    /// optimizers.
     Standard,
     /// Longer.
     Full,

@@ -149,13 +149,18 @@ await visit("hidden-runs", DESK, async (page) => {
     const chart = [...live.charts.values()].find((c) => c.figure.id === id);
     return live.lines(chart.spec);
   }, figure);
+  // Means on the scale of the ranking; none of those that are left after one has diverged.
+  const band = (runs, minimum) => page.evaluate(([r, m]) => recompute.band(r, m), [runs, minimum]);
+  const runs = [{ x: [0, 1, 2], y: [100, 10, 4] }, { x: [0, 1], y: [1, 10] }];
+  assert.deepEqual((await band(runs, null)).y, [50.5, 10]);
+  near((await band(runs, 0)).y[0], 10, "geometric");
   for (const task of outcome.tasks) {
-    const drawn = new Map((await lines(`fig-${task.task}-validation-steps`)).map((l) => [l.name, l]));
+    const drawn = new Map((await lines(`fig-${task.task}-validation-gradients`)).map((l) => [l.name, l]));
     for (const standing of task.standings) {
       const line = drawn.get(standing.optimizer);
       standing.curve.forEach((point, i) => {
         const { mean, low, high } = point.validation_loss;
-        assert.equal(line.x[i], point.step);
+        assert.equal(line.x[i], point.gradients);
         near(line.y[i], mean, "mean");
         near(line.low[i], low, "low");
         near(line.high[i], high, "high");
@@ -186,7 +191,7 @@ await visit("hidden-runs", DESK, async (page) => {
 
   // A hidden seed leaves the bands.
   const task = outcome.tasks[0];
-  const id = `fig-${task.task}-validation-steps`;
+  const id = `fig-${task.task}-validation-gradients`;
   const before = await lines(id);
   await page.locator(`#chips button[data-kind="seeds"]`).first().click();
   const after = await lines(id);

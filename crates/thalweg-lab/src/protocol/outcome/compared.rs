@@ -22,13 +22,19 @@ pub(super) fn place(ranked: &mut [Standing], scale: Scale) {
         let (a, b) = (scale.places(&a), scale.places(&b));
         above_zero(paired_p(&a, &b), Estimate::of_differences(&a, &b).mean)
     };
-    let p_best = may_be_best(ranked.len(), worse);
+    // One seed tells nothing about the next, not even that it would diverge.
+    let finite = |s: &Standing| s.seeds.iter().filter(|r| r.test_loss.is_finite()).count();
+    let can_tell = ranked.first().is_some_and(|s| finite(s) >= 2);
+    let p_best = match can_tell {
+        true => may_be_best(ranked.len(), worse),
+        false => vec![1.0; ranked.len()],
+    };
     let behind = |s: &Standing| {
         let (own, first) = shared(s, &ranked[0]);
         scale.distance(&first, &own)
     };
     let behind: Vec<Distance> = ranked.iter().map(behind).collect();
-    let best_is_finite = ranked.first().is_some_and(|s| s.test_loss.mean.is_finite());
+    let best_is_finite = can_tell && ranked[0].test_loss.mean.is_finite();
     for (i, (standing, behind)) in ranked.iter_mut().zip(behind).enumerate() {
         standing.rank = i + 1;
         (standing.behind_first, standing.behind_factor) = (behind.mean, behind.factor);
@@ -87,15 +93,16 @@ pub(super) fn to_target(seeds: &[SeedResult], targets: &[Target]) -> Vec<ToTarge
     targets.iter().map(of).collect()
 }
 
-/// The lowest validation loss so far, averaged over the seeds on the task's scale, at each measurement
+/// The lowest validation loss so far (where `noisy`, the loss itself), averaged over the seeds on the task's scale, at each measurement
 /// that every seed has: `(step, loss)`.
-fn best_so_far(standing: &Standing, scale: Scale) -> Vec<(usize, f64)> {
+fn best_so_far(standing: &Standing, scale: Scale, noisy: bool) -> Vec<(usize, f64)> {
     let length = standing.seeds.iter().map(|s| s.points.len()).min().unwrap_or(0);
     let mut best = vec![f64::INFINITY; standing.seeds.len()];
     (0..length)
         .map(|i| {
             for (best, seed) in best.iter_mut().zip(&standing.seeds) {
-                *best = best.min(seed.points[i].validation.loss);
+                let loss = seed.points[i].validation.loss;
+                *best = if noisy { loss } else { best.min(loss) };
             }
             (standing.seeds[0].points[i].step, scale.typical(&best))
         })
@@ -103,11 +110,11 @@ fn best_so_far(standing: &Standing, scale: Scale) -> Vec<(usize, f64)> {
 }
 
 /// Those that are ruled out as the best at the end but were ahead of the first at some point before.
-pub(super) fn flips(ranked: &[Standing], scale: Scale) -> Vec<Flip> {
+pub(super) fn flips(ranked: &[Standing], scale: Scale, noisy: bool) -> Vec<Flip> {
     let Some(first) = ranked.first() else { return Vec::new() };
-    let winner = best_so_far(first, scale);
+    let winner = best_so_far(first, scale, noisy);
     let flip = |loser: &Standing| {
-        let curve = best_so_far(loser, scale);
+        let curve = best_so_far(loser, scale, noisy);
         // Losing on the test set while ahead on the validation set to the end is no crossing.
         let crossed = winner.last()?.1 < curve.last()?.1;
         let ahead = |(step, loss): &&(usize, f64)| {
@@ -120,8 +127,14 @@ pub(super) fn flips(ranked: &[Standing], scale: Scale) -> Vec<Flip> {
 }
 
 /// Who leads at each quarter of the budget.
-pub(super) fn leaders(standings: &[Standing], budget: usize, scale: Scale) -> Vec<Leader> {
-    let curves: Vec<_> = standings.iter().map(|s| (s.optimizer, best_so_far(s, scale))).collect();
+pub(super) fn leaders(
+    standings: &[Standing],
+    budget: usize,
+    scale: Scale,
+    noisy: bool,
+) -> Vec<Leader> {
+    let of = |s: &Standing| (s.optimizer, best_so_far(s, scale, noisy));
+    let curves: Vec<_> = standings.iter().map(of).collect();
     let at = |quarter: usize| {
         let limit = budget * quarter / 4;
         let last = |curve: &[(usize, f64)]| curve.iter().rfind(|p| p.0 <= limit).copied();

@@ -78,6 +78,7 @@ fn task_outcome(
         tier: task.tier,
         loss: task.loss,
         floor: task.floor,
+        noisy: task.noisy,
         metric: task.metric,
         domain: task.domain,
         data: task.data,
@@ -93,8 +94,8 @@ fn task_outcome(
         map: task.plane.map(Map::of),
         initial_loss,
         targets,
-        flips: compared::flips(&standings, scale),
-        leaders: compared::leaders(&standings, budget, scale),
+        flips: compared::flips(&standings, scale, task.noisy),
+        leaders: compared::leaders(&standings, budget, scale, task.noisy),
         verdict: words::verdict(task, &standings, plan.seeds(task).count(), scale),
         standings,
     }

@@ -41,7 +41,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> St
         repeats: repeats(contest),
         default_loss: contest.of(Phase::Default).next().map(|r| r.run.validation_loss()),
         tunability: curve_of_trials(contest, initial_loss),
-        basin: learning_rates(&trials, initial_loss),
+        basin: learning_rates(&trials, chosen, initial_loss),
         to_target: Vec::new(),
         test_loss,
         test_factor,
@@ -53,7 +53,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> St
         behind_interval: None,
         p_best: 1.0,
         may_be_best: false,
-        curve: curve(&finals, task, cost),
+        curve: curve(&finals, task, cost, scale),
         findings: findings(&finals, &trials),
         diverged_trials: trials.iter().filter(diverged).count(),
         diverged_seeds: finals.iter().filter(|r| r.divergence.is_some()).count(),
@@ -106,9 +106,10 @@ fn curve_of_trials(contest: &Contest, initial_loss: f64) -> Vec<BestOf> {
     if losses.iter().any(|l| !l.is_finite()) { Vec::new() } else { tunability(&losses) }
 }
 
-fn learning_rates(trials: &[&Record], initial_loss: f64) -> Option<Basin> {
+fn learning_rates(trials: &[&Record], chosen: Option<&Record>, initial_loss: f64) -> Option<Basin> {
     let of = |r: &&Record| Some((rate(&r.run)?, r.run.validation_loss()));
-    basin(&trials.iter().filter_map(of).collect::<Vec<_>>(), initial_loss)
+    let all: Vec<(f64, f64)> = trials.iter().filter_map(of).collect();
+    basin(&all, initial_loss, chosen.as_ref().and_then(of))
 }
 
 fn seed_result(run: &Run) -> SeedResult {
@@ -127,17 +128,23 @@ fn seed_result(run: &Run) -> SeedResult {
     }
 }
 
-fn curve(finals: &[&Run], task: &Task, cost: usize) -> Vec<CurvePoint> {
-    let longest = finals.iter().max_by_key(|r| r.points.len());
-    let Some(longest) = longest else { return Vec::new() };
+/// How many points of a run have a loss that can be averaged: those before it diverged.
+fn lasts(run: &&Run) -> usize {
+    run.points.iter().take_while(|p| p.validation.loss.is_finite()).count()
+}
+
+/// The means end where the first run diverges: what the others did later is not what the optimizer does.
+fn curve(finals: &[&Run], task: &Task, cost: usize, scale: Scale) -> Vec<CurvePoint> {
+    let Some(shortest) = finals.iter().min_by_key(|r| lasts(r)) else { return Vec::new() };
     let share = task.metric.is_some_and(|m| m.higher_is_better && m.percent);
-    let band = |values: &[f64]| (!values.is_empty()).then(|| Band::of(values));
-    longest
+    let band = |values: &[f64]| (!values.is_empty()).then(|| Band::of(values, Scale::Plain));
+    shortest
         .points
         .iter()
         .enumerate()
+        .take(lasts(shortest))
         .map(|(i, point)| {
-            let points: Vec<&Point> = finals.iter().filter_map(|r| r.points.get(i)).collect();
+            let points: Vec<&Point> = finals.iter().map(|r| &r.points[i]).collect();
             let over = |f: fn(&Point) -> f64| points.iter().map(|p| f(p)).collect::<Vec<_>>();
             let train: Vec<f64> = points.iter().filter_map(|p| p.train_loss).collect();
             let metrics: Vec<f64> = points.iter().filter_map(|p| p.validation.metric).collect();
@@ -148,10 +155,36 @@ fn curve(finals: &[&Run], task: &Task, cost: usize) -> Vec<CurvePoint> {
                 samples: point.step / cost * task.batch,
                 seconds: mean(&over(|p| p.seconds)),
                 train_loss: band(&train),
-                validation_loss: Band::of(&over(|p| p.validation.loss)),
+                validation_loss: Band::of(&over(|p| p.validation.loss), scale),
                 validation_metric: band(&metrics),
                 validation_error: band(&errors),
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Divergence, RunSpec, train};
+    use crate::{optimizers, tasks};
+
+    #[test]
+    fn means_end_where_the_first_seed_diverges() {
+        let task: &'static Task = tasks::select(&["digits-softmax".to_owned()], None).unwrap()[0];
+        let entry = &optimizers::select(&["adam".to_owned()]).unwrap()[0];
+        let run = |seed| {
+            let spec = RunSpec::new(task, entry, vec![("lr", 0.01)], seed, 40);
+            train(&spec, &(task.open)(task).unwrap(), Phase::Final).unwrap()
+        };
+        let (whole, mut half) = (run(1), run(2));
+        assert_eq!(curve(&[&whole, &half], task, 1, Scale::Plain).len(), 41);
+        half.points.truncate(20);
+        half.points[19].validation.loss = f64::INFINITY;
+        half.divergence = Some(Divergence { step: 19, reason: String::new() });
+        let means = curve(&[&whole, &half], task, 1, Scale::Plain);
+        assert_eq!(means.len(), 19);
+        let losses = [&whole, &half].map(|r| r.points[18].validation.loss);
+        assert_eq!(means[18].validation_loss.mean, mean(&losses));
+    }
 }

@@ -59,6 +59,9 @@ pub struct TaskOutcome {
     pub loss: &'static str,
     /// The loss at which the task is solved: lower ones were measured as this one.
     pub floor: Option<f64>,
+    /// Whether runs are judged by where they end, a mean over the last tenth of their measurements, and
+    /// not at their lowest validation loss: all that is called lowest below is then that mean.
+    pub noisy: bool,
     /// What is measured beside the loss.
     pub metric: Option<Metric>,
     /// Where the parameters live.
@@ -275,9 +278,10 @@ pub struct Standing {
     /// p-value of its one-sided paired t tests against each other one, times their number (Bonferroni).
     pub p_best: f64,
     /// Whether this may be the optimizer with the lowest typical loss: `p_best` is at least 0.05, and the
-    /// loss is finite or the first's is not either. At 95 % confidence the best one is among these.
+    /// loss is finite or the first's is not either. At 95 % confidence the best one is among these. With
+    /// fewer than two finite losses of the first nothing is ruled out.
     pub may_be_best: bool,
-    /// Means over the final seeds.
+    /// Means over the final seeds, up to the last measurement before the first of them diverged.
     pub curve: Vec<CurvePoint>,
     /// What the diagnosis found in the final runs, each with the number of them: first what most have, the
     /// most severe first.
@@ -322,7 +326,8 @@ pub struct Trial {
     pub phase: Phase,
     /// The tuned hyper-parameters.
     pub hypers: Vec<(&'static str, f64)>,
-    /// The lowest validation loss; infinite if the run diverged.
+    /// The lowest validation loss (the mean at the end, if the task is [noisy](TaskOutcome::noisy));
+    /// infinite if the run diverged.
     pub validation_loss: f64,
     /// Why it diverged, if it did.
     pub divergence: Option<Divergence>,
@@ -397,7 +402,7 @@ pub struct SeedResult {
     pub stride: usize,
 }
 
-/// Mean and extremes over the seeds.
+/// Mean and extremes over the seeds; the mean of a validation loss is on the task's scale.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Band {
     /// The mean.
@@ -409,17 +414,21 @@ pub struct Band {
 }
 
 impl Band {
-    /// Mean and extremes of `values`.
-    pub(super) fn of(values: &[f64]) -> Self {
+    /// Mean and extremes of `values`; the mean is arithmetic where not all have a place on the scale.
+    pub(super) fn of(values: &[f64], scale: Scale) -> Self {
+        let above = match scale {
+            Scale::Above(minimum) => Some(minimum),
+            Scale::Plain => None,
+        };
         Band {
-            mean: mean(values),
+            mean: Scale::of(above, values.iter().copied()).typical(values),
             low: values.iter().copied().fold(f64::INFINITY, f64::min),
             high: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         }
     }
 }
 
-/// The final runs at one moment, over the seeds that had not diverged by then, on four clocks.
+/// The final runs at one moment before any of them diverged, on four clocks.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct CurvePoint {
     /// Steps of the optimizer so far.

@@ -30,8 +30,8 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
         "Optimizers are compared on the same seeds by paired t tests, which take the differences for \
          independent and roughly normal. An optimizer may be the best unless it is worse than some other \
          one: one-sided tests against each other one, corrected for their number (Bonferroni; multiple \
-         comparisons with the best). At 95 % confidence the best is one of those that may be. Nothing is \
-         claimed about any two of the others."
+         comparisons with the best). With 95 % confidence the best is among the optimizers that are not \
+         ruled out this way. Nothing is claimed about any two of the others."
             .to_owned(),
         "Where the smallest loss is known, what a run leaves above it spans decades, and the mean is that of \
          the worst seed. There the logarithms of what is left are averaged and tested: the mean is \
@@ -57,6 +57,7 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
     rules.extend(counts);
     rules.extend(plan.tasks.iter().flat_map(|task| left_out(plan, task)));
     rules.extend(twice(plan));
+    rules.extend(noisy(plan));
     rules
 }
 
@@ -71,6 +72,19 @@ fn twice(plan: &Plan) -> Option<String> {
             "{} {verb} two gradients of the same batch per step. Both are paid for, so there are half as \
              many steps, over which schedules run their whole course; of an odd number of gradient \
              evaluations the last one is left.",
+            enumerate(&names)
+        )
+    })
+}
+
+/// How runs on noisy tasks are judged, if there are any.
+fn noisy(plan: &Plan) -> Option<String> {
+    let names: Vec<&str> = plan.tasks.iter().filter(|t| t.noisy).map(|t| t.name).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "On {} gradients are noisy and evaluation is not, and there are no examples to hold out: the \
+             lowest of many evaluations would be luck. There every run, in tuning as in the end, counts as \
+             the mean over the last tenth of its measurements.",
             enumerate(&names)
         )
     })
@@ -182,6 +196,9 @@ fn confidence(standings: &[Standing], seeds: usize, scale: Scale) -> String {
         return String::new();
     }
     let best: Vec<&str> = standings.iter().filter(|s| s.may_be_best).map(|s| s.optimizer).collect();
+    if seeds < 2 {
+        return " One seed rules nothing out: any of the others may be the best.".to_owned();
+    }
     let seeds = count(seeds, "seed");
     if best.len() > others {
         return format!(" With {seeds} none of the others can be ruled out as the best.");
@@ -217,7 +234,8 @@ pub(super) fn limits(plan: &Plan, tasks: &[TaskOutcome]) -> Vec<String> {
         "The first of many is partly the luckiest: its lead over those that may be the best as well is no \
          finding, and its lead over the others is overestimated."
             .to_owned(),
-        "Only the hyper-parameters with a range above were tuned; all others keep their defaults."
+        "Only the hyper-parameters that the rankings list as chosen by tuning were tuned; all others keep \
+         their defaults."
             .to_owned(),
         format!(
             "Seconds were measured with {} single-threaded runs at once on a machine that may have \

@@ -10,7 +10,7 @@ pub const TOLERANCE: f64 = 0.05;
 pub struct Basin {
     /// The loss that still counts as good: [`TOLERANCE`] of the way back from the best to the initial.
     pub threshold: f64,
-    /// The smallest good learning rate next to the best one.
+    /// The smallest good learning rate next to the chosen one.
     pub low: f64,
     /// The largest.
     pub high: f64,
@@ -25,12 +25,13 @@ pub struct Basin {
 }
 
 /// The basin of trials `(learning rate, loss)`, whose loss is infinite if they diverged, and whose runs
-/// start at loss `initial`. `None` if all diverged or there are fewer than two.
+/// start at loss `initial`, around `chosen`, or around the best one if that is not good. `None` if all diverged
+/// or there are fewer than two.
 ///
 /// The ends are interpolated linearly in the logarithm of the rate; a diverged neighbour puts the end at
 /// the last rate that worked. Where other hyper-parameters were tuned at the same time, trials that are
 /// bad because of those make the basin look narrower than it is.
-pub fn basin(trials: &[(f64, f64)], initial: f64) -> Option<Basin> {
+pub fn basin(trials: &[(f64, f64)], initial: f64, chosen: Option<(f64, f64)>) -> Option<Basin> {
     let mut trials = trials.to_vec();
     trials.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let best = (0..trials.len()).min_by(|a, b| trials[*a].1.total_cmp(&trials[*b].1))?;
@@ -39,8 +40,9 @@ pub fn basin(trials: &[(f64, f64)], initial: f64) -> Option<Basin> {
     }
     let threshold = trials[best].1 + TOLERANCE * (initial - trials[best].1).max(0.0);
     let good = |i: &usize| trials[*i].1 <= threshold;
-    let first = (0..=best).rev().take_while(good).last().unwrap_or(best);
-    let last = (best..trials.len()).take_while(good).last().unwrap_or(best);
+    let chosen = trials.iter().position(|t| Some(*t) == chosen).filter(good).unwrap_or(best);
+    let first = (0..=chosen).rev().take_while(good).last().unwrap_or(chosen);
+    let last = (chosen..trials.len()).take_while(good).last().unwrap_or(chosen);
     let low = match first.checked_sub(1) {
         Some(out) => crossing(trials[first], trials[out], threshold),
         None => trials[first].0,

@@ -248,7 +248,7 @@ fn basin_of_a_parabola_has_its_width() {
     // loss = (log10 lr)² + 0.1 with initial loss 20.1: good up to 1.1, that is one decade either way.
     let trials: Vec<(f64, f64)> =
         (-30..=30).map(|i| f64::from(i) / 10.0).map(|x| (10f64.powf(x), x * x + 0.1)).collect();
-    let basin = basin::basin(&trials, 20.1).unwrap();
+    let basin = basin::basin(&trials, 20.1, None).unwrap();
     near(basin.decades, 2.0, 1e-9);
     assert!(!basin.open && basin.cliff.is_none());
 }
@@ -257,8 +257,20 @@ fn basin_of_a_parabola_has_its_width() {
 fn basin_ends_at_a_cliff() {
     const D: f64 = f64::INFINITY;
     let trials = [(1.0, D), (0.1, 0.5), (0.01, 0.4), (0.5, D), (0.3, 0.6), (0.001, 9.0)];
-    let basin = basin::basin(&trials, 10.0).unwrap();
+    let basin = basin::basin(&trials, 10.0, None).unwrap();
     assert_eq!((basin.high, basin.cliff), (0.3, Some((0.3, 0.5))));
     assert!(basin.low < 0.01 && basin.low > 0.001 && !basin.open);
-    assert!(basin::basin(&[(1.0, D), (2.0, D)], 1.0).is_none());
+    assert!(basin::basin(&[(1.0, D), (2.0, D)], 1.0, None).is_none());
+}
+
+#[test]
+fn the_basin_lies_around_the_chosen_one_of_equals() {
+    let trials = [(1e-3, 1e-14), (1e-2, 5.0), (1e-1, 1e-14), (1.0, 9.0)];
+    for (rate, loss) in [trials[0], trials[2]] {
+        let basin = basin::basin(&trials, 10.0, Some((rate, loss))).unwrap();
+        assert!(basin.low <= rate && rate <= basin.high, "{basin:?}");
+        assert!(basin.decades < 2.0);
+    }
+    // Who is not good is not in it.
+    assert_eq!(basin::basin(&trials, 10.0, Some(trials[1])), basin::basin(&trials, 10.0, None));
 }

@@ -16,21 +16,34 @@ const recompute = {
     return from === null ? new Float64Array(run.count).fill(NaN) : numbers.subarray(from, from + run.count);
   },
 
+  // A column of a run as it was measured: validation losses are packed as what is left above the task's
+  // smallest loss, if that is known.
+  measured(report, task, numbers, run, name) {
+    const column = recompute.column(numbers, report.columns, run, name);
+    return name === "validation" && task.minimum ? column.map((v) => v + task.minimum) : column;
+  },
+
   mean(values) {
     return values.length ? values.reduce((sum, v) => sum + v, 0) / values.length : NaN;
   },
 
-  // Mean, lowest and highest at every point over runs that may end early: a run that diverged counts
-  // as long as it lasted. Points where no run has a number are left out.
-  band(runs) {
+  // The mean of losses as the ranking takes it: above a known smallest loss the geometric one of what is left.
+  typical(values, minimum) {
+    if (minimum === null || minimum === undefined || !values.every((v) => v > minimum)) return recompute.mean(values);
+    return minimum + Math.exp(recompute.mean(values.map((v) => Math.log(v - minimum))));
+  },
+
+  // Mean, lowest and highest at every point up to the end of the shortest run: a mean of those that are
+  // left after one has diverged would flatter. Points where a run has no number are left out.
+  band(runs, minimum = null) {
     const line = { x: [], y: [], low: [], high: [] };
-    const longest = Math.max(0, ...runs.map((r) => r.y.length));
-    for (let i = 0; i < longest; i++) {
-      const alive = runs.filter((r) => i < r.y.length && !Number.isNaN(r.y[i]));
-      if (!alive.length) continue;
-      const values = alive.map((r) => r.y[i]);
-      line.x.push(recompute.mean(alive.map((r) => r.x[i])));
-      line.y.push(recompute.mean(values));
+    const lasts = (r) => { const end = r.y.findIndex((v) => Math.abs(v) === Infinity); return end < 0 ? r.y.length : end; };
+    const shortest = runs.length ? Math.min(...runs.map(lasts)) : 0;
+    for (let i = 0; i < shortest; i++) {
+      const values = runs.map((r) => r.y[i]);
+      if (values.some(Number.isNaN)) continue;
+      line.x.push(recompute.mean(runs.map((r) => r.x[i])));
+      line.y.push(recompute.typical(values, minimum));
       line.low.push(Math.min(...values));
       line.high.push(Math.max(...values));
     }
@@ -48,11 +61,11 @@ const recompute = {
       if (!shows(run.optimizer, run.seed, task.name)) continue;
       const x = clock === "seconds" ? recompute.column(numbers, report.columns, run, clock)
         : recompute.column(numbers, report.columns, run, "gradients").map((v) => v * factor(run.optimizer));
-      const y = recompute.column(numbers, report.columns, run, measure).map(value);
+      const y = recompute.measured(report, task, numbers, run, measure).map(value);
       if (!lines.has(run.optimizer)) lines.set(run.optimizer, []);
       lines.get(run.optimizer).push({ x, y });
     }
-    return [...lines].map(([name, runs]) => ({ name, ...recompute.band(runs) }));
+    return [...lines].map(([name, runs]) => ({ name, ...recompute.band(runs, measure === "validation" ? task.minimum : null) }));
   },
 
   // The median cost over the runs that are kept, misses as infinite; null if that is what it is.
@@ -123,7 +136,7 @@ const recompute = {
   table(report, task, numbers) {
     const lines = [["task", "optimizer", "seed", ...report.columns].join(",")];
     for (const run of task.runs) {
-      const columns = report.columns.map((name) => recompute.column(numbers, report.columns, run, name));
+      const columns = report.columns.map((name) => recompute.measured(report, task, numbers, run, name));
       for (let i = 0; i < run.count; i++) {
         const values = columns.map((c) => (Number.isFinite(c[i]) ? Number(c[i].toPrecision(8)) : ""));
         lines.push([task.name, run.optimizer, run.seed, ...values].join(","));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::isolines::Grid;
-use super::path::{Place, UNSEEN, arrow, simplify, with_halo};
+use super::path::{Place, UNSEEN, arrow, inside, simplify, with_halo};
 use super::{Axis, LETTER, Name, Scale, Shared, grid, room};
 use crate::report::markup::{escape, px, style};
 
@@ -121,11 +121,12 @@ impl Contour<'_> {
         if !path.is_empty() {
             *svg += &with_halo(&format!("{}-w{index}", self.name.id), &path, "line");
         }
+        // Where a run has left the map for good the arrow stands at the border.
         if let Some([.., before, last]) = pieces.last().map(Vec::as_slice) {
             *svg += &arrow(*before, *last);
         }
-        let inside = |p: &&[f64; 2]| x.shows(p[0]) && y.shows(p[1]);
-        if let Some(start) = way.points.first().filter(inside) {
+        let on_map = |p: &&[f64; 2]| x.shows(p[0]) && y.shows(p[1]);
+        if let Some(start) = way.points.first().filter(on_map) {
             let (cx, cy) = (px(x.at(start[0])), px(y.at(start[1])));
             let _ = write!(svg, "<circle class=\"start\" cx=\"{cx}\" cy=\"{cy}\" r=\"4\"/>");
         }
@@ -172,13 +173,9 @@ impl Contour<'_> {
 /// The parts of a way that lie on the map, without the corners that nobody could see. A part of a single
 /// point has no line.
 fn pieces(points: &[[f64; 2]], x: &Axis, y: &Axis) -> Vec<Vec<Place>> {
-    let on_map = |p: &[f64; 2]| x.shows(p[0]) && y.shows(p[1]);
-    let place = |p: &[f64; 2]| (x.beyond(p[0]), y.beyond(p[1]));
-    points
-        .split(|p| !on_map(p))
-        .map(|piece| simplify(&piece.iter().map(place).collect::<Vec<_>>(), UNSEEN))
-        .filter(|piece| piece.len() > 1)
-        .collect()
+    let places = points.iter().map(|p| (x.beyond(p[0]), y.beyond(p[1])));
+    let pieces = inside(places, x, y);
+    pieces.iter().map(|piece| simplify(piece, UNSEEN)).filter(|piece| piece.len() > 1).collect()
 }
 
 fn corners(line: &[Place]) -> String {
@@ -255,7 +252,7 @@ mod tests {
         };
         let ways = vec![
             Trajectory { name: "adam", look: 0, points: (0..300).map(spiral).collect() },
-            Trajectory { name: "out", look: 1, points: vec![[0.0, 1.0], [9.0, 9.0], [1.0, 0.0]] },
+            Trajectory { name: "out", look: 1, points: vec![[0.0, 1.5], [9.0, 9.0], [1.0, 0.0]] },
         ];
         Contour {
             name: Name::new("m", "t", "d"),
@@ -278,8 +275,18 @@ mod tests {
         assert!(svg.matches("class=\"height\"").count() >= 10);
         assert_eq!(svg.matches("data-series=\"adam\"").count(), 2);
         assert!(svg.contains("class=\"star\"") && svg.contains(">minimum<"));
-        // A way that leaves the map is interrupted, not bent.
-        assert_eq!(svg.matches("class=\"halo\"").count(), 1);
+        // A way that leaves the map is seen as far as its border, and from there when it comes back.
+        let tree = roxmltree::Document::parse(&svg).unwrap();
+        let out = tree.descendants().find(|n| n.attribute("id") == Some("m-w1")).unwrap();
+        let path = out.attribute("d").unwrap();
+        let starts: Vec<&str> = path.split('M').skip(1).collect();
+        assert_eq!(starts.len(), 2, "{path}");
+        // From (0, 1.5) towards (9, 9) the upper border y = 2.5 is crossed at x = 1.2; back from there to
+        // (1, 0) the right one, x = 2.5, at y = 1.6875.
+        let (x, y) = map(&values, false).axes();
+        let at = |a: f64, b: f64| format!("{} {}", px(x.at(a)), px(y.at(b)));
+        assert_eq!(starts[0], format!("{}L{}", at(0.0, 1.5), at(1.2, 2.5)));
+        assert_eq!(starts[1], format!("{}L{}", at(2.5, 1.6875), at(1.0, 0.0)));
         assert!(svg.len() < 40_000, "{}", svg.len());
         assert!(map(&values, true).render().len() < 10_000);
     }

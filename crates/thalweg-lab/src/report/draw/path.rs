@@ -98,6 +98,50 @@ fn cut(a: Place, b: Place, top: f64, bottom: f64) -> Option<(Place, Place)> {
     Some((end(a), end(b)))
 }
 
+/// The parts of a way over a map that lie inside of its frame (Liang and Barsky 1984): a way that leaves it
+/// is seen as far as the border, and enters again where it comes back.
+pub(super) fn inside(points: impl Iterator<Item = Place>, x: &Axis, y: &Axis) -> Vec<Vec<Place>> {
+    let ordered = |[a, b]: [f64; 2]| [a.min(b), a.max(b)];
+    let frame = [ordered(x.pixels()), ordered(y.pixels())];
+    let mut pieces: Vec<Vec<Place>> = Vec::new();
+    let mut previous: Option<Place> = None;
+    for here in points {
+        if !(here.0.is_finite() && here.1.is_finite()) {
+            previous = None;
+            continue;
+        }
+        let Some(before) = previous.replace(here) else { continue };
+        let Some([from, to]) = seen(before, here, frame) else { continue };
+        let place = |t: f64| match t {
+            0.0 => before,
+            1.0 => here,
+            _ => (before.0 + t * (here.0 - before.0), before.1 + t * (here.1 - before.1)),
+        };
+        match pieces.last_mut().filter(|piece| from == 0.0 && piece.last() == Some(&before)) {
+            Some(piece) => piece.push(place(to)),
+            None => pieces.push(vec![place(from), place(to)]),
+        }
+    }
+    pieces
+}
+
+/// From which to which share of the segment from `a` to `b` lies within `[[left, right], [top, bottom]]`.
+fn seen(a: Place, b: Place, frame: [[f64; 2]; 2]) -> Option<[f64; 2]> {
+    let (mut from, mut to) = (0.0_f64, 1.0_f64);
+    for (start, way, [low, high]) in [(a.0, b.0 - a.0, frame[0]), (a.1, b.1 - a.1, frame[1])] {
+        if way == 0.0 {
+            if start < low || start > high {
+                return None;
+            }
+            continue;
+        }
+        let (one, other) = ((low - start) / way, (high - start) / way);
+        from = from.max(one.min(other));
+        to = to.min(one.max(other));
+    }
+    (from <= to).then_some([from, to])
+}
+
 /// A closed band between two lines; what lies outside of the axes is drawn on their ends.
 pub(super) fn band(points: &[(f64, f64, f64)], x: &Axis, y: &Axis) -> String {
     let upper = points.iter().map(|p| (p.0, p.2));

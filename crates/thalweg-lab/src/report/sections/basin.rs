@@ -33,6 +33,11 @@ fn value(pairs: &[(&'static str, f64)], hyper: &str) -> f64 {
     pairs.iter().find(|(h, _)| *h == hyper).map_or(f64::NAN, |h| h.1)
 }
 
+/// By what a trial is judged.
+fn judged(task: &TaskOutcome) -> &'static str {
+    if task.noisy { "mean validation loss at its end" } else { "lowest validation loss" }
+}
+
 /// Above the loss of the untrained model there is nothing to tell apart.
 fn ceiling(task: &TaskOutcome) -> f64 {
     let start = task.standings.iter().filter_map(|s| s.curve.first());
@@ -68,11 +73,13 @@ fn panels(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         id: id(&[task.task, "basin"]),
         title: format!("Every tuning trial on {}", task.task),
         caption: format!(
-            "Each dot is a tuning trial: its lowest validation loss over the value of the named \
+            "Each dot is a tuning trial: its {} over the value of the named \
                   hyper-parameter, in the declared range. The ring marks the trial that was chosen, a \
                   cross a trial that diverged or stayed above the loss of the untrained model. All panels \
-                  share the vertical axis. The shaded stretch is the basin: rates that keep at least 95 % of \
-                  the best trial's way down from the initial loss. A wide one forgives a bad guess.{left_out}"
+                  share the vertical axis. The shaded stretch is the basin: the rates around the chosen one (or \
+                  the best one, if that is not among them) that keep at least 95 % of the best trial's way \
+                  down from the initial loss. A wide one forgives a bad guess.{left_out}",
+            judged(task),
         ),
         pictures: panels,
         table: table(&["optimizer", "chosen", "basin, decades", "basin", "diverges from"], rows),
@@ -171,8 +178,9 @@ fn parallel(view: &View<'_>, task: &TaskOutcome, several: &[&Standing]) -> Figur
         id: id(&[task.task, "parallel"]),
         title: format!("Trials with several hyper-parameters on {}", task.task),
         caption: format!(
-            "A line is a trial: its hyper-parameters from the left, its lowest validation loss at the right. \
-             The thick line was chosen; a cross marks a divergence.{left_out}"
+            "A line is a trial: its hyper-parameters from the left, its {} at the right. \
+             The thick line was chosen; a cross marks a divergence.{left_out}",
+            judged(task),
         ),
         pictures: shown.iter().map(picture).collect(),
         table: String::new(),

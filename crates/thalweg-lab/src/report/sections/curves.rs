@@ -3,13 +3,14 @@
 use serde_json::json;
 
 use super::{Part, Section};
+use crate::protocol::stats::scale as protocol;
 use crate::protocol::{Band, CurvePoint, Standing, TaskOutcome};
 use crate::report::detail::Detail;
 use crate::report::draw::{
     Axis, Line, LineChart, Name, Panel, Point, Role, Scale, Shape, decimate, frame,
 };
 use crate::report::figure::{Figure, table};
-use crate::report::markup::number;
+use crate::report::markup::{escape, number};
 use crate::report::view::{View, id};
 
 /// What is drawn.
@@ -76,19 +77,20 @@ fn measures(task: &TaskOutcome) -> Vec<Measure> {
     measures
 }
 
+/// The first is shown until the reader chooses: it is the one on which all are given the same.
 const CLOCKS: [Clock; 4] = [
+    Clock {
+        key: "gradients",
+        title: "gradient evaluations",
+        label: "gradient evaluations",
+        value: |p| p.gradients as f64,
+    },
     Clock { key: "steps", title: "steps", label: "steps", value: |p| p.step as f64 },
     Clock {
         key: "samples",
         title: "samples",
         label: "training examples seen",
         value: |p| p.samples as f64,
-    },
-    Clock {
-        key: "gradients",
-        title: "gradient evaluations",
-        label: "gradient evaluations",
-        value: |p| p.gradients as f64,
     },
     Clock {
         key: "seconds",
@@ -98,6 +100,9 @@ const CLOCKS: [Clock; 4] = [
     },
 ];
 
+/// The small pictures show losses up to so many times the first.
+const RISE: f64 = 100.0;
+
 /// The most points of a line in a small picture: two for every other of its pixels.
 const PANEL_POINTS: usize = 160;
 
@@ -105,14 +110,46 @@ const PANEL_POINTS: usize = 160;
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     Section::per_task(view, "curves", "Over the run", |task| {
         let measures = measures(task);
-        let mut parts: Vec<Part> = measures.iter().map(|m| clocks(view, task, m)).collect();
+        let mut parts = vec![Part::Html(format!("<p class=\"caption\">{}</p>\n", means(task)))];
+        parts.extend(measures.iter().map(|m| clocks(view, task, m)));
         parts.extend(measures.first().map(|m| Part::from(multiples(view, task, m))));
         parts
     })
     .saying(
-        "<p>Each line is the mean over the seeds; the band of the first three reaches from the lowest to \
+        "<p>Each line is a mean over the seeds; the band of the first three reaches from the lowest to \
          the highest seed. Choose the clock above each figure.</p>",
     )
+}
+
+/// Which mean the lines are, as the ranking has it, and which of them end early.
+fn means(task: &TaskOutcome) -> String {
+    let mean = match task.scale {
+        protocol::Scale::Plain => {
+            "Means over the seeds are arithmetic, as in the ranking.".to_owned()
+        }
+        protocol::Scale::Above(minimum) => format!(
+            "Means of the loss are geometric ones of what is left above the smallest loss, {}, as in the \
+             ranking.",
+            number(minimum)
+        ),
+    };
+    let early = ended(task);
+    if early.is_empty() { mean } else { format!("{mean} {}", escape(&early)) }
+}
+
+/// Whose means end before the budget does, and why; empty if nobody's.
+fn ended(task: &TaskOutcome) -> String {
+    let diverged = task.standings.iter().filter(|s| s.diverged_seeds > 0);
+    let each: Vec<String> = diverged
+        .map(|s| format!("{} ({} of {})", s.optimizer, s.diverged_seeds, s.seeds.len()))
+        .collect();
+    match each.len() {
+        0 => String::new(),
+        _ => format!(
+            "A mean ends where the first of its seeds diverged: those of {} (diverged seeds of all).",
+            each.join(", ")
+        ),
+    }
 }
 
 fn clocks(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Part {
@@ -152,14 +189,22 @@ fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock)
     let id = id(&[task.task, measure.key, clock.key]);
     let best = lines.first().and_then(|l| Some((l.name, l.points.last()?.y)));
     let ending = best.map_or_else(String::new, |(name, value)| {
-        format!(" The first-ranked, {name}, ends at {}.", number(value))
+        format!("The line of the first-ranked, {name}, ends at {}.", number(value))
     });
-    let description = format!(
-        "One line per optimizer, {} in all, the mean over {} seeds.{ending} The table below the picture \
-         holds the numbers.",
-        lines.len(),
-        task.seeds.len(),
-    );
+    let first = clock.key == CLOCKS[0].key;
+    let mut description = vec![
+        format!(
+            "One line per optimizer, {} in all, the mean over {} seeds.",
+            lines.len(),
+            task.seeds.len()
+        ),
+        ended(task),
+        ending,
+    ];
+    if first {
+        description.push("The table below the picture holds the numbers.".to_owned());
+    }
+    description.retain(|sentence| !sentence.is_empty());
     let leads: Vec<&str> = names(&lines, &[Role::Lead]);
     let named: Vec<&str> = names(&lines, &[Role::Lead, Role::Label]);
     let live = json!({
@@ -167,9 +212,9 @@ fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock)
         "measure": measure.key, "clock": clock.key, "x": clock.label, "y": measure.label,
         "log": true, "leads": leads, "named": named,
     });
-    let numbers = if clock.key == "steps" { numbers(&lines) } else { String::new() };
+    let numbers = if first { numbers(&lines) } else { String::new() };
     let chart = LineChart {
-        name: Name::new(&id, &title, description),
+        name: Name::new(&id, &title, description.join(" ")),
         x_label: clock.label.to_owned(),
         y_label: format!("{} (log scale)", measure.label),
         x_scale: Scale::Linear,
@@ -219,7 +264,8 @@ fn multiples(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Figure {
     let first = task.standings.first().map(of).unwrap_or_default();
     let start = first.first().map_or(1.0, |p| p.y);
     let all: Vec<Point> = task.standings.iter().flat_map(of).collect();
-    let shown = all.iter().map(|p| p.y).filter(|v| *v <= 2.0 * start);
+    // All that is no divergence is in sight, but one that rose by decades flattens nobody else.
+    let shown = all.iter().map(|p| p.y.min(RISE * start));
     let y = Axis::new(Scale::Log, shown.chain([start]), Panel::BOTTOM, Panel::TOP);
     let x =
         Axis::new(Scale::Linear, all.iter().map(|p| p.x).chain([0.0]), Panel::LEFT, Panel::RIGHT);
@@ -247,11 +293,15 @@ fn multiples(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Figure {
         panel.render()
     };
     let (shown, left_out) = view.detail.panels(task.standings.iter().collect());
+    let beyond = match all.iter().any(|p| p.y > RISE * start) {
+        true => " Lines that leave at the top rose above a hundred times the loss at the start.",
+        false => "",
+    };
     Figure {
         id: id(&[task.task, "multiples"]),
         title: format!("{} of {}, one by one", measure.title, task.task),
         caption: format!(
-            "Every optimizer beside the first-ranked one (grey, dotted), all on the same axes.{left_out}"
+            "Every optimizer beside the first-ranked one (grey, dotted), all on the same axes.{beyond}{left_out}"
         ),
         pictures: shown.into_iter().map(panel).collect(),
         table: String::new(),

@@ -3,7 +3,7 @@
 use super::{Part, Section};
 use crate::diagnosis::{Finding, Severity, if_stored, in_few_seeds};
 use crate::protocol::{Standing, TaskOutcome};
-use crate::report::markup::escape;
+use crate::report::markup::{count, escape, prose};
 use crate::report::view::View;
 
 /// The section.
@@ -52,7 +52,7 @@ fn groups(task: &TaskOutcome) -> Vec<Group<'_>> {
 /// A sentence for each optimizer about which there is one.
 fn lines(task: &TaskOutcome, said: impl Fn(&Standing) -> Option<String>) -> Vec<String> {
     let line = |s: &Standing| {
-        Some(format!("<li><b>{}</b>: {}</li>", escape(s.optimizer), escape(&said(s)?)))
+        Some(format!("<li><b>{}</b>: {}</li>", escape(s.optimizer), prose(&said(s)?)))
     };
     task.standings.iter().filter_map(line).collect()
 }
@@ -62,9 +62,9 @@ fn rare(task: &TaskOutcome) -> Option<String> {
     let lines = lines(task, |s| in_few_seeds(&s.findings));
     (!lines.is_empty()).then(|| {
         format!(
-            "<li><details><summary>In no more than half of the seeds, of {} optimizers</summary>\
+            "<li><details><summary>In no more than half of the seeds, of {}</summary>\
              <ul>{}</ul></details></li>\n",
-            lines.len(),
+            count(lines.len(), "optimizer"),
             lines.concat()
         )
     })
@@ -75,10 +75,10 @@ fn storage(task: &TaskOutcome) -> Option<String> {
     let lines = lines(task, |s| if_stored(&s.findings));
     (!lines.is_empty()).then(|| {
         format!(
-            "<li><details><summary>What state in f16 or 8 bits would have lost, of {} optimizers</summary>\
+            "<li><details><summary>What state in f16 or 8 bits would have lost, of {}</summary>\
              <ul>{}</ul></details><p>Only if you mean to store it so: <code>thalweg doctor --if-stored \
              f16</code> or <code>block8</code> says in which parameters.</p></li>\n",
-            lines.len(),
+            count(lines.len(), "optimizer"),
             lines.concat()
         )
     })
@@ -102,7 +102,7 @@ fn item(group: &Group<'_>) -> String {
                 f.since,
                 f.seeds,
                 f.seeds_of,
-                escape(&f.what)
+                prose(&f.what)
             )
         })
         .collect();
@@ -113,6 +113,6 @@ fn item(group: &Group<'_>) -> String {
         severity.name(),
         escape(&kind.name().replace('-', " ")),
         escape(&names.join(", ")),
-        escape(change),
+        prose(change),
     )
 }

@@ -29,8 +29,11 @@ fn flips(task: &TaskOutcome) -> Part {
         .iter()
         .map(|l| format!("{} after {} ({})", escape(l.optimizer), l.step, number(l.loss)))
         .collect();
-    let mut html =
-        format!("<p>Lowest validation loss so far, over the budget: {}.</p>", leaders.join(", "));
+    let lowest = if task.noisy { "Validation loss" } else { "Lowest validation loss so far" };
+    let mut html = format!(
+        "<p>{lowest}, the best optimizer at each quarter of the budget: {}.</p>",
+        leaders.join(", ")
+    );
     if leaders.is_empty() {
         html.clear();
     }
@@ -50,7 +53,8 @@ fn flips(task: &TaskOutcome) -> Part {
 /// Where the time of a step goes.
 fn times(task: &TaskOutcome) -> Figure {
     let mut standings: Vec<&Standing> = task.standings.iter().collect();
-    standings.sort_by(|a, b| a.step_microseconds.total_cmp(&b.step_microseconds));
+    let step = |s: &Standing| s.gradient_microseconds + s.step_microseconds;
+    standings.sort_by(|a, b| step(a).total_cmp(&step(b)));
     let bar = |s: &&Standing| Bar {
         name: s.optimizer,
         parts: vec![s.gradient_microseconds, s.step_microseconds],
@@ -66,8 +70,8 @@ fn times(task: &TaskOutcome) -> Figure {
         name: Name::new(
             id(&[task.task, "times"]),
             &title,
-            "One bar per optimizer, the cheapest step first: microseconds of the gradient, then of the \
-             optimizer's own step.",
+            "One bar per optimizer, the shortest step first: microseconds of its gradients, then of the \
+             optimizer itself.",
         ),
         label: "microseconds, mean over the final runs".to_owned(),
         parts: vec!["gradient", "optimizer"],
@@ -76,7 +80,8 @@ fn times(task: &TaskOutcome) -> Figure {
     Figure {
         id: id(&[task.task, "times"]),
         title,
-        caption: "The cheapest step first.".to_owned(),
+        caption: "The whole of a step, its gradients and the optimizer itself; the shortest first."
+            .to_owned(),
         pictures: vec![chart.render()],
         table: numbers,
         live: None,

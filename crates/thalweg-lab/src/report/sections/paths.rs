@@ -4,6 +4,7 @@ use super::Section;
 use crate::protocol::{Map, Standing, TaskOutcome};
 use crate::report::draw::{Axis, Contour, Name, Role, Scale, Shared, Trajectory};
 use crate::report::figure::Figure;
+use crate::report::markup::count;
 use crate::report::view::{View, id};
 
 /// The section.
@@ -84,14 +85,15 @@ fn leaders(view: &View<'_>, task: &TaskOutcome) -> Figure {
         id(&[task.task, "paths"]),
         &title,
         format!(
-            "The ways of the first final run of {} optimizers from a common start.",
-            ways.len()
+            "The ways of the first final run of {} from a common start.",
+            count(ways.len(), "optimizer")
         ),
     );
     Figure {
         id: id(&[task.task, "paths"]),
         title,
-        caption: "The first final seed of the best optimizers; the arrow is where a run ended."
+        caption: "The first final seed of the best optimizers; the arrow is where a run ended, or left the \
+                  map for good."
             .to_owned(),
         pictures: vec![Contour { name, ..Ground::new(task, false).map(ways, false) }.render()],
         table: String::new(),

@@ -43,6 +43,10 @@ fn ranking(view: &View<'_>, task: &TaskOutcome) -> String {
 fn about(task: &TaskOutcome) -> String {
     let [train, validation, test] = task.examples;
     let examples = match task.data {
+        "" if task.noisy => "a formula that is seen through noise in training and without it in validation \
+                             and test; a run counts as it ends, by the mean over the last tenth of its \
+                             measurements"
+            .to_owned(),
         "" => "a formula, on which training, validation and test are the same".to_owned(),
         _ => format!(
             "{train} examples to train on, {validation} to select on, {test} to report on; batches of {}",

@@ -33,13 +33,14 @@ fn entry(task: &TaskOutcome, s: &Standing) -> String {
         "<details class=\"run\"><summary><b>{0}</b> <span>rank {1}, {2}</span></summary><p>{3}</p>\
          <div class=\"wide\"><table><thead><tr><th scope=\"col\">seed</th>\
          <th scope=\"col\">test loss</th><th scope=\"col\">{4}</th>\
-         <th scope=\"col\">validation loss</th><th scope=\"col\">best after</th>\
+         <th scope=\"col\">validation loss</th><th scope=\"col\">{5}</th>\
          <th scope=\"col\">remark</th></tr></thead><tbody>",
         escape(s.optimizer),
         s.rank,
         escape(&chosen),
         escape(s.summary),
         task.metric.map_or_else(|| "metric".to_owned(), |m| format!("test {}", escape(m.name))),
+        if task.noisy { "ended after" } else { "best after" },
     );
     for run in &s.seeds {
         let remark = run.divergence.as_ref().map_or_else(String::new, |d| {

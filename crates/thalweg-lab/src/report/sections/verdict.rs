@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::protocol::{Outcome, TaskOutcome};
 use crate::report::detail;
-use crate::report::markup::escape;
+use crate::report::markup::{count, escape};
 use crate::report::view::View;
 
 /// The head of the page.
@@ -48,20 +48,83 @@ pub(in crate::report) fn html(view: &View<'_>) -> String {
     )
 }
 
-/// What the profiles say about all tasks together.
+/// What can be said about all tasks together: who may be the best on every one, or else that nobody is.
 fn overall(outcome: &Outcome) -> String {
-    let Some(first) = outcome.profiles.first().filter(|p| p.solved > 0) else {
-        return "No optimizer met a target.".to_owned();
-    };
-    let next = outcome
-        .profiles
-        .get(1)
-        .map_or_else(String::new, |p| format!("; next is {} ({:.2})", p.solver, p.score));
-    format!(
-        "Over all tasks, {} meets the targets soonest: profile score {:.2}, {} of {} targets met{next}. \
-         Scores have no error bars; how sure each task is stands below.",
-        first.solver, first.score, first.solved, first.problems
-    )
+    let tasks = &outcome.tasks;
+    let Some(first) = tasks.first() else { return String::new() };
+    let seeds = tasks.iter().map(|t| t.seeds.len()).min().unwrap_or(0);
+    let basis = format!(
+        "{} gradient evaluations per run and {}",
+        span(tasks.iter().map(|t| t.budget)),
+        span_of(tasks.iter().map(|t| t.seeds.len()), "final seed"),
+    );
+    if tasks.iter().any(|t| t.standings.iter().any(|s| s.seeds.len() < t.seeds.len())) {
+        return format!("Not all final runs were made ({basis}): no optimizer is called the best.");
+    }
+    if seeds < 2 {
+        return format!("One seed rules nothing out: no optimizer is called the best ({basis}).");
+    }
+    let per_task: Vec<Vec<&str>> = tasks.iter().map(best_of).collect();
+    let everywhere: Vec<&str> = first
+        .standings
+        .iter()
+        .map(|s| s.optimizer)
+        .filter(|name| per_task.iter().all(|best| best.contains(name)))
+        .collect();
+    let number = tasks.len();
+    match everywhere[..] {
+        [] => {
+            let each = tasks.iter().zip(&per_task).map(|(t, best)| one(t.task, best));
+            let each: Vec<String> = each.collect();
+            format!(
+                "None of the optimizers may be the best on all {number} tasks, at {basis}: {}.",
+                each.join("; ")
+            )
+        }
+        [only] => format!(
+            "{only} is the only optimizer that may be the best on each of the {number} tasks, at {basis}."
+        ),
+        _ => format!(
+            "{} may each be the best on all {number} tasks, and cannot be told apart at {basis}.",
+            listed(&everywhere)
+        ),
+    }
+}
+
+/// The optimizers that may be the best on a task; none if all diverged.
+fn best_of(task: &TaskOutcome) -> Vec<&'static str> {
+    let best = task.standings.iter().filter(|s| s.may_be_best && s.test_loss.mean.is_finite());
+    best.map(|s| s.optimizer).collect()
+}
+
+/// The best on one task, in a few words.
+fn one(task: &str, best: &[&str]) -> String {
+    match best {
+        [] => format!("on {task} all diverged"),
+        [only] => format!("on {task} it is {only}"),
+        [first, rest @ ..] if rest.len() > 2 => {
+            format!("on {task} {first} or one of {} others", rest.len())
+        }
+        _ => format!("on {task} it is one of {}", listed(best)),
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    match names {
+        [init @ .., last] if !init.is_empty() => format!("{} and {last}", init.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// A number that all tasks share, or the smallest and the largest.
+fn span(values: impl Iterator<Item = usize> + Clone) -> String {
+    let (low, high) = (values.clone().min().unwrap_or(0), values.max().unwrap_or(0));
+    if low == high { low.to_string() } else { format!("{low} to {high}") }
+}
+
+fn span_of(values: impl Iterator<Item = usize> + Clone, what: &str) -> String {
+    let one = values.clone().all(|v| v == 1);
+    format!("{} {what}{}", span(values), if one { "" } else { "s" })
 }
 
 /// What the verdict rests on.
@@ -72,8 +135,4 @@ fn basis(task: &TaskOutcome) -> String {
         count(task.seeds.len(), "final seed"),
         format!("{:?}", task.tier).to_lowercase(),
     )
-}
-
-fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

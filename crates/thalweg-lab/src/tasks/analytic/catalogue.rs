@@ -22,6 +22,7 @@ const COMMON: Task = Task {
     domain: Domain::Free,
     limit: Limit::Times(1e3),
     floor: None,
+    noisy: false,
     plane: None,
     open: |task| open(task, Saddle),
     batch: 0,
@@ -64,7 +65,7 @@ pub(in crate::tasks) const TASKS: &[Task] = &[
     },
     Task {
         name: "rosenbrock",
-        summary: "Rosenbrock's valley (1-x)^2 + 100 (y-x^2)^2 from (-1.2, 1)",
+        summary: "Rosenbrock's valley (1-x)^2 + 100 (y-x^2)^2 from near (-1.2, 1)",
         floor: resolution(1e3),
         groups: &["analytic", "plane"],
         plane: Some(&Plane {
@@ -123,6 +124,7 @@ pub(in crate::tasks) const TASKS: &[Task] = &[
         summary: "a noisy bowl whose gradients become 100 times as large at step 300",
         groups: &["analytic", "plane"],
         loss: "value of the function before the jump of its unit",
+        noisy: true,
         // The jump itself is no divergence.
         limit: Limit::Times(1e5),
         plane: Some(&Plane {
@@ -138,12 +140,14 @@ pub(in crate::tasks) const TASKS: &[Task] = &[
     Task {
         name: "late-feature",
         summary: "five noisy coordinates, the last without a gradient until step 300",
+        noisy: true,
         open: |task| open(task, LateFeature),
         ..COMMON
     },
     Task {
         name: "noisy-quadratic",
         summary: "20 curvatures from 0.01 to 1 with gradient noise of the same covariance",
+        noisy: true,
         open: |task| open(task, NoisyQuadratic),
         ..COMMON
     },

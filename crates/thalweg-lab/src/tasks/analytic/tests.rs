@@ -115,8 +115,7 @@ fn floors_lie_just_above_the_minimum() {
         let optimum = workload.optimum().unwrap();
         let mut problem = workload.problem(1).unwrap();
         let start = problem.evaluate(Part::Test, &mut problem.initial_values()).unwrap().loss;
-        let noisy = ["scale-jump", "late-feature", "noisy-quadratic"].contains(&name);
-        assert_eq!(task.floor.is_none(), noisy, "{name}: noise is its floor");
+        assert_eq!(task.floor.is_none(), task.noisy, "{name}: noise is its floor");
         if let Some(floor) = task.floor {
             assert!(floor > optimum && floor < optimum + 1e-9 * start, "{name}: {floor} {optimum}");
         }

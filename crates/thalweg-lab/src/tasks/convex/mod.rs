@@ -27,6 +27,7 @@ const SMALL: Task = Task {
     domain: Domain::Positive,
     limit: Limit::Times(1e3),
     floor: None,
+    noisy: false,
     plane: None,
     open: |task| formula::open(task, Experts),
     batch: 0,
@@ -114,6 +115,7 @@ pub(super) const TASKS: &[Task] = &[
         groups: &["convex", "simplex"],
         loss: "mean logarithmic loss per day above that of the best constant shares, in nats",
         domain: Domain::Simplex,
+        noisy: true,
         // A day's loss may be below that of the best shares.
         limit: Limit::Above(1.0),
         open: |task| formula::open(task, Portfolio),
@@ -126,6 +128,7 @@ pub(super) const TASKS: &[Task] = &[
         groups: &["convex", "simplex"],
         loss: "mean loss of the mixture, between 0 and 1",
         domain: Domain::Simplex,
+        noisy: true,
         open: |task| formula::open(task, Experts),
         budget: 1_000,
         ..SMALL
