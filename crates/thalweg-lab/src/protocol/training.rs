@@ -178,8 +178,6 @@ struct Trainer {
     initial_loss: f64,
     losses: Vec<f64>,
     recorder: Recorder,
-    /// See [`Case::batch`].
-    noisy_batch: Option<usize>,
     gradient_time: Duration,
     optimizer_time: Duration,
     run: Run,
@@ -187,7 +185,6 @@ struct Trainer {
 
 impl Trainer {
     fn new(spec: &RunSpec, workload: &Arc<dyn Workload>, phase: Phase) -> Result<Self> {
-        let noisy_batch = workload.is_noisy().then_some(spec.task.batch.max(1));
         let problem = Arc::clone(workload).problem(spec.seed)?;
         let values = problem.initial_values();
         let (task, budget) = (spec.task, spec.budget);
@@ -213,7 +210,6 @@ impl Trainer {
             initial_loss: f64::NAN,
             losses: Vec::new(),
             recorder,
-            noisy_batch,
             gradient_time: Duration::ZERO,
             optimizer_time: Duration::ZERO,
             run: Run {
@@ -369,7 +365,7 @@ impl Trainer {
         let solved = self.solved();
         self.run.probes = self.recorder.into_probes();
         let divergence = self.run.divergence.as_ref().map(|d| (d.step, d.reason.as_str()));
-        let case = Case { divergence, batch: self.noisy_batch, solved };
+        let case = Case { divergence, batch: self.run.spec.task.noisy_batch(), solved };
         self.run.findings = diagnosis::diagnose(&case, &self.run.probes);
         Ok(self.run)
     }

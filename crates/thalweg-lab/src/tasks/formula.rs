@@ -25,11 +25,6 @@ pub(super) trait Function: Send + Sync + 'static {
         self.at(x, gradient)
     }
 
-    /// Whether [`seen`](Function::seen) differs between evaluations at one point.
-    fn is_noisy(&self) -> bool {
-        false
-    }
-
     /// All points with the smallest loss, where they are known.
     fn minima(&self) -> Vec<Vec<f64>> {
         Vec::new()
@@ -76,10 +71,6 @@ impl<F: Function> Workload for Formula<F> {
 
     fn parameters(&self) -> Vec<ParameterSpec> {
         self.function.parameters()
-    }
-
-    fn is_noisy(&self) -> bool {
-        self.function.is_noisy()
     }
 
     fn optimum(&self) -> Option<f64> {

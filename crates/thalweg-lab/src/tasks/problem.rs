@@ -158,11 +158,6 @@ pub trait Workload: Send + Sync {
         [0; 3]
     }
 
-    /// Whether gradients at one point differ between evaluations, as those of batches do.
-    fn is_noisy(&self) -> bool {
-        true
-    }
-
     /// The smallest loss there is on the test part, where that is known.
     fn optimum(&self) -> Option<f64> {
         None

@@ -55,6 +55,12 @@ pub struct Task {
 }
 
 impl Task {
+    /// Examples per gradient, 1 where a formula adds noise of its own; `None` where gradients at one point
+    /// are all the same.
+    pub(crate) fn noisy_batch(&self) -> Option<usize> {
+        (self.noisy || self.batch > 0).then_some(self.batch.max(1))
+    }
+
     /// The loss as it is counted: not below the [`floor`](Task::floor). NaN stays NaN.
     pub fn counted(&self, loss: f64) -> f64 {
         self.floor.filter(|floor| loss < *floor).unwrap_or(loss)

@@ -39,10 +39,6 @@ impl Function for NoisyQuadratic {
         loss
     }
 
-    fn is_noisy(&self) -> bool {
-        true
-    }
-
     fn minima(&self) -> Vec<Vec<f64>> {
         vec![vec![0.0; CURVATURES]]
     }
@@ -74,10 +70,6 @@ impl Function for ScaleJump {
         let factor = if step < JUMP.0 { 1.0 } else { JUMP.1 };
         gradient.iter_mut().for_each(|g| *g = factor * (*g + 0.1 * noise(stream)));
         factor * loss
-    }
-
-    fn is_noisy(&self) -> bool {
-        true
     }
 
     fn minima(&self) -> Vec<Vec<f64>> {
@@ -118,10 +110,6 @@ impl Function for LateFeature {
             gradient[4] = 0.0;
         }
         loss
-    }
-
-    fn is_noisy(&self) -> bool {
-        true
     }
 
     fn minima(&self) -> Vec<Vec<f64>> {

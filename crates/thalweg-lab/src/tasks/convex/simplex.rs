@@ -67,10 +67,6 @@ impl Function for Portfolio {
         Self::day(step, x, gradient)
     }
 
-    fn is_noisy(&self) -> bool {
-        true
-    }
-
     fn optimum(&self) -> Option<f64> {
         Some(0.0)
     }
@@ -112,10 +108,6 @@ impl Function for Experts {
 
     fn seen(&self, step: usize, _: &mut Stream, x: &[f64], gradient: &mut [f64]) -> f64 {
         Self::round(step, x, gradient)
-    }
-
-    fn is_noisy(&self) -> bool {
-        true
     }
 
     fn optimum(&self) -> Option<f64> {
