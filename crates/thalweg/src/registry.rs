@@ -101,8 +101,9 @@ pub(crate) fn near<'a>(name: &str, names: &[&'a str]) -> Vec<&'a str> {
     near.map(|(_, n)| *n).collect()
 }
 
-/// Edits (insert, delete, replace) between two names.
-fn distance(a: &str, b: &str) -> usize {
+/// Edits (insert, delete, replace) between two names (Levenshtein).
+#[doc(hidden)]
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

@@ -1,11 +1,13 @@
 //! Where parameters are evaluated: never at the price of training, and the same after a checkpoint.
 
+mod common;
 mod proof;
 
+use half::bf16;
 use proof::*;
 use proptest::prelude::*;
 use thalweg::rules::*;
-use thalweg::{Chain, Element, Error, Isa, Optimizer, Param, registry};
+use thalweg::{Chain, Element, Error, Isa, LowPrecision, Optimizer, Param, registry};
 
 /// Chains that are evaluated elsewhere than where they train.
 fn with_views() -> Vec<Sentence> {
@@ -257,4 +259,49 @@ fn averaged_descent_is_evaluated_at_its_average() {
     let chain = thalweg::recipes::asgd().with("t0", 0.0).unwrap().with("decay", 0.0).unwrap();
     // It is at ½, 0, −½; the average is ½ and 0 itself, then half of the way from 0 to −½.
     assert_eq!(one(chain.with("lr", 0.5).unwrap(), &[1.0, 1.0, 1.0]), (-0.5, -0.25));
+}
+
+/// Parameters in bf16, stepped beside the same in f32 with gradients that do not depend on them.
+fn half_precision(low: LowPrecision) -> [Vec<f32>; 2] {
+    let shape = [3000];
+    let mut rng = common::prng::Rng::new(9);
+    let start: Vec<bf16> = rng.normal(shape[0]).into_iter().map(bf16::from_f64).collect();
+    let (mut half, mut full): (_, Vec<f32>) =
+        (start.clone(), start.iter().map(|x| x.to_f32()).collect());
+    let builder = || {
+        // Far too small for bf16: rounded to the nearest nothing would move.
+        let chain = thalweg::recipes::schedule_free_sgd().with("lr", 1e-4).expect("a rate");
+        Optimizer::<f32>::builder().rest("all", chain).threads(1)
+    };
+    let mut a = builder().low_precision(low).build::<f32>().expect("valid");
+    let mut b = builder().build::<f32>().expect("valid");
+    for _ in 0..50 {
+        let g: Vec<f32> = rng.normal(shape[0]).into_iter().map(|g| g as f32).collect();
+        let _ = a.step(&mut [Param::of("x", &shape, &mut half).grad(&g)]).expect("a step");
+        let _ = b.step(&mut [Param::new("x", &shape, &mut full, &g)]).expect("a step");
+    }
+    let mut views = [vec![0.0; shape[0]], vec![0.0; shape[0]]];
+    a.evaluation("x", &half, &mut views[0]).expect("a view");
+    b.evaluation("x", &full, &mut views[1]).expect("a view");
+    // Widened by the user it is the same parameter.
+    let wide: Vec<f32> = half.iter().map(|x| x.to_f32()).collect();
+    let mut again = vec![0.0; shape[0]];
+    a.evaluation("x", &wide, &mut again).expect("a view");
+    assert!(again == views[0], "{low:?}");
+    views
+}
+
+#[test]
+fn views_of_half_precision_know_what_is_kept_beside_it() {
+    let [master, full] = half_precision(LowPrecision::Master);
+    assert!(master == full);
+    let error = |views: [Vec<f32>; 2]| {
+        let pairs = views[0].iter().zip(&views[1]).filter(|(_, b)| b.abs() > 0.1);
+        pairs.map(|(a, b)| ((a - b) / b).abs()).fold(0.0, f32::max)
+    };
+    // A remainder in bf16 under a value in bf16: sixteen bits between them.
+    let compensated = error(half_precision(LowPrecision::Compensated));
+    assert!(compensated < 50.0 * 2f32.powi(-16), "{compensated}");
+    let nearest = error(half_precision(LowPrecision::Nearest));
+    assert!(nearest > 10.0 * compensated, "{nearest} {compensated}");
 }

@@ -7,7 +7,7 @@ use common::prng::Rng;
 use common::walk::distance_relative;
 use half::bf16;
 use thalweg::recipes::*;
-use thalweg::{Chain, LowPrecision, NonFinite, Optimizer, Param, Storage};
+use thalweg::{Chain, LowPrecision, NonFinite, Optimizer, Outcome, Param, Storage, registry};
 
 fn build<E: thalweg::Element>(chain: Chain, threads: usize) -> Optimizer<E> {
     Optimizer::<E>::builder().rest("all", chain).threads(threads).build().expect("a chain")
@@ -91,6 +91,69 @@ fn lazy_adam_is_sparse_adam() {
     assert!(distance_relative(&x, &want) < 1e-12, "{x:?}");
 }
 
+/// Steps on rows, all of them stepped, beside steps on the same gradient made dense: bit for bit the same.
+fn exact_is_dense<E: thalweg::Element>(
+    chain: &Chain,
+    (shape, count): ([usize; 2], usize),
+    (storage, threads): (Storage, usize),
+    what: &str,
+) {
+    let mut rng = Rng::new(shape[1] as u64);
+    let lift = |values: Vec<f64>| values.into_iter().map(E::lift).collect::<Vec<E>>();
+    let start = rng.normal(shape[0] * shape[1]).into_iter().map(|v| 0.1 + v.abs()).collect();
+    let mut x = [lift(start), vec![]];
+    x[1] = x[0].clone();
+    let mut opts = [0, 1].map(|_| {
+        let builder = Optimizer::<E>::builder().rest("all", chain.clone()).clip_global_norm(50.0);
+        builder.storage(storage).threads(threads).build().expect("a chain")
+    });
+    for step in 0..4 {
+        let (rows, values) = draw(&mut rng, shape[0], count, shape[1]);
+        // Multiples of 1/64 below 8: sums are exact, in whatever order they are taken.
+        let values: Vec<f64> = values
+            .into_iter()
+            .map(|v| (v * 64.0).round().clamp(-512.0, 512.0) / 64.0 + 0.0)
+            .collect();
+        let (whole, values) = (lift(dense(&rows, &values, shape)), lift(values));
+        let [sparse, full] = &mut x;
+        let sparse = Param::of("x", &shape, sparse).exact_sparse_grad(&rows, &values);
+        let full = Param::new("x", &shape, full, &whole);
+        // Of three batches the second waits for the third.
+        let [a, b] = &mut opts;
+        let (a, b) = match step {
+            1 => (a.accumulate(&mut [sparse], 2.0), b.accumulate(&mut [full], 2.0)),
+            _ => (a.step(&mut [sparse]), b.step(&mut [full])),
+        };
+        assert_eq!(a.expect("a step").grad_norm, b.expect("a step").grad_norm, "{what}");
+    }
+    assert!(x[0] == x[1], "{what} {shape:?} {storage:?}");
+    let [a, b] = opts.map(|opt| opt.save_bytes().expect("a checkpoint"));
+    assert!(a == b, "{what} {shape:?} {storage:?}: state");
+}
+
+#[test]
+fn exact_rows_are_the_dense_step_whatever_the_method() {
+    let mut chains: Vec<(String, Chain)> = vec![];
+    chains.extend(registry::all().into_iter().map(|e| (e.name.to_owned(), (e.chain)())));
+    let simplex = adam().over(thalweg::geometry::Simplex::default());
+    chains.push(("simplex".to_owned(), simplex));
+    let centred = Chain::new(()).fold(thalweg::rules::Centralize::default()).append(adam());
+    chains.push(("centralize".to_owned(), centred));
+    for (name, chain) in &chains {
+        // Widths on both sides of a chunk and a block; nothing, and no row.
+        for case in
+            [([50, 3], 9), ([7, 64], 5), ([4, 2500], 3), ([5, 1], 0), ([0, 4], 0), ([3, 0], 2)]
+        {
+            exact_is_dense::<f64>(chain, case, (Storage::Native, 1), name);
+            exact_is_dense::<f32>(chain, case, (Storage::Block8, 1), name);
+        }
+    }
+    // Enough coordinates for several threads, and for asking the memory ahead.
+    for storage in [Storage::Native, Storage::Bf16] {
+        exact_is_dense::<f32>(&adamw(), ([9000, 64], 700), (storage, 3), "adamw");
+    }
+}
+
 #[test]
 fn the_order_of_the_rows_does_not_matter_and_half_precision_is_possible() {
     let shape = [300, 24];
@@ -138,6 +201,14 @@ fn what_cannot_be_is_an_error_that_names_it() {
     let nan = of(&mut x).sparse_grad(&[1], &[1.0, f32::NAN]);
     let report = opt.step(&mut [nan]).expect("a report");
     assert!(!report.applied() && x == [1.0; 12]);
+    let nan =
+        of(&mut x).exact_sparse_grad(&[5, 1, 5], &[1.0, f32::NAN, f32::NAN, 0.0, 0.0, f32::NAN]);
+    let report = opt.step(&mut [nan]).expect("a report");
+    assert_eq!(report.outcome, Outcome::Refused(vec![("x".to_owned(), 2)]));
+    assert!(x == [1.0; 12]);
+    let exact = of(&mut x).exact_sparse_grad(&[1], &[1.0, 1.0]).copy_to(&mut copy);
+    assert!(opt.step(&mut [exact]).expect("a step").applied() && copy == *x);
+    x.fill(1.0);
     let builder = Optimizer::<f32>::builder().rest("all", adam()).storage(Storage::Block8);
     let builder = builder.non_finite(NonFinite::Unchecked);
     let mut opt = builder.build::<f32>().expect("a chain");
@@ -156,5 +227,5 @@ fn a_geometry_of_the_whole_tensor_takes_no_rows() {
     };
     assert!(step(gd().over(NegativeEntropy::default())).expect("a step"));
     let sentence = step(gd().over(Simplex::default())).expect_err("an error").to_string();
-    assert!(sentence.contains("\"x\"") && sentence.contains("dense gradient"), "{sentence}");
+    assert!(sentence.contains("\"x\"") && sentence.contains("exact_sparse_grad"), "{sentence}");
 }

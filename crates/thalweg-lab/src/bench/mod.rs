@@ -27,7 +27,8 @@ pub struct BenchArgs {
     /// Optimizers by registry name; all by default. `chain3`, `guarded`, `probed` and `tail` stand for
     /// AdamW as three stages, AdamW with the finite check, MetaEGD with probes, and AdamW with clipping,
     /// weight average and zeroed gradient. After a name, `+state16`, `+state8` and `+bf16` choose how
-    /// state, or everything, is kept; `+rows=0.01` gives one row in a hundred a gradient.
+    /// state, or everything, is kept; `+rows=0.01` gives one row in a hundred a gradient,
+    /// and `+exact` after it steps the others, too.
     #[arg(long, value_delimiter = ',')]
     pub optimizers: Vec<String>,
     /// Thread counts.

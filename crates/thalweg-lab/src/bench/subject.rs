@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use half::bf16;
-use thalweg::{NonFinite, Optimizer, Param, registry};
+use thalweg::{NonFinite, Optimizer, Param, Stored, registry};
 
 use super::bound;
 use super::variant::Variant;
@@ -21,10 +21,38 @@ pub(super) struct Subject {
     optimizer: Optimizer<f32>,
     values: Vec<Numbers>,
     grads: Vec<Numbers>,
-    /// The rows that have a gradient, where it is sparse.
-    rows: Option<Vec<u32>>,
-    /// Whether the gradient is zeroed by the step.
-    zeroed: bool,
+    lending: Lending,
+}
+
+/// How gradients are given.
+enum Lending {
+    Dense,
+    /// To be zeroed by the step.
+    Zeroed,
+    /// Of these rows.
+    Rows(Vec<u32>),
+    /// Of these rows, all being stepped.
+    ExactRows(Vec<u32>),
+}
+
+impl Lending {
+    fn of(variant: &Variant, workload: &Workload) -> Result<Lending> {
+        Ok(match variant.rows(workload)? {
+            Some(rows) if variant.is_exact() => Lending::ExactRows(rows),
+            Some(rows) => Lending::Rows(rows),
+            None if variant.is_tail() => Lending::Zeroed,
+            None => Lending::Dense,
+        })
+    }
+
+    fn lend<'a, S: Stored<f32>>(&'a self, param: Param<'a, f32>, g: &'a mut [S]) -> Param<'a, f32> {
+        match self {
+            Lending::Dense => param.grad(g),
+            Lending::Zeroed => param.grad_to_zero(g),
+            Lending::Rows(rows) => param.sparse_grad(rows, g),
+            Lending::ExactRows(rows) => param.exact_sparse_grad(rows, g),
+        }
+    }
 }
 
 impl Subject {
@@ -33,15 +61,15 @@ impl Subject {
         let optimizer = variant.optimizer(threads).map_err(|e: thalweg::Error| {
             Error::usage(e.to_string(), "see `thalweg list optimizers` and `thalweg bench --help`")
         })?;
-        let rows = variant.rows(workload)?;
+        let lending = Lending::of(variant, workload)?;
         let sizes: Vec<usize> = workload.shapes.iter().map(|s| s.iter().product()).collect();
-        let grad_sizes = workload.shapes.iter().zip(&sizes).map(|(shape, n)| match &rows {
-            Some(rows) => rows.len() * (n / shape[0]),
-            None => *n,
+        let grad_sizes = workload.shapes.iter().zip(&sizes).map(|(shape, n)| match &lending {
+            Lending::Rows(rows) | Lending::ExactRows(rows) => rows.len() * (n / shape[0]),
+            Lending::Dense | Lending::Zeroed => *n,
         });
         let values = sizes.iter().map(|n| variant.numbers(*n, -0.5, 1e-3)).collect();
         let grads = grad_sizes.map(|n| variant.numbers(n, -0.05, 1e-4)).collect();
-        Ok(Subject { optimizer, values, grads, rows, zeroed: variant.is_tail() })
+        Ok(Subject { optimizer, values, grads, lending })
     }
 
     /// The kernel of the bound with `slots` state streams.
@@ -55,11 +83,12 @@ impl Subject {
         let sizes = workload.shapes.iter().map(|s| s.iter().product());
         let buffer = |n: usize| Numbers::F32(vec![1e-3; n]);
         let (values, grads) = (sizes.clone().map(buffer).collect(), sizes.map(buffer).collect());
-        Ok(Subject { optimizer, values, grads, rows: None, zeroed: false })
+        Ok(Subject { optimizer, values, grads, lending: Lending::Dense })
     }
 
     /// One step, in seconds.
     pub(super) fn step(&mut self, workload: &Workload) -> Result<f64> {
+        let lending = &self.lending;
         let mut params: Vec<Param<'_, f32>> = (workload.names.iter().zip(&workload.shapes))
             .zip(self.values.iter_mut().zip(&mut self.grads))
             .map(|((name, shape), (x, g))| {
@@ -67,13 +96,9 @@ impl Subject {
                     Numbers::F32(x) => Param::of(name, shape, x.as_mut_slice()),
                     Numbers::Bf16(x) => Param::of(name, shape, x.as_mut_slice()),
                 };
-                match (g, &self.rows, self.zeroed) {
-                    (Numbers::F32(g), Some(rows), _) => param.sparse_grad(rows, g.as_slice()),
-                    (Numbers::Bf16(g), Some(rows), _) => param.sparse_grad(rows, g.as_slice()),
-                    (Numbers::F32(g), None, true) => param.grad_to_zero(g.as_mut_slice()),
-                    (Numbers::Bf16(g), None, true) => param.grad_to_zero(g.as_mut_slice()),
-                    (Numbers::F32(g), None, false) => param.grad(g.as_slice()),
-                    (Numbers::Bf16(g), None, false) => param.grad(g.as_slice()),
+                match g {
+                    Numbers::F32(g) => lending.lend(param, g),
+                    Numbers::Bf16(g) => lending.lend(param, g),
                 }
             })
             .collect();

@@ -1,4 +1,4 @@
-//! What is asked for by name: `OPTIMIZER[+FORMAT][+rows=SHARE]`, or one of four special cases.
+//! What is asked for by name: `OPTIMIZER[+FORMAT][+rows=SHARE[+exact]]`, or one of four special cases.
 
 use half::bf16;
 use thalweg::rules::{self, WeightAverage};
@@ -40,6 +40,8 @@ pub(super) struct Variant {
     format: Format,
     /// The share of the rows that have a gradient; all without it.
     share: Option<f64>,
+    /// Whether all rows are stepped nevertheless.
+    exact: bool,
 }
 
 impl Variant {
@@ -47,19 +49,20 @@ impl Variant {
     pub(super) fn named(name: &str) -> Result<Variant> {
         let mut parts = name.split('+');
         let method = parts.next().unwrap_or_default().to_owned();
-        let mut variant = Variant { method, format: Format::F32, share: None };
+        let mut variant = Variant { method, format: Format::F32, share: None, exact: false };
         for part in parts {
             match part {
                 "state16" => variant.format = Format::State16,
                 "state8" => variant.format = Format::State8,
                 "bf16" => variant.format = Format::Bf16,
+                "exact" if variant.share.is_some() => variant.exact = true,
                 other => match other.strip_prefix("rows=").map(str::parse) {
                     Some(Ok(share)) if share > 0.0 && share <= 1.0 => variant.share = Some(share),
                     _ => {
                         let problem =
                             format!("`{other}` of `{name}` says nothing about an optimizer");
                         let fix = "write `+state16`, `+state8`, `+bf16` or `+rows=SHARE` with a \
-                                   share above 0 and up to 1";
+                                   share above 0 and up to 1, and `+exact` after it";
                         return Err(Error::usage(problem, fix));
                     }
                 },
@@ -76,6 +79,10 @@ impl Variant {
 
     pub(super) fn is_tail(&self) -> bool {
         self.method == TAIL
+    }
+
+    pub(super) fn is_exact(&self) -> bool {
+        self.exact
     }
 
     fn chain(&self) -> std::result::Result<Chain, thalweg::Error> {
@@ -160,7 +167,12 @@ impl Variant {
             // The norm needs the gradient first; then it is zeroed.
             each += 2.0 * number;
         }
-        Ok(each * workload.len() as f64 * self.share.unwrap_or(1.0))
+        let share = self.share.unwrap_or(1.0);
+        if self.exact {
+            each -= number * (1.0 - share);
+            return Ok(each * workload.len() as f64);
+        }
+        Ok(each * workload.len() as f64 * share)
     }
 
     fn known_chain(&self) -> Result<Chain> {
@@ -182,7 +194,8 @@ mod tests {
         assert_eq!(bytes("adamw+state8"), (12.0 + 2.0 * 2.0078125) * n);
         assert_eq!(bytes("tail"), 44.0 * n);
         assert_eq!(bytes("adagrad+rows=0.25"), 20.0 * n / 4.0);
-        for wrong in ["adamw+bf8", "adamw+rows=0", "adamw+rows=2", "tail+bf16"] {
+        assert_eq!(bytes("adamw+rows=0.25+exact"), (24.0 + 1.0) * n);
+        for wrong in ["adamw+bf8", "adamw+rows=0", "adamw+rows=2", "adamw+exact", "tail+bf16"] {
             assert_eq!(Variant::named(wrong).expect_err("no variant").exit_code(), 2, "{wrong}");
         }
     }

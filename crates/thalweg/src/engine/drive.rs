@@ -160,8 +160,9 @@ impl<'a, E: Element> Sweep<'a, E> {
         let rows = sums.start(self.plan, &[Join::Sum]);
         self.plan.each_block(self.threads, |span, t, start, n| {
             let mut edge = Edge::new();
-            let stream = self.tensors[t].g;
-            let hints = self.asks(t).then(|| Hints::lonely::<E>(stream, start));
+            let Tensor { g: stream, scattered, .. } = &self.tensors[t];
+            let asks = self.asks(t) && scattered.is_none();
+            let hints = asks.then(|| Hints::lonely::<E>(*stream, start));
             let (decoding, summing) = match stream.packing {
                 Some(_) => (hints.as_ref(), None),
                 None => (None, hints.as_ref()),

@@ -153,6 +153,51 @@ impl Rows<'_> {
         self.index[k] as usize * self.width + column
     }
 
+    /// Copies or decodes coordinates of the `k`-th row of the gradient `g`, from `column` on.
+    ///
+    /// # Safety
+    /// `g` holds a row for each of these, or for each that is not among the sums; the row has
+    /// `column + to.len()` coordinates.
+    pub(super) unsafe fn read_gradient<E: Element>(
+        &self,
+        g: Stream,
+        isa: Isa,
+        k: usize,
+        column: usize,
+        to: &mut [E],
+    ) {
+        let (stream, row) = self.source.map_or((g, k), |source| source.of(g, k));
+        // SAFETY: the caller's promise.
+        unsafe { stream.read(isa, row * self.width + column, to, None) }
+    }
+
+    /// Writes the coordinates of a dense gradient from `start` on: the rows that are among them, and
+    /// zeros.
+    ///
+    /// # Safety
+    /// As for [`read_gradient`](Self::read_gradient).
+    pub(super) unsafe fn scatter<E: Element>(
+        &self,
+        g: Stream,
+        isa: Isa,
+        start: usize,
+        to: &mut [E],
+    ) {
+        to.fill(E::number(0.0));
+        let first = self.index.partition_point(|row| (*row as usize + 1) * self.width <= start);
+        for (k, row) in self.index.iter().enumerate().skip(first) {
+            let at = *row as usize * self.width;
+            if at >= start + to.len() {
+                break;
+            }
+            let column = start.saturating_sub(at);
+            let offset = at + column - start;
+            let count = (self.width - column).min(to.len() - offset);
+            // SAFETY: the caller's promise; the run lies in the row.
+            unsafe { self.read_gradient(g, isa, k, column, &mut to[offset..offset + count]) }
+        }
+    }
+
     /// Calls `run(offset, k, column, count)` for each such run: its offset from `start`, which of the
     /// rows it is of, and where in it.
     pub(super) fn each_run(

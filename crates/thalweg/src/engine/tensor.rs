@@ -25,6 +25,44 @@ pub(crate) enum Keep {
     Master(usize),
 }
 
+impl Keep {
+    /// The slot that keeps it.
+    pub(crate) fn slot(self) -> Option<usize> {
+        match self {
+            Keep::Compensated(k) | Keep::Master(k) => Some(k),
+            Keep::Nearest | Keep::Stochastic => None,
+        }
+    }
+
+    /// Adds to a parameter, lent in the format `packing`, what that could not hold and the slot has
+    /// `kept`.
+    pub(crate) fn make_whole<E: Element>(
+        self,
+        isa: Isa,
+        packing: Option<Packing>,
+        x: &mut [E],
+        kept: &[E],
+    ) {
+        if matches!(self, Keep::Compensated(_)) {
+            let (share, least) = packing.map_or((0.0, 0.0), Packing::rounds_off);
+            for (x, low) in x.iter_mut().zip(kept) {
+                // What no rounding cuts off is left of a parameter that the user changed since.
+                let possible = low.widen().abs() <= share * x.widen().abs() + least;
+                *x = if possible { *x + *low } else { *x };
+            }
+            return;
+        }
+        let mut rounded = [E::number(0.0); BLOCK];
+        for (x, kept) in x.chunks_mut(BLOCK).zip(kept.chunks(BLOCK)) {
+            round(packing, isa, kept, &mut rounded[..kept.len()]);
+            // A parameter that is not the rounded master was changed by the user since.
+            for ((x, rounded), master) in x.iter_mut().zip(&rounded).zip(kept) {
+                *x = if *x == *rounded { *master } else { *x };
+            }
+        }
+    }
+}
+
 /// Where random numbers for rounding come from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Noise {
@@ -54,8 +92,10 @@ pub(crate) struct Tensor<'a, E> {
     pub(crate) noise: Option<Noise>,
     /// The hash of the parameter's name, where noise depends on it.
     pub(crate) name_hash: u64,
-    /// The rows that `g` belongs to, if not all.
+    /// The rows that are stepped, if not all; the tensor is as long as they are.
     pub(crate) rows: Option<Rows<'a>>,
+    /// The rows that `g` belongs to, if all are stepped: elsewhere the gradient is zero.
+    pub(crate) scattered: Option<Rows<'a>>,
     /// Gradients of earlier batches; added to `g·weight`, then zeroed.
     pub(crate) sum: Option<*mut E>,
     pub(crate) weight: E,
@@ -143,6 +183,7 @@ impl<'a, E: Element> Tensor<'a, E> {
             noise: None,
             name_hash: 0,
             rows: None,
+            scattered: None,
             sum: None,
             weight: E::number(1.0),
             zero: false,
@@ -186,22 +227,25 @@ impl<'a, E: Element> Tensor<'a, E> {
                         let (stream, row) = source.of(self.g, k + ROWS_AHEAD);
                         stream.ask::<E>(row * rows.width + column, count);
                     }
-                    let (stream, row) = source.of(self.g, k);
-                    let at = row * rows.width + column;
                     // SAFETY: every source is a row of the gradient or of the sums.
                     unsafe {
-                        stream.read(isa, at, &mut to[offset..offset + count], None);
+                        rows.read_gradient(self.g, isa, k, column, &mut to[offset..offset + count]);
                     }
                 });
             });
         }
-        let whole = n.is_multiple_of(CHUNK);
+        let whole = n.is_multiple_of(CHUNK) && self.scattered.is_none();
         if whole && self.g.packing.is_none() && self.sum.is_none() {
             return self.g.place::<E>(start).cast();
         }
         edge.g.filled(n, |to| {
             // SAFETY: the tensor holds `n` coordinates from `start`, and so does the sum.
-            unsafe { self.g.read(isa, start, to, hints) };
+            unsafe {
+                match &self.scattered {
+                    None => self.g.read(isa, start, to, hints),
+                    Some(rows) => rows.scatter(self.g, isa, start, to),
+                }
+            }
             if let Some(sum) = self.sum {
                 for (i, g) in to.iter_mut().enumerate() {
                     // SAFETY: as above; this thread alone has the block.
@@ -313,28 +357,13 @@ impl<'a, E: Element> Tensor<'a, E> {
 
     /// Adds to the parameter what its format could not hold.
     fn make_whole(&self, isa: Isa, n: usize, loaded: &Loaded<E>) {
-        let (Keep::Compensated(k) | Keep::Master(k)) = self.keep else { return };
+        let Some(k) = self.keep.slot() else { return };
         // SAFETY: copies of this block, both of `n` coordinates.
         let (x, kept) = unsafe {
             let x = std::slice::from_raw_parts_mut(loaded.x, n);
             (x, std::slice::from_raw_parts(loaded.slots[k], n))
         };
-        let packing = self.x.packing;
-        if matches!(self.keep, Keep::Compensated(_)) {
-            let (share, least) = packing.map_or((0.0, 0.0), Packing::rounds_off);
-            for (x, low) in x.iter_mut().zip(kept) {
-                // What no rounding cuts off is left of a parameter that the user changed since.
-                let possible = low.widen().abs() <= share * x.widen().abs() + least;
-                *x = if possible { *x + *low } else { *x };
-            }
-            return;
-        }
-        // A parameter that is not the rounded master was changed by the user since.
-        let mut rounded = [E::number(0.0); BLOCK];
-        round(packing, isa, kept, &mut rounded[..n]);
-        for ((x, rounded), master) in x.iter_mut().zip(&rounded).zip(kept) {
-            *x = if *x == *rounded { *master } else { *x };
-        }
+        self.keep.make_whole(isa, self.x.packing, x, kept);
     }
 
     /// Writes a block back: what is not in place already, and the rest of the tail.

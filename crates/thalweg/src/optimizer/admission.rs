@@ -42,7 +42,7 @@ impl<E: Element> Optimizer<E> {
         for (at, param) in params.iter().enumerate() {
             let k = self.cast.order[at];
             fits(&self.states[k], param)?;
-            if param.is_sparse() {
+            if param.is_lazy() {
                 self.takes_rows(&self.states[k])?;
             }
             if self.states[k].unmet {
@@ -136,8 +136,8 @@ impl<E: Element> Optimizer<E> {
         }
         Err(Error::Shape {
             parameter: state.name.clone(),
-            what: "has a sparse gradient, but its geometry sums over the whole tensor; give it a dense \
-                   gradient"
+            what: "has a sparse gradient, but its geometry sums over the whole tensor; pass a dense one \
+                   or an `exact_sparse_grad`"
                 .to_owned(),
         })
     }

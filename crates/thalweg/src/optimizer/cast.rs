@@ -40,7 +40,16 @@ impl<E: Element> Cast<E> {
         self.by_name.clear();
     }
 
-    /// The rows of the `t`-th that takes part, if its gradient is sparse.
+    /// The rows of the `t`-th that takes part, if those alone are stepped.
+    pub(super) fn lazy_rows<'r>(
+        &'r self,
+        t: usize,
+        params: &'r [Param<'_, E>],
+    ) -> Option<Rows<'r>> {
+        self.rows(t, params).filter(|_| params[self.active[t]].is_lazy())
+    }
+
+    /// The rows that the gradient of the `t`-th is of, if it is sparse.
     pub(super) fn rows<'r>(&'r self, t: usize, params: &'r [Param<'_, E>]) -> Option<Rows<'r>> {
         let param = &params[self.active[t]];
         let (_, given) = param.sparse()?;

@@ -1,9 +1,11 @@
 //! Where parameters are evaluated: averages and other iterates that training does not stand at.
 
-use super::Optimizer;
+use super::{Optimizer, State};
 use crate::engine::Element;
+use crate::engine::lent::{Lent, Stored};
 use crate::engine::stage::Moment;
 use crate::error::Error;
+use crate::part::Scope;
 
 impl<E: Element> Optimizer<E> {
     /// Writes to `out` the values at which the parameter `name`, now at `x`, should be evaluated:
@@ -13,7 +15,8 @@ impl<E: Element> Optimizer<E> {
     /// counts.
     ///
     /// Training goes on at `x`. There is no mode to switch: nothing of the optimizer changes, and
-    /// `x` is only read.
+    /// `x` is only read. It may be in half precision; what compensation or a master weight keeps
+    /// beside it then counts in what is computed from it.
     ///
     /// ```
     /// use thalweg::{Optimizer, Param, recipes::adamw, rules::WeightAverage};
@@ -37,17 +40,14 @@ impl<E: Element> Optimizer<E> {
     /// # Errors
     /// [`Error::UnknownParameter`] if no such parameter has been given to a step, [`Error::Shape`]
     /// if `x` or `out` is not as long as it was; then `out` is unchanged.
-    pub fn evaluation(&self, name: &str, x: &[E], out: &mut [E]) -> Result<(), Error> {
+    pub fn evaluation<S: Stored<E>>(
+        &self,
+        name: &str,
+        x: &[S],
+        out: &mut [E],
+    ) -> Result<(), Error> {
         let Some(state) = self.index.get(name).map(|k| &self.states[*k]) else {
-            let mut known: Vec<&str> = self.states.iter().map(|s| s.name.as_str()).collect();
-            let more = known.len().saturating_sub(10);
-            known.truncate(10);
-            let known = match (known.len(), more) {
-                (0, _) => "none".to_owned(),
-                (_, 0) => known.join(", "),
-                _ => format!("{} and {more} more", known.join(", ")),
-            };
-            return Err(Error::UnknownParameter { name: name.to_owned(), known });
+            return Err(self.unknown_parameter(name));
         };
         for (what, len) in [("values", x.len()), ("places for the result", out.len())] {
             if len != state.len {
@@ -55,33 +55,52 @@ impl<E: Element> Optimizer<E> {
                 return Err(Error::Shape { parameter: name.to_owned(), what });
             }
         }
-        out.copy_from_slice(x);
+        Lent::stored(x).read(self.isa, 0, out);
         // Before the first step there is nothing but the start.
-        if state.t == 0 {
-            return Ok(());
-        }
-        let group = &self.groups[state.group];
-        let moment = Moment { t: state.t, clock: self.steps.saturating_sub(1) };
-        let mut first = 0;
-        let mut last = None;
-        for (k, stage) in group.chain.stages().iter().enumerate() {
-            let count = stage.slot_count();
-            if stage.has_view() {
-                last = Some((k, stage, first, count));
-            }
-            first += count;
-        }
-        if let Some((k, stage, first, count)) = last {
-            let slots: Vec<Vec<E>> =
-                (first..first + count).map(|k| state.slots.values(k, self.isa)).collect();
-            let slots: Vec<&[E]> = slots.iter().map(Vec::as_slice).collect();
-            let scalars = match stage.scope() {
-                crate::part::Scope::Tensor => state.scalars.get(k),
-                crate::part::Scope::Group | crate::part::Scope::Row => group.scalars.get(k),
-            };
-            let scalars = scalars.map_or(&[][..], Vec::as_slice);
-            E::stage(stage.as_ref()).view(moment, scalars, x, &slots, out);
+        if state.t > 0 {
+            self.look(state, out);
         }
         Ok(())
+    }
+
+    /// Puts what the last member with a view shows in the place of the parameter in `out`.
+    fn look(&self, state: &State<E>, out: &mut [E]) {
+        let group = &self.groups[state.group];
+        let mut end = 0;
+        let ends = group.chain.stages().iter().map(|stage| {
+            end += stage.slot_count();
+            end
+        });
+        let stages = group.chain.stages().iter().zip(ends).enumerate();
+        let Some((k, (stage, end))) = stages.filter(|(_, (s, _))| s.has_view()).last() else {
+            return;
+        };
+        let keep = self.precision.keep(group.slots, state.value);
+        if let Some(kept) = keep.slot() {
+            keep.make_whole(self.isa, state.value, out, &state.slots.values(kept, self.isa));
+        }
+        let slots = end - stage.slot_count()..end;
+        let slots: Vec<Vec<E>> = slots.map(|k| state.slots.values(k, self.isa)).collect();
+        let slots: Vec<&[E]> = slots.iter().map(Vec::as_slice).collect();
+        let scalars = match stage.scope() {
+            Scope::Tensor => state.scalars.get(k),
+            Scope::Group | Scope::Row => group.scalars.get(k),
+        };
+        let scalars = scalars.map_or(&[][..], Vec::as_slice);
+        let moment = Moment { t: state.t, clock: self.steps.saturating_sub(1) };
+        let x = out.to_vec();
+        E::stage(stage.as_ref()).view(moment, scalars, &x, &slots, out);
+    }
+
+    fn unknown_parameter(&self, name: &str) -> Error {
+        let mut known: Vec<&str> = self.states.iter().map(|s| s.name.as_str()).collect();
+        let more = known.len().saturating_sub(10);
+        known.truncate(10);
+        let known = match (known.len(), more) {
+            (0, _) => "none".to_owned(),
+            (_, 0) => known.join(", "),
+            _ => format!("{} and {more} more", known.join(", ")),
+        };
+        Error::UnknownParameter { name: name.to_owned(), known }
     }
 }

@@ -26,10 +26,10 @@ pub(super) fn fits<E: Element>(state: &State<E>, param: &Param<'_, E>) -> Result
         );
     }
     let scaled = || (0..state.slots.count()).any(|k| !state.slots.scales(k).is_empty());
-    if param.grad.as_ref().is_some_and(|g| g.rows.is_some()) && scaled() {
+    if param.is_lazy() && scaled() {
         return error(
             "has a sparse gradient and 8-bit state, whose blocks span rows; keep the state native \
-             or in bf16"
+             or in bf16, or pass an `exact_sparse_grad`"
                 .to_owned(),
         );
     }
@@ -71,9 +71,11 @@ pub(super) fn whole<E: Element>(param: &Param<'_, E>) -> Result<(), Error> {
             "has rows of {width} values, but its sparse gradient has {n} values for {k} rows"
         ));
     }
-    if param.copy.is_some() {
+    if grad.lazy && param.copy.is_some() {
         return error(
-            "has a sparse gradient and a copy to write, which would stay stale".to_owned(),
+            "has a sparse gradient and a copy to write, which would stay stale; pass an \
+             `exact_sparse_grad`"
+                .to_owned(),
         );
     }
     Ok(())

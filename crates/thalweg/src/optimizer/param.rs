@@ -43,13 +43,15 @@ pub(super) struct Gradient<'a> {
     pub(super) zero: bool,
     /// The rows it is of, if not all.
     pub(super) rows: Option<&'a [u32]>,
+    /// Whether those rows alone are stepped.
+    pub(super) lazy: bool,
 }
 
 impl<'a, E: Element> Param<'a, E> {
     /// A parameter called `name` of this shape, row-major, with the gradient of the loss.
     pub fn new(name: &'a str, shape: &'a [usize], value: &'a mut [E], grad: &'a [E]) -> Self {
         let values = Lent::native(grad);
-        let grad = Some(Gradient { values, zero: false, rows: None });
+        let grad = Some(Gradient { values, zero: false, rows: None, lazy: false });
         Param { grad, ..Param::without_gradient(name, shape, value) }
     }
 
@@ -70,14 +72,14 @@ impl<'a, E: Element> Param<'a, E> {
     /// Gives it a gradient, in any format.
     pub fn grad<S: Stored<E>>(self, grad: &'a [S]) -> Self {
         let values = Lent::stored(grad);
-        Param { grad: Some(Gradient { values, zero: false, rows: None }), ..self }
+        Param { grad: Some(Gradient { values, zero: false, rows: None, lazy: false }), ..self }
     }
 
     /// Gives it a gradient that the step zeroes once it has used it, while it is in the cache. That of a
     /// refused step is zeroed too, and that of a frozen parameter.
     pub fn grad_to_zero<S: Stored<E>>(self, grad: &'a mut [S]) -> Self {
         let values = Lent::stored_mut(grad);
-        Param { grad: Some(Gradient { values, zero: true, rows: None }), ..self }
+        Param { grad: Some(Gradient { values, zero: true, rows: None, lazy: false }), ..self }
     }
 
     /// Gives it a gradient that is zero but for some rows (of the first axis), as an embedding's
@@ -90,10 +92,33 @@ impl<'a, E: Element> Param<'a, E> {
     /// `torch.optim.SparseAdam` has it: rows that are not touched neither move nor forget. What a method
     /// sums over a tensor (a trust ratio, the distances of Prodigy and DoG) is summed over these rows, and
     /// averages of the parameter follow it in these rows alone. A geometry that sums over the tensor, such
-    /// as the simplex, is an error.
+    /// as the simplex, is an error. [`exact_sparse_grad`](Self::exact_sparse_grad) is the other form.
     pub fn sparse_grad<S: Stored<E>>(self, rows: &'a [u32], values: &'a [S]) -> Self {
+        self.of_rows(rows, values, true)
+    }
+
+    /// [`sparse_grad`](Self::sparse_grad) with every row stepped, those without a gradient on zeros: the
+    /// dense step bit for bit, whatever the method, as Keras' `Adam` takes it. Moments fade in all rows,
+    /// decay reaches all, and sums run over the whole tensor, so everything that works with a dense
+    /// gradient works with it. It costs what the dense step costs but for reading the gradient.
+    ///
+    /// ```
+    /// use thalweg::{Optimizer, Param, recipes::adam};
+    /// let (mut x, shape) = (vec![1.0; 6], [3, 2]);
+    /// let mut opt = Optimizer::<f32>::new(adam())?;
+    /// opt.step(&mut [Param::of("x", &shape, &mut x).exact_sparse_grad(&[2], &[0.5, 0.5])])?;
+    /// let after_one = x[4];
+    /// opt.step(&mut [Param::of("x", &shape, &mut x).exact_sparse_grad(&[0], &[0.5, 0.5])])?;
+    /// assert!(x[4] < after_one); // the last row moves on with its momentum
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn exact_sparse_grad<S: Stored<E>>(self, rows: &'a [u32], values: &'a [S]) -> Self {
+        self.of_rows(rows, values, false)
+    }
+
+    fn of_rows<S: Stored<E>>(self, rows: &'a [u32], values: &'a [S], lazy: bool) -> Self {
         let values = Lent::stored(values);
-        Param { grad: Some(Gradient { values, zero: false, rows: Some(rows) }), ..self }
+        Param { grad: Some(Gradient { values, zero: false, rows: Some(rows), lazy }), ..self }
     }
 
     /// Has the step copy the new value, rounded to the nearest, to another buffer: the bf16 weights
@@ -111,6 +136,11 @@ impl<'a, E: Element> Param<'a, E> {
     /// Whether its gradient is of few rows.
     pub(super) fn is_sparse(&self) -> bool {
         self.sparse().is_some()
+    }
+
+    /// Whether only few of its rows are stepped.
+    pub(super) fn is_lazy(&self) -> bool {
+        self.grad.as_ref().is_some_and(|g| g.lazy)
     }
 
     /// The values of its gradient; empty if it has none.

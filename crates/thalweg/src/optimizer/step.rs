@@ -87,7 +87,7 @@ impl<E: Element> Optimizer<E> {
     /// ```
     ///
     /// # Errors
-    /// As [`step_weighted`](Self::step_weighted); sparse gradients cannot be accumulated.
+    /// As [`step_weighted`](Self::step_weighted); lazy sparse gradients cannot be accumulated.
     pub fn accumulate(
         &mut self,
         params: &mut [Param<'_, E>],
@@ -144,7 +144,7 @@ impl<E: Element> Optimizer<E> {
         let mut report = self.empty_report(params);
         let (mut cast, mut work) = (std::mem::take(&mut self.cast), std::mem::take(&mut self.work));
         self.enlist(params, &mut cast, weight, act);
-        let length = |t: usize| match cast.rows(t, params) {
+        let length = |t: usize| match cast.lazy_rows(t, params) {
             Some(rows) => rows.index.len() * rows.width,
             None => params[cast.active[t]].value.len(),
         };
@@ -164,6 +164,9 @@ impl<E: Element> Optimizer<E> {
     /// Does for those that take no part, because they are frozen or have no gradient, what was asked for
     /// besides a step: their gradient is zeroed, and after a step their copy written.
     fn tend_idle(&self, params: &mut [Param<'_, E>], cast: &Cast<E>, stepped: bool) {
+        if cast.active.len() == params.len() {
+            return;
+        }
         for (k, param) in params.iter_mut().enumerate() {
             if cast.active.binary_search(&k).is_ok() {
                 continue;
@@ -230,9 +233,12 @@ impl<E: Element> Optimizer<E> {
             tensor.sum = sum;
             let weight = if param.grad.is_some() { cast.weight / self.loss_scale() } else { 0.0 };
             tensor.weight = E::lift(weight);
-            if let Some(rows) = cast.rows(t, params) {
+            let rows = cast.rows(t, params);
+            if let Some(rows) = rows.filter(|_| param.is_lazy()) {
                 tensor.len = rows.index.len() * rows.width;
                 tensor.rows = Some(rows);
+            } else {
+                tensor.scattered = rows;
             }
             tensors.push(tensor);
         }
@@ -463,14 +469,14 @@ impl<E: Element> Optimizer<E> {
     }
 }
 
-/// Sums are dense.
+/// Sums are of whole tensors.
 fn check_dense<E: Element>(params: &[Param<'_, E>], cast: &Cast<E>) -> Result<(), Error> {
-    match cast.active.iter().find(|k| params[**k].is_sparse()) {
+    match cast.active.iter().find(|k| params[**k].is_lazy()) {
         None => Ok(()),
         Some(k) => Err(Error::Shape {
             parameter: params[*k].name.to_owned(),
             what: "has a sparse gradient, which cannot be accumulated; rows may repeat, so pass \
-                   those of all batches to one step"
+                   those of all batches to one step, or pass an `exact_sparse_grad`"
                 .to_owned(),
         }),
     }
