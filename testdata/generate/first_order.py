@@ -221,6 +221,17 @@ def egdd(h, t, g, x, s):
     return x - s.scale * s.buf
 
 
+def egdd_product(h, t, g, x, s):
+    if t == 1:
+        s.gain, s.scale = 1 + 0 * g, 1 + 0 * g[:1]
+    s.scale = clamp(s.scale * np.exp(h.scale_lr * np.sum(g * s.buf)), 0.1, 10.0)
+    mean = s.mean / (1 - h.beta ** max(t - 1, 1))
+    s.gain = clamp(s.gain * np.exp(h.gain_lr * g * mean), 0.01, 100.0)
+    s.buf = h.momentum * s.buf + h.lr * s.gain * g
+    s.mean = ema(h.beta, s.mean, g)
+    return x - s.scale * s.buf
+
+
 def sgd_hd(h, t, g, x, s):
     if t == 1:
         s.rate = h.lr + 0 * g[:1]
@@ -533,6 +544,11 @@ OPTIMIZERS.update(
             egdd,
             from_formula(egdd, "the formula in the order of lingvo/core/egdd.py"),
         ),
+        "egdd_product": (
+            ["lr", "momentum", "beta", "gain_lr", "scale_lr"],
+            egdd_product,
+            from_formula(egdd_product, "the formula in the order of lingvo/core/egdd.py, use_signs and use_directions off"),
+        ),
         "sgd_hd": (["lr", "hyper_lr"], sgd_hd, from_formula(sgd_hd, "the formula of Baydin et al. 2018")),
         "adam_hd": (ADAM + ["hyper_lr"], adam_hd, from_formula(adam_hd, "the formula of Baydin et al. 2018")),
     }
@@ -666,6 +682,9 @@ CASES = sum(
         case("meta_egd_momentum", "no clip", [0.01, 0.5, 0.02, math.inf, 1e-3, 1e3], ["unit", "sparse", "steady"]),
         case("egdd", "lingvo defaults", [1e-3, 0.9, 0.9, 0.01, 0.001], ALL + ["steady"]),
         case("egdd", "fast gains", [0.01, 0.5, 0.8, 0.3, 0.2], ["wide", "steady"]),
+        case("egdd_product", "lingvo defaults", [1e-3, 0.9, 0.9, 0.01, 0.001], ["unit", "sparse", "jump", "steady"]),
+        case("egdd_product", "fast gains", [0.01, 0.5, 0.8, 0.3, 0.2], ["unit", "steady"]),
+        case("egdd_product", "everything at its limit", [1e-6, 0.9, 0.9, 1e-3, 1e-3], ["wide"]),
         # hyper_lr is small enough for the rate to stay positive: the official code does not clamp it.
         case("sgd_hd", "rate grows and shrinks", [0.01, 1e-4], ["unit", "sparse", "steady"]),
         case("sgd_hd", "fast", [0.1, 1e-3], ["sparse", "steady"]),

@@ -47,6 +47,13 @@ def lars(h, t, g, x, s):
     return x - s.buf
 
 
+def lars_paper(h, t, g, x, s):
+    length, size = norm(x), norm(g)
+    ratio = h.trust * length / (size + h.decay * length) if length > 0 and size > 0 else 1
+    s.buf = h.momentum * s.buf + h.lr * ratio * (g + h.decay * x)
+    return x - s.buf
+
+
 def novograd(h, t, g, x, s):
     square = np.sum(g * g)
     s.v = np.atleast_1d(square if t == 1 else ema(h.beta2, s.v, square))
@@ -111,6 +118,11 @@ OPTIMIZERS.update(
                 optax_label("lars"),
             ),
         ),
+        "lars@paper": (
+            ["lr", "decay", "trust", "momentum", "dampening"],
+            lars_paper,
+            from_formula(lars_paper, "the formula of You, Gitman & Ginsburg 2017"),
+        ),
         "novograd": (
             ADAM + ["decay"],
             novograd,
@@ -151,6 +163,8 @@ CASES = sum(
         case("lamb@keras", "rate drops at step 31", [0.01, 0.9, 0.999, 1e-7, 1], FEW, HALF),
         case("lars", "defaults", [1, 0, 1e-3, 0.9, 0], ALL),
         case("lars", "decay", [0.1, 0.1, 0.01, 0.5, 0], FEW),
+        case("lars@paper", "paper", [1, 5e-4, 1e-3, 0.9, 0], ALL),
+        case("lars@paper", "decay", [0.1, 0.5, 0.1, 0.5, 0], FEW),
         case("lars", "rate drops at step 31", [1, 1e-3, 1e-3, 0.9, 0], FEW, HALF),
         case("novograd", "defaults", [1e-3, 0.9, 0.25, 1e-6, 0], ALL),
         case("novograd", "paper's long memory, decay", [0.01, 0.95, 0.98, 1e-8, 1e-3], FEW),

@@ -11,7 +11,7 @@ use crate::formula::Page;
 use crate::hyper::{Block, Hyper, Hypers};
 use crate::optimizer::Storage;
 use crate::part::{Fold, Geometry, OfRule};
-use crate::rule::{Kind, Rule, Slot};
+use crate::rule::{Kind, Member, Rule, Slot};
 use crate::schedule::Schedule;
 
 /// Directions one after another, and how the result is applied to the parameter.
@@ -235,6 +235,7 @@ impl Chain {
     pub(crate) fn check(&self) -> Result<(), Error> {
         crate::part::check(self)?;
         self.stages.iter().try_for_each(|stage| stage.check())?;
+        self.check_order()?;
         let all = self.memory_per_coordinate();
         // One more may be added for the parameter's own precision.
         if all >= MAX_CHAIN_SLOTS {
@@ -252,6 +253,34 @@ impl Chain {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Whether nothing changes the step behind the back of members that take it for the whole step.
+    fn check_order(&self) -> Result<(), Error> {
+        let mut last: Option<Member> = None;
+        let mut wrong = None;
+        for stage in &self.stages {
+            stage.members(&mut |member| {
+                let Some(before) = last else {
+                    last = Some(member).filter(|member| member.last);
+                    return;
+                };
+                let other = member.name();
+                if stage.is_geometry() {
+                    let what = "it averages the parameter as x − u, which is not where";
+                    let all = format!("{what} `{other}` puts it; leave one of the two out");
+                    wrong = wrong.take().or(before.view.then_some((before, all)));
+                } else if !member.last {
+                    let what = "it takes the update it is given for the whole step, but";
+                    let all = format!("{what} `{other}` follows; put it at the end of the chain");
+                    wrong = wrong.take().or(Some((before, all)));
+                } else if member.view {
+                    last = Some(member);
+                }
+            });
+        }
+        let Some((member, what)) = wrong else { return Ok(()) };
+        Err(Error::Conflict { name: member.name(), what })
     }
 }
 

@@ -16,10 +16,11 @@ pub enum Error {
         /// The permitted range.
         range: String,
     },
-    /// Hyper-parameters that do not go together, or a schedule where there can be none.
+    /// Hyper-parameters or members of a chain that do not go together, or a schedule where there can be
+    /// none.
     #[error("{name}: {what}")]
     Conflict {
-        /// The hyper-parameter's name.
+        /// The name of the hyper-parameter or the member.
         name: &'static str,
         /// What is wrong and what would be right.
         what: String,

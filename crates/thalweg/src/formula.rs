@@ -213,10 +213,12 @@ fn gathered<P: Part>(join: Join, term: Sym) -> Sym {
     let how = match (join, P::SCOPE) {
         (Join::Sum, Scope::Tensor) => "Σ_tensor",
         (Join::Sum, Scope::Group) => "Σ_group",
+        (Join::Sum, Scope::Groups) => "Σ_groups",
         (Join::Sum, Scope::Row) => "Σ_row",
         (Join::Max, Scope::Row) => "max_row",
         (Join::Max, Scope::Tensor) => "max_tensor",
         (Join::Max, Scope::Group) => "max_group",
+        (Join::Max, Scope::Groups) => "max_groups",
     };
     Sym::gathered(how, term)
 }

@@ -194,8 +194,7 @@ pub struct Block {
 impl Block {
     /// The type's own name, without its path and what it is generic over.
     pub fn name(&self) -> &'static str {
-        let path = self.path.split('<').next().unwrap_or(self.path);
-        path.rsplit("::").next().unwrap_or(path)
+        crate::rule::own_name(self.path)
     }
 
     /// All hyper-parameters in the order of [`Hypers::each`].

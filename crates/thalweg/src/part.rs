@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::hyper::{Block, Hyper, Hypers};
 use crate::probe::GainSlots;
 use crate::real::Real;
-use crate::rule::{At, Flow, Here, Memory, Rule, Slot, zeros};
+use crate::rule::{At, Flow, Here, Member, Memory, Rule, Slot, zeros};
 
 /// Over what a sum runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +13,19 @@ pub enum Scope {
     Tensor,
     /// All parameters of the group.
     Group,
+    /// All parameters of all groups that have this part: every group settles scalars of its own from the
+    /// same sums, so groups with the same hyper-parameters have the same scalars.
+    Groups,
     /// One row of a tensor: the coordinates with the same index along the first axis, which are the
     /// weights of one output in the layout of torch and candle. A vector is one row.
     Row,
+}
+
+impl Scope {
+    /// Whether the scalars are those of a group.
+    pub(crate) fn is_of_group(self) -> bool {
+        matches!(self, Scope::Group | Scope::Groups)
+    }
 }
 
 /// Where the memory of a part comes from.
@@ -72,6 +82,8 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
     const SUPPLY: Supply = Supply::State;
     /// Whether the result is the gradient that all later rules see.
     const ON_GRADIENT: bool = false;
+    /// As [`Rule::LAST`].
+    const LAST: bool = false;
     #[doc(hidden)]
     const REDEFINES_GRADIENT: bool = Self::ON_GRADIENT;
     #[doc(hidden)]
@@ -162,6 +174,11 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
     /// Where it keeps learned gains, for [`Probe::Gains`](crate::Probe::Gains) to read.
     fn gains(&self, _clock: u64) -> Option<GainSlots> {
         None
+    }
+
+    #[doc(hidden)]
+    fn members(&self, see: &mut dyn FnMut(Member)) {
+        see(Member { path: std::any::type_name::<Self>(), last: Self::LAST, view: Self::HAS_VIEW });
     }
 
     #[doc(hidden)]
@@ -258,6 +275,10 @@ impl<R: Rule> Part for OfRule<R> {
 
     fn check(&self) -> Result<(), Error> {
         self.0.check()
+    }
+
+    fn members(&self, see: &mut dyn FnMut(Member)) {
+        self.0.members(see);
     }
 
     fn gains(&self, clock: u64) -> Option<GainSlots> {

@@ -257,6 +257,10 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
     const SLOTS: &'static [Slot] = &[];
     /// Whether the result is the gradient that all later rules see (clip, L2) and not an update.
     const ON_GRADIENT: bool = false;
+    /// Whether its update is taken for the whole change of the parameter, `x − u`, as averages of the
+    /// parameter take it: only others like it may follow in a chain, and one with a view cannot be applied
+    /// through a geometry.
+    const LAST: bool = false;
     #[doc(hidden)]
     const REDEFINES_GRADIENT: bool = Self::ON_GRADIENT;
 
@@ -304,6 +308,12 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
         |x, _| x
     }
 
+    /// Shows every member of it in order.
+    #[doc(hidden)]
+    fn members(&self, see: &mut dyn FnMut(Member)) {
+        see(Member { path: std::any::type_name::<Self>(), last: Self::LAST, view: Self::HAS_VIEW });
+    }
+
     /// [`at`](Self::at), with the gradient passed along; only tuples write this themselves.
     #[doc(hidden)]
     #[inline(always)]
@@ -324,6 +334,31 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
     }
 }
 
+/// One rule, fold or geometry of a chain.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// The whole path of its type.
+    pub path: &'static str,
+    /// See [`Rule::LAST`].
+    pub last: bool,
+    /// See [`Rule::HAS_VIEW`].
+    pub view: bool,
+}
+
+impl Member {
+    /// The type's own name.
+    pub(crate) fn name(self) -> &'static str {
+        own_name(self.path)
+    }
+}
+
+/// The name at the end of a type's path, without what it is generic over.
+pub(crate) fn own_name(path: &'static str) -> &'static str {
+    let path = path.split('<').next().unwrap_or(path);
+    path.rsplit("::").next().unwrap_or(path)
+}
+
 impl Hypers for () {
     fn each(&self, _: &mut dyn FnMut(&Hyper)) {}
     fn each_mut(&mut self, _: &mut dyn FnMut(&mut Hyper)) {}
@@ -334,6 +369,8 @@ impl Hypers for () {
 
 impl Rule for () {
     type Memory<F: Real> = [F; 0];
+
+    fn members(&self, _: &mut dyn FnMut(Member)) {}
 
     #[inline(always)]
     fn at<F: Real>(
@@ -382,6 +419,10 @@ macro_rules! tuple {
             fn check(&self) -> Result<(), crate::Error> {
                 $(self.$index.check()?;)+
                 Ok(())
+            }
+
+            fn members(&self, see: &mut dyn FnMut(Member)) {
+                $(self.$index.members(see);)+
             }
 
             #[inline(always)]

@@ -373,7 +373,8 @@ fn conventions_name_files_that_exist() {
     let mut count = 0;
     for word in text.split(|c: char| c.is_whitespace() || "`|(),".contains(c)) {
         if let Some(name) = word.strip_suffix(".toml") {
-            let path = root().join("testdata/trajectories").join(format!("{name}.toml"));
+            let folder = if name.contains('/') { "" } else { "testdata/trajectories" };
+            let path = root().join(folder).join(word);
             assert!(path.exists(), "CONVENTIONS.md names {name}.toml, which is not there");
             count += 1;
         }

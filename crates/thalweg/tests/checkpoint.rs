@@ -36,7 +36,7 @@ fn rewritten(bytes: &[u8], change: impl FnOnce(&mut Vec<Entry>, &mut Value)) -> 
 
 /// Two groups, per-coordinate slots, a scalar of a tensor and one of a group.
 fn two_groups() -> Optimizer<f32> {
-    let gains = Chain::new(()).fold(Egdd::default()).fold(<Hypergradient>::default());
+    let gains = Chain::new(()).fold(<Egdd>::default()).fold(<Hypergradient>::default());
     let builder = Optimizer::<f32>::builder().group("head", "head.*", gains).rest("body", adam());
     builder.threads(1).build().unwrap()
 }
@@ -113,7 +113,7 @@ mod strict {
             .group(
                 "head",
                 "head.*",
-                Chain::new(()).fold(Egdd::default()).fold(<Hypergradient>::default()),
+                Chain::new(()).fold(<Egdd>::default()).fold(<Hypergradient>::default()),
             )
             .rest("body", adam())
             .build::<f64>()
@@ -125,7 +125,7 @@ mod strict {
     fn groups_and_chains_must_be_the_same() {
         let bytes = trained().save_bytes().unwrap();
         let build = |head: &str, pattern: &str, body: Chain| {
-            let gains = Chain::new(()).fold(Egdd::default()).fold(<Hypergradient>::default());
+            let gains = Chain::new(()).fold(<Egdd>::default()).fold(<Hypergradient>::default());
             let builder =
                 Optimizer::<f32>::builder().group(head, pattern, gains).rest("body", body);
             builder.build::<f32>().unwrap()
@@ -139,7 +139,7 @@ mod strict {
         let mut fewer = Optimizer::<f32>::builder().rest("body", adam()).build::<f32>().unwrap();
         refused(&mut fewer, &bytes, &["has a group \"head\"", "not here"]);
         // No pattern here matches the parameter.
-        let chain = || Chain::new(()).fold(Egdd::default()).fold(<Hypergradient>::default());
+        let chain = || Chain::new(()).fold(<Egdd>::default()).fold(<Hypergradient>::default());
         let builder = Optimizer::<f32>::builder().group("head", "head.*", chain());
         let builder = builder.group("body", Pattern::Regex("^w".into()), adam());
         let mut none = builder.build::<f32>().unwrap();

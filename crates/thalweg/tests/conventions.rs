@@ -4,7 +4,7 @@ mod common;
 
 use common::walk::{Walk, near_relative};
 use thalweg::rules::*;
-use thalweg::{Chain, Denominator, Floor, Hat, Outside, Schedule};
+use thalweg::{Chain, Denominator, Floor, Hat, Optimizer, Outside, Schedule, recipes, registry};
 
 /// The first step of Adam with this denominator and ε, in units of the learning rate.
 fn first_step<E: Denominator>(eps: f64, g: f64) -> f64 {
@@ -50,4 +50,37 @@ fn decays_multiply_what_they_say() {
     close(removed(DecayWeights::default().decay(0.1).into()), [0.05, 0.025, 0.0125]);
     close(removed(IndependentDecay::default().decay(0.1).into()), [0.1, 0.05, 0.025]);
     close(removed(CorrectedDecay::default().decay(0.1).into()), [0.05, 0.0125, 0.003125]);
+}
+
+#[test]
+fn what_takes_an_update_for_the_whole_step_stands_last_and_takes_no_geometry() {
+    use thalweg::geometry::NegativeEntropy;
+    use thalweg::rules::{Lookahead, Mechanic, Scale, Swa, WeightAverage};
+    let says = |chain: Chain, words: &[&str]| {
+        let sentence = Optimizer::<f64>::new(chain).map(drop).expect_err("an error").to_string();
+        assert!(words.iter().all(|w| sentence.contains(w)), "{sentence}");
+    };
+    let sgd = || Chain::new(Scale::default());
+    let average = <WeightAverage>::default;
+    says(Chain::new((average(), Scale::default())), &["WeightAverage", "`Scale` follows", "end"]);
+    says(sgd().then(average()).then(Scale::default()), &["WeightAverage", "`Scale` follows"]);
+    says(sgd().then((Lookahead::default(), (average(), Scale::default()))), &["`Scale` follows"]);
+    says(recipes::prodigy().then(Scale::default()), &["Prodigy", "`Scale` follows"]);
+    says(recipes::mechanic().fold(ClipNorm::default()), &["Mechanic", "`ClipNorm` follows"]);
+    let entropy = |chain: Chain| chain.over(NegativeEntropy::default());
+    says(entropy(sgd().then(average())), &["WeightAverage", "x − u", "`NegativeEntropy`"]);
+    says(entropy(recipes::mechanic().then(average())), &["WeightAverage", "`NegativeEntropy`"]);
+    for entry in ["lookahead", "swa", "weight_average", "asgd", "schedule_free_sgd"] {
+        says(entropy(registry::build(entry, &[]).expect("an entry")), &["x − u"]);
+    }
+    // Those that remember their own way, and a tuple that does nothing, are in nobody's way.
+    let fine = [
+        entropy(recipes::mechanic()),
+        entropy(recipes::prodigy()),
+        sgd().then((average(), Swa::default())).then(Lookahead::default()).then(((),)),
+        sgd().fold(Mechanic::default()).then(average()),
+    ];
+    for chain in fine {
+        assert!(Optimizer::<f64>::new(chain).is_ok());
+    }
 }

@@ -64,7 +64,7 @@ fn every_rule_in_every_grouping() -> Vec<Vec<Chain>> {
         RectifiedAdaBelief::default(), <MetaEgdMomentum>::default(), Scale::default();
         Nesterov::default(), ClipValue::default().limit(1e-3), MetaEgd::<Balance>::default();
         <CorrectedRms>::default(), Scale::default(), Lookahead::default().k(2.0);
-        <WeightAverage>::default(), Swa::default().average_start(2.0), Scale::default();
+        Scale::default(), <WeightAverage>::default(), Swa::default().average_start(2.0);
         Scale::default(), WeightAverage::<FromZero>::default(), WeightAverage::<FromInitial>::default();
         Maximize::default(), <NAdam>::default(), Scale::default();
         NAdam::<thalweg::Both, ConstantMomentum>::default(), <RAdam>::default(), Scale::default();

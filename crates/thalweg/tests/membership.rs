@@ -267,7 +267,7 @@ mod settings {
         says(chain.set("decay", -1.0), &["decay = -1"]);
         // `beta` of EGDD is a rate, that of hypentropy is any positive number.
         let both =
-            Chain::new(()).fold(Egdd::default()).over(thalweg::geometry::Hypentropy::default());
+            Chain::new(()).fold(<Egdd>::default()).over(thalweg::geometry::Hypentropy::default());
         says(both.with("beta", 2.0), &["beta = 2 is outside [0, 1)"]);
     }
 

@@ -26,14 +26,23 @@ pub(crate) struct Prepared<E> {
     pub(crate) given: Vec<Given<E>>,
     /// The terms of all its reading passes so far.
     pub(crate) gathers: Gathers<E>,
-    /// Which of them the pass in hand gathers.
-    pub(crate) reading: Option<usize>,
+    /// What the pass in hand gathers, if the chain takes part.
+    pub(crate) reading: Option<Reading>,
+}
+
+/// A reading pass of a chain.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading {
+    /// The stage that asks for it.
+    pub(crate) stage: usize,
+    /// Which of the terms it gathers.
+    pub(crate) terms: usize,
 }
 
 impl<E> Prepared<E> {
-    /// The terms that the pass in hand gathers of tensors that follow the chain.
-    fn terms(&self) -> Option<&dyn Gather<E>> {
-        self.reading.map(|k| self.gathers[k].as_ref())
+    /// The stage of the pass in hand, and the terms that it gathers of tensors that follow the chain.
+    fn terms(&self) -> Option<(usize, &dyn Gather<E>)> {
+        self.reading.map(|reading| (reading.stage, self.gathers[reading.terms].as_ref()))
     }
 
     /// The effort of the stages before `stage`.
@@ -41,9 +50,9 @@ impl<E> Prepared<E> {
         (0..stage).map(|k| effort(self.first_slot[k + 1] - self.first_slot[k])).sum()
     }
 
-    /// What a reading pass for stage `stage` does with a block, if the chain takes part.
-    fn reading(&self, stage: usize) -> Option<Work> {
-        self.reading?;
+    /// What the reading pass in hand does with a block, if the chain takes part.
+    fn reading(&self) -> Option<Work> {
+        let stage = self.reading?.stage;
         let reads = Some(self.first_slot[stage + 1]);
         Some(Work { effort: self.effort(stage) + TERMS, jobs: stage + 1, reads })
     }
@@ -177,20 +186,14 @@ impl<'a, E: Element> Sweep<'a, E> {
         sums.join(self.plan);
     }
 
-    /// One reading pass: the terms of stage `stage` after the stages before it, per tensor. Nothing
-    /// is written. Neutral for tensors whose chain has no such terms.
-    pub(crate) fn gather(
-        &self,
-        prepared: &[Prepared<E>],
-        stage: usize,
-        how: &'static [Join],
-        sums: &mut Sums,
-    ) {
+    /// One reading pass: the terms of a stage after the stages before it, per tensor. Nothing is written.
+    /// Neutral for tensors whose chain has no such terms.
+    pub(crate) fn gather(&self, prepared: &[Prepared<E>], how: &'static [Join], sums: &mut Sums) {
         let rows = sums.start(self.plan, how);
-        let plan = |tensor: &Tensor<'_, E>| prepared[tensor.chain].reading(stage);
+        let plan = |tensor: &Tensor<'_, E>| prepared[tensor.chain].reading();
         self.each_loaded(plan, |held, hints| {
             let chain = &prepared[held.tensor.chain];
-            let Some(gather) = chain.terms() else { return };
+            let Some((stage, gather)) = chain.terms() else { return };
             self.dry_run(chain, stage, held, hints, |block| {
                 // SAFETY: the block is readable in whole chunks; this thread alone has the span.
                 unsafe { rows.gather(held.place.span, gather, block) }
@@ -204,16 +207,15 @@ impl<'a, E: Element> Sweep<'a, E> {
     pub(crate) fn gather_rows(
         &self,
         prepared: &[Prepared<E>],
-        stage: usize,
         widths: &[Option<usize>],
         how: &'static [Join],
         sums: &mut RowSums,
     ) {
         let rows = sums.start(self.plan, widths, how);
-        let plan = |tensor: &Tensor<'_, E>| prepared[tensor.chain].reading(stage);
+        let plan = |tensor: &Tensor<'_, E>| prepared[tensor.chain].reading();
         self.each_loaded(plan, |held, hints| {
             let chain = &prepared[held.tensor.chain];
-            let Some(gather) = chain.terms() else { return };
+            let Some((stage, gather)) = chain.terms() else { return };
             let place = held.place;
             let Some(width) = widths[self.plan.tensor_of(place.span)] else { return };
             self.dry_run(chain, stage, held, hints, |block| {

@@ -1,6 +1,6 @@
 //! Stages: parts behind one interface, so that a chain can be put together at run time.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::marker::PhantomData;
 
 use super::Element;
@@ -11,7 +11,7 @@ use crate::hyper::Hypers;
 use crate::part::{Join, Part, Scope, Supply};
 use crate::probe::GainSlots;
 use crate::real::Real;
-use crate::rule::{At, Memory, Slot};
+use crate::rule::{At, Member, Memory, Slot};
 
 /// The moment of a step: the parameter's step number (from 1) and the schedules' clock (from 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(crate) struct Situation<'s> {
 /// A part whose type has been forgotten.
 pub(crate) trait AnyStage: Hypers + Stage<f32> + Stage<f64> + Send + Sync {
     fn boxed_clone(&self) -> Box<dyn AnyStage>;
+    /// The type of the part.
+    fn kind(&self) -> TypeId;
     fn slots(&self) -> Vec<Slot>;
     fn slot_count(&self) -> usize;
     fn scalars(&self) -> &'static [Slot];
@@ -50,6 +52,7 @@ pub(crate) trait AnyStage: Hypers + Stage<f32> + Stage<f64> + Send + Sync {
     fn refuse(&self, sums: &[f64]) -> Option<(u64, &'static str)>;
     fn settle(&self, moment: Moment, pass: usize, sums: &[f64], scalars: &mut [f64]);
     fn check(&self) -> Result<(), Error>;
+    fn members(&self, see: &mut dyn FnMut(Member));
     fn gains(&self, clock: u64) -> Option<GainSlots>;
     fn describe(&self, to: &mut crate::formula::Page);
 }
@@ -123,6 +126,9 @@ impl<P: Part, const GEOMETRY: bool> AnyStage for PartStage<P, GEOMETRY> {
     fn boxed_clone(&self) -> Box<dyn AnyStage> {
         Box::new(self.clone())
     }
+    fn kind(&self) -> TypeId {
+        TypeId::of::<P>()
+    }
     fn slots(&self) -> Vec<Slot> {
         if P::SUPPLY == Supply::State { self.0.slots() } else { vec![] }
     }
@@ -180,6 +186,9 @@ impl<P: Part, const GEOMETRY: bool> AnyStage for PartStage<P, GEOMETRY> {
     }
     fn check(&self) -> Result<(), Error> {
         self.0.check()
+    }
+    fn members(&self, see: &mut dyn FnMut(Member)) {
+        self.0.members(see);
     }
     fn gains(&self, clock: u64) -> Option<GainSlots> {
         self.0.gains(clock)

@@ -259,6 +259,7 @@ impl Builder {
         Ok(Optimizer {
             rates: groups.iter().map(|g| (g.name.clone(), None)).collect(),
             missing: Arc::default(),
+            order: super::together::order(&groups)?,
             groups,
             states: vec![],
             index: HashMap::new(),

@@ -18,7 +18,6 @@ use crate::engine::Element;
 use crate::engine::buffer::Slots;
 use crate::engine::codec::Packing;
 use crate::error::Error;
-use crate::part::Scope;
 use crate::schedule::Schedule;
 
 /// The format's version; raised when an older reader would misunderstand a newer file.
@@ -186,7 +185,7 @@ impl<E: Element> Optimizer<E> {
             let mut values: Vec<Vec<f64>> =
                 group.chain.stages().iter().map(|s| s.first_scalars()).collect();
             for (k, stage) in group.chain.stages().iter().enumerate() {
-                if stage.scope() == Scope::Group {
+                if stage.scope().is_of_group() {
                     for (value, scalar) in values[k].iter_mut().zip(stage.scalars()) {
                         *value = entries.scalar(format!("@{}/@{k}.{}", group.name, scalar.name))?;
                     }
@@ -304,7 +303,7 @@ impl<E: Element> Optimizer<E> {
         }
         for group in &self.groups {
             for (k, stage) in group.chain.stages().iter().enumerate() {
-                if stage.scope() == Scope::Group {
+                if stage.scope().is_of_group() {
                     for (scalar, value) in stage.scalars().iter().zip(&group.scalars[k]) {
                         see(format!("@{}/@{k}.{}", group.name, scalar.name), *value);
                     }

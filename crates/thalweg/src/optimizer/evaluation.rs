@@ -84,7 +84,7 @@ impl<E: Element> Optimizer<E> {
         let slots: Vec<&[E]> = slots.iter().map(Vec::as_slice).collect();
         let scalars = match stage.scope() {
             Scope::Tensor => state.scalars.get(k),
-            Scope::Group | Scope::Row => group.scalars.get(k),
+            Scope::Group | Scope::Groups | Scope::Row => group.scalars.get(k),
         };
         let scalars = scalars.map_or(&[][..], Vec::as_slice);
         let moment = Moment { t: state.t, clock: self.steps.saturating_sub(1) };

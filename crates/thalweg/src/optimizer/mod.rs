@@ -18,6 +18,7 @@ pub mod sam;
 mod settle;
 mod sparse;
 mod step;
+mod together;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -107,6 +108,8 @@ struct State<E> {
 /// ```
 pub struct Optimizer<E: Element = f32> {
     groups: Vec<Group>,
+    /// The order in which their stages are settled.
+    order: Vec<together::Together>,
     states: Vec<State<E>>,
     index: HashMap<String, usize>,
     /// What was asked of `freeze` and `unfreeze`, for parameters met later; the last that matches counts.

@@ -1,8 +1,9 @@
 //! Stages made ready: the reading passes they need, their scalars, their kernels.
 
 use super::group::Group;
+use super::together::Together;
 use crate::engine::Element;
-use crate::engine::drive::{Prepared, Sweep};
+use crate::engine::drive::{Prepared, Reading, Sweep};
 use crate::engine::given::Given;
 use crate::engine::kernel::{MAX_TERMS, join, neutral};
 use crate::engine::plan::{RowSums, Sums};
@@ -40,6 +41,7 @@ pub(super) type Face<'p> = (&'p str, &'p [usize]);
 /// The stages of all chains of a step on their way to being ready.
 pub(super) struct Preparation<'s, 'p, E> {
     pub(super) groups: &'s [Group],
+    pub(super) order: &'s [Together],
     pub(super) sweep: &'s Sweep<'s, E>,
     /// Which group's chain, at which moment.
     pub(super) chains: &'s [(usize, Moment)],
@@ -67,26 +69,21 @@ impl<E: Element> Preparation<'_, '_, E> {
             prepared.given.truncate(stages.len());
             prepared.reading = None;
         }
-        let depth = self.chains.iter().map(|(group, _)| self.stages(*group).len()).max();
-        for stage in 0..depth.unwrap_or(0) {
-            for group in 0..self.groups.len() {
-                self.settle(group, stage)?;
-            }
+        for together in self.order {
+            self.settle(together)?;
             for k in 0..self.chains.len() {
-                self.finish(k, stage);
+                if let Some(stage) = together.stage_of(self.chains[k].0) {
+                    self.finish(k, stage);
+                }
             }
         }
         Ok(())
     }
 
-    fn stages(&self, group: usize) -> &[Box<dyn AnyStage>] {
-        self.groups[group].chain.stages()
-    }
-
     /// The kernel of a stage of chain `k`, its scalars being settled.
     fn finish(&mut self, k: usize, stage: usize) {
         let (group, moment) = self.chains[k];
-        let Some(part) = self.groups[group].chain.stages().get(stage) else { return };
+        let part = &self.groups[group].chain.stages()[stage];
         let scalars = scalars_of(self.scalars, part.as_ref(), group, stage, k);
         let situation = Situation { isa: self.sweep.isa, moment, scalars };
         let prepared = &mut self.prepared[k];
@@ -97,56 +94,53 @@ impl<E: Element> Preparation<'_, '_, E> {
         give(part.as_ref(), moment, self.scalars, k, &mut prepared.given[stage]);
     }
 
-    /// Runs the reading passes of one stage of one group and settles its scalars.
-    fn settle(&mut self, group: usize, stage: usize) -> Result<(), Error> {
-        let Some(part) = self.groups[group].chain.stages().get(stage) else { return Ok(()) };
-        let part = part.as_ref();
+    /// Runs the reading passes of stages that belong together and settles their scalars.
+    fn settle(&mut self, together: &Together) -> Result<(), Error> {
+        let part = together.part(self.groups);
         if part.passes() == 0 {
             return Ok(());
         }
-        let mine = |t: &&usize| self.chains[self.sweep.tensors[**t].chain].0 == group;
+        let group_of = |t: usize| self.chains[self.sweep.tensors[t].chain].0;
+        let mine = |t: &&usize| together.stage_of(group_of(**t)).is_some();
         self.passes.members.clear();
         self.passes.members.extend(self.by_name.iter().filter(mine));
         if self.passes.members.is_empty() {
             return Ok(());
         }
         if part.scope() == Scope::Row {
-            self.settle_rows(group, stage, part);
+            self.settle_rows(together, part);
             return Ok(());
         }
         for pass in 0..part.passes() {
-            self.read(group, stage, pass, part)?;
-            self.conclude(group, stage, pass, part);
+            self.read(together, pass, part)?;
+            match part.scope() {
+                Scope::Tensor => self.conclude_tensors(together, pass),
+                _ => self.conclude_groups(together, pass),
+            }
         }
         Ok(())
     }
 
-    /// Chooses the terms that tensors of the group gather in the next pass.
-    fn choose(&mut self, group: usize, stage: usize, pass: usize, part: &dyn AnyStage) {
+    /// Chooses the terms that tensors gather in the next pass.
+    fn choose(&mut self, together: &Together, pass: usize) {
         for (k, (chain, prepared)) in self.chains.iter().zip(&mut *self.prepared).enumerate() {
             prepared.reading = None;
-            if chain.0 != group {
-                continue;
-            }
+            let (group, moment) = *chain;
+            let Some(stage) = together.stage_of(group) else { continue };
+            let part = self.groups[group].chain.stages()[stage].as_ref();
             let scalars = scalars_of(self.scalars, part, group, stage, k);
-            let situation = Situation { isa: self.sweep.isa, moment: chain.1, scalars };
-            let at = self.groups[group].passes_before(stage) + pass;
-            E::stage(part).gather(situation, pass, &mut prepared.gathers, at);
-            prepared.reading = Some(at);
+            let situation = Situation { isa: self.sweep.isa, moment, scalars };
+            let terms = self.groups[group].passes_before(stage) + pass;
+            E::stage(part).gather(situation, pass, &mut prepared.gathers, terms);
+            prepared.reading = Some(Reading { stage, terms });
         }
     }
 
     /// One reading pass. A part without terms needs none: its scalars follow the clock.
-    fn read(
-        &mut self,
-        group: usize,
-        stage: usize,
-        pass: usize,
-        part: &dyn AnyStage,
-    ) -> Result<(), Error> {
+    fn read(&mut self, together: &Together, pass: usize, part: &dyn AnyStage) -> Result<(), Error> {
         if part.reads() {
-            self.choose(group, stage, pass, part);
-            self.sweep.gather(self.prepared, stage, part.join(), &mut self.passes.sums);
+            self.choose(together, pass);
+            self.sweep.gather(self.prepared, part.join(), &mut self.passes.sums);
         }
         for t in &self.passes.members {
             if let Some((count, what)) = part.refuse(self.passes.sums_of(*t, part)) {
@@ -157,30 +151,40 @@ impl<E: Element> Preparation<'_, '_, E> {
         Ok(())
     }
 
-    /// Settles the scalars of the members, or of the group, after a pass.
-    fn conclude(&mut self, group: usize, stage: usize, pass: usize, part: &dyn AnyStage) {
-        let moment_of = |t: usize| self.chains[self.sweep.tensors[t].chain].1;
+    /// Settles the scalars of each member after a pass.
+    fn conclude_tensors(&mut self, together: &Together, pass: usize) {
         let passes = &*self.passes;
-        if part.scope() == Scope::Tensor {
-            for t in passes.members.iter().filter(|_| has_own_scalars(part)) {
+        for t in &passes.members {
+            let (group, moment) = self.chains[self.sweep.tensors[*t].chain];
+            let Some(stage) = together.stage_of(group) else { continue };
+            let part = self.groups[group].chain.stages()[stage].as_ref();
+            if has_own_scalars(part) {
                 let values = &mut self.scalars.tensor[*t][stage];
-                part.settle(moment_of(*t), pass, passes.sums_of(*t, part), values);
+                part.settle(moment, pass, passes.sums_of(*t, part), values);
             }
-            return;
         }
+    }
+
+    /// Settles the scalars of the groups after a pass, from what all members gathered.
+    fn conclude_groups(&mut self, together: &Together, pass: usize) {
+        let moment = self.chains[self.sweep.tensors[self.passes.members[0]].chain].1;
+        let (passes, how) = (&*self.passes, together.part(self.groups).join());
         let mut joined = [0.0; MAX_TERMS];
-        for (k, how) in part.join().iter().enumerate() {
+        for (k, how) in how.iter().enumerate() {
             let values = passes.members.iter().map(|t| passes.sums.of(*t)[k]);
             joined[k] = values.fold(neutral(*how), |a, b| join(*how, a, b));
         }
-        let values = &mut self.scalars.group[group][stage];
-        part.settle(moment_of(passes.members[0]), pass, &joined[..part.join().len()], values);
+        for (group, stage) in &together.0 {
+            let values = &mut self.scalars.group[*group][*stage];
+            let part = &self.groups[*group].chain.stages()[*stage];
+            part.settle(moment, pass, &joined[..how.len()], values);
+        }
     }
 
     /// Gathers the terms of each row of the members and settles their scalars, which nobody keeps; the
     /// rows of members that the part skips have the first scalars.
-    fn settle_rows(&mut self, group: usize, stage: usize, part: &dyn AnyStage) {
-        self.choose(group, stage, 0, part);
+    fn settle_rows(&mut self, together: &Together, part: &dyn AnyStage) {
+        self.choose(together, 0);
         let passes = &mut *self.passes;
         passes.widths.clear();
         passes.widths.resize(self.sweep.tensors.len(), None);
@@ -189,7 +193,8 @@ impl<E: Element> Preparation<'_, '_, E> {
             passes.widths[*t] = full.then_some(self.scalars.rows[*t].0);
         }
         let (how, widths) = (part.join(), &passes.widths);
-        self.sweep.gather_rows(self.prepared, stage, widths, how, &mut passes.row_sums);
+        self.sweep.gather_rows(self.prepared, widths, how, &mut passes.row_sums);
+        let (group, stage) = together.0[0];
         let first = &self.scalars.group[group][stage];
         for t in &passes.members {
             let tensor = &self.sweep.tensors[*t];

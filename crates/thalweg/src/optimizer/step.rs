@@ -290,6 +290,7 @@ impl<E: Element> Optimizer<E> {
         work.prepared.resize_with(work.chains.len(), Prepared::default);
         let preparation = Preparation {
             groups: &self.groups,
+            order: &self.order,
             sweep: &sweep,
             chains: &work.chains,
             by_name: &cast.by_name,

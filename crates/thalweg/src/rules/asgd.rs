@@ -11,7 +11,7 @@ crate::hypers! {
     ///
     /// `η_t = η/(1 + λ·η·(t−1))^α`; from step `t₀ + 2` on the average is over all steps since, before
     /// that it is `x` itself. It computes the new parameter to average it, so it is the last
-    /// rule of its chain, brings its own rate, and is meant for the Euclidean geometry.
+    /// rule of its chain, brings its own rate, and takes no geometry.
     pub struct Asgd {
         /// Learning rate at the start.
         lr "η" = 1e-2 in Range::NON_NEGATIVE,
@@ -34,6 +34,7 @@ impl Rule for Asgd {
     type Memory<F: Real> = [F; 1];
     const SLOTS: &'static [Slot] = &[slot_as("average", "a").exact()];
     const HAS_VIEW: bool = true;
+    const LAST: bool = true;
 
     fn start<F: Real>(&self, x: F) -> [F; 1] {
         [x]

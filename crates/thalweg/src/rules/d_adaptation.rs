@@ -9,7 +9,7 @@ use crate::rule::{At, Here, Slot, slot, slot_as};
 
 crate::hypers! {
     /// Dual averaging from the start at the rate `d·η/‖g₁‖`, with the momentum of an average; `d` is
-    /// the largest lower bound so far on the distance of the group to its solution.
+    /// the largest lower bound so far on the distance of the parameters to their solution.
     pub struct DAdaptSgd {
         /// Learning rate, a factor on the estimated distance (paper 1).
         lr "η" = 1.0 in Range::NON_NEGATIVE,
@@ -32,7 +32,7 @@ impl Part for DAdaptSgd {
     const SCALARS: &'static [Slot] =
         &[slot("d"), slot_as("numerator", "r"), slot_as("first", "G"), slot_as("step", "δ")];
     const JOIN: &'static [Join] = &[Join::Sum; 3];
-    const SCOPE: Scope = Scope::Group;
+    const SCOPE: Scope = Scope::Groups;
 
     fn start<F: Real>(&self, x: F) -> [F; 2] {
         [F::number(0.0), x]
@@ -88,7 +88,7 @@ impl Part for DAdaptSgd {
 }
 
 crate::hypers! {
-    /// Adam times `d`, the largest lower bound so far on the distance of the group to its solution.
+    /// Adam times `d`, the largest lower bound so far on the distance of the parameters to their solution.
     /// The bound's sums fade with `√β₂`. The rate is inside the first moment.
     pub struct DAdaptAdam {
         /// Learning rate, a factor on the estimated distance (paper 1).
@@ -118,7 +118,7 @@ impl Part for DAdaptAdam {
     const SCALARS: &'static [Slot] =
         &[slot("d"), slot_as("numerator", "r"), slot_as("step", "δ")];
     const JOIN: &'static [Join] = &[Join::Sum; 2];
-    const SCOPE: Scope = Scope::Group;
+    const SCOPE: Scope = Scope::Groups;
 
     fn scalars(&self) -> [f64; 3] {
         [self.d0.value(0), 0.0, 0.0]

@@ -8,8 +8,8 @@ use crate::registry::{Entry, log_range};
 use crate::rule::{At, Here, Slot, slot, slot_as};
 
 crate::hypers! {
-    /// Multiplies the update by `r̄²/(√v + ε)`: the square of the largest distance of the group from
-    /// its start, over the root of the sum of all squared gradients, each times `r̄²` as it was then.
+    /// Multiplies the update by `r̄²/(√v + ε)`: the square of the largest distance of the
+    /// parameters from their start, over the root of the sum of all squared gradients, each times `r̄²` as it was then.
     pub struct Dowg {
         /// The first distance, in units of the parameter (official code: √1e-4).
         first "r_ε" = 1e-2 in Range::POSITIVE,
@@ -27,7 +27,7 @@ impl Part for Dowg {
     const SLOTS: &'static [Slot] = &[slot_as("x0", "x₀").exact()];
     const SCALARS: &'static [Slot] = &[slot_as("distance", "r̄"), slot("v")];
     const JOIN: &'static [Join] = &[Join::Sum; 2];
-    const SCOPE: Scope = Scope::Group;
+    const SCOPE: Scope = Scope::Groups;
 
     fn start<F: Real>(&self, x: F) -> [F; 1] {
         [x]

@@ -14,8 +14,8 @@ crate::hypers! {
     /// parameter starts anew from them. The slow weights are what is evaluated.
     ///
     /// Last in its chain, after [`Scale`](crate::rules::Scale): what reaches it is the step, and
-    /// what it returns is subtracted from the parameter. Over a geometry the slow weights follow
-    /// `x − u`, not the geometry's result.
+    /// what it returns is subtracted from the parameter. Elsewhere, and over a geometry, it is an
+    /// error.
     pub struct Lookahead {
         /// Steps between visits of the slow weights, rounded to a whole number.
         k "k" = 5.0 in STEPS,
@@ -28,6 +28,7 @@ impl Rule for Lookahead {
     type Memory<F: Real> = [F; 1];
     const SLOTS: &'static [Slot] = &[slot_as("slow", "φ").exact()];
     const HAS_VIEW: bool = true;
+    const LAST: bool = true;
 
     fn start<F: Real>(&self, x: F) -> [F; 1] {
         [x]

@@ -45,7 +45,8 @@ impl Part for Mechanic {
         slot_as("last", "s′"), slot_as("scale", "s"),
     ];
     const JOIN: &'static [Join] = &[Join::Sum; 4];
-    const SCOPE: Scope = Scope::Group;
+    const SCOPE: Scope = Scope::Groups;
+    const LAST: bool = true;
 
     fn scalars(&self) -> Self::Scalars<f64> {
         let zero = [0.0; BETTORS];

@@ -40,7 +40,7 @@ impl Opening for Guarded {
 }
 
 crate::hypers! {
-    /// Adam times `d`, the estimated distance of the group to its solution. The estimate and its
+    /// Adam times `d`, the estimated distance of the parameters to their solution. The estimate and its
     /// sums fade with `β₃ = √β₂`. Nothing moves before the first gradient that is not zero. It stands
     /// last: the way it remembers is the sum of its own updates. One extra reading pass.
     pub struct Prodigy<W: Opening = Unguarded> {
@@ -93,7 +93,8 @@ impl<W: Opening> Part for Prodigy<W> {
         slot_as("last", "d′"),
     ];
     const JOIN: &'static [Join] = &[Join::Sum; 2];
-    const SCOPE: Scope = Scope::Group;
+    const SCOPE: Scope = Scope::Groups;
+    const LAST: bool = true;
 
     fn scalars(&self) -> [f64; 5] {
         let d0 = self.d0.value(0);

@@ -84,6 +84,7 @@ impl<R: ScheduleFreeRate> Part for ScheduleFree<R> {
     const SCALARS: &'static [Slot] =
         &[slot_as("lr_max", "η_max"), slot_as("weight_sum", "W"), slot_as("weight", "c")];
     const HAS_VIEW: bool = true;
+    const LAST: bool = true;
 
     fn start<F: Real>(&self, x: F) -> [F; 1] {
         [x]

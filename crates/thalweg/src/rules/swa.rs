@@ -10,7 +10,7 @@ crate::hypers! {
     /// what is evaluated. Until then the parameter itself is.
     ///
     /// Last in its chain, after [`Scale`](crate::rules::Scale): it reads `x − u`, in the sweep that
-    /// writes it. Over a geometry that is not the new parameter, and the average is none. The
+    /// writes it. Elsewhere, and over a geometry, it is an error. The
     /// weight `w` is 1 up to the first step that counts, `1/n` at the `n`-th,
     /// and 0 between them. Both numbers must stay what they are while the average is gathered.
     pub struct Swa {
@@ -38,6 +38,7 @@ impl Rule for Swa {
     type Memory<F: Real> = [F; 1];
     const SLOTS: &'static [Slot] = &[slot_as("average", "a").exact()];
     const HAS_VIEW: bool = true;
+    const LAST: bool = true;
 
     fn start<F: Real>(&self, x: F) -> [F; 1] {
         [x]

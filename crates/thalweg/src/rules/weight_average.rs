@@ -72,7 +72,7 @@ crate::hypers! {
     /// what it would be without it.
     ///
     /// Last in its chain, after [`Scale`](crate::rules::Scale): it reads `x − u`, in the sweep that
-    /// writes it. Over a geometry that is not the new parameter, and the average is none.
+    /// writes it. Elsewhere, and over a geometry, it is an error.
     pub struct WeightAverage<S: AverageStart = FromFirst> {
         /// Share of the average kept per step (torch 0.999).
         average_decay "δ" = 0.999 in Range::RATE,
@@ -84,6 +84,7 @@ impl<S: AverageStart> Rule for WeightAverage<S> {
     type Memory<F: Real> = [F; 1];
     const SLOTS: &'static [Slot] = &[slot_as("average", "a").exact()];
     const HAS_VIEW: bool = true;
+    const LAST: bool = true;
 
     fn start<F: Real>(&self, x: F) -> [F; 1] {
         [S::before(x)]
