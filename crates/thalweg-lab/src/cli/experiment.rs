@@ -99,7 +99,11 @@ fn details(finding: &Finding) -> String {
         }
         table.row(row);
     }
-    text + &table.render()
+    text += &table.render();
+    for figure in &finding.figures {
+        text += &format!("  figure {}.svg: {}\n", figure.name, figure.title);
+    }
+    text
 }
 
 /// One line per experiment, then the counts and what differs.
@@ -191,6 +195,7 @@ mod tests {
             "false: η = 2.1/L''",
             "0.04123",
             "agrees",
+            "figure parabola-rate.svg: Gradient descent on 3w² − 12w + 5 from 10",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }

@@ -2,7 +2,7 @@
 
 use thalweg::recipes::{adadelta, adagrad};
 
-use super::figure::{Axis, Figure};
+use super::figure::{Axis, Figure, numbered};
 use super::stream::Rng;
 use super::walk::{Walk, bowl, bowl_gradient, falls, tuned};
 use super::{Experiment, Record, Verdict};
@@ -101,28 +101,66 @@ fn decay(r: &mut Record) -> Result<()> {
     Ok(())
 }
 
-fn sparse(r: &mut Record) -> Result<()> {
+/// The effective rate of a feature that fires every `every` steps by that of one that always does, at
+/// step 10 000.
+fn sparse_rate(every: usize) -> Result<f64> {
     let mut walk = Walk::new(tuned(adagrad(), &[("lr", 1.0), ("eps", 0.0)])?, &[0.0, 0.0])?;
     for t in 1..10_000 {
-        walk.step(&[1.0, f64::from(u8::from(t % 100 == 0))])?;
+        walk.step(&[1.0, f64::from(u8::from(t % every == 0))])?;
     }
     let before = walk.x.clone();
     walk.step(&[1.0, 1.0])?;
-    let ratio = (before[1] - walk.x[1]) / (before[0] - walk.x[0]);
-    r.relative("rate of a feature of 1 % by that of one of 100 %", ratio, 10.0, 1e-12);
-    r.claim("p = 0.01", (ratio - 10.0).abs() < 1e-9);
+    Ok((before[1] - walk.x[1]) / (before[0] - walk.x[0]))
+}
+
+fn sparse(r: &mut Record) -> Result<()> {
+    let mut points = vec![];
+    for every in [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] {
+        let (p, ratio) = (1.0 / every as f64, sparse_rate(every)?);
+        if every == 100 {
+            r.relative("rate of a feature of 1 % by that of one of 100 %", ratio, 10.0, 1e-12);
+            r.claim("p = 0.01", (ratio - 10.0).abs() < 1e-9);
+        }
+        points.push((p, ratio));
+    }
+    r.figure(
+        Figure::new(
+            "adagrad-sparse",
+            "AdaGrad's rate for a rare feature by that for one that always fires",
+            Axis::log("probability p that the feature fires"),
+            Axis::log("ratio of the rates"),
+        )
+        .bound("1/√p", points.iter().map(|(p, _)| (*p, 1.0 / p.sqrt())))
+        .points("measured at step 10 000", points),
+    );
     Ok(())
 }
 
 fn straight_line(r: &mut Record) -> Result<()> {
     let mut same = true;
+    let mut figure = Figure::new(
+        "size-is-not-curvature",
+        "AdaGrad on straight lines, whose curvature is 0: the rate follows the slope",
+        Axis::log("step t"),
+        Axis::log("step / slope"),
+    );
     for slope in [1.0, 100.0] {
         let steps = falls(tuned(adagrad(), &[("lr", 1.0), ("eps", 0.0)])?, slope, 1000)?;
         let law = |t: usize| 1.0 / (slope * ((t + 1) as f64).sqrt());
         let off = (0..1000).map(|t| (steps[t] / slope / law(t) - 1.0).abs()).fold(0.0, f64::max);
         r.near(&format!("rate by 1/(slope·√t), less 1, slope {slope}"), off, 0.0, 1e-12);
         same &= off <= 1e-12;
+        figure = figure
+            .line(
+                &format!("slope {slope}"),
+                numbered(steps.into_iter().map(|step| step / slope).collect::<Vec<_>>()),
+            )
+            .points(
+                &format!("1/({slope}·√t)"),
+                [1, 3, 10, 30, 100, 300, 1000].map(|t| (t as f64, law(t - 1))),
+            );
     }
+    r.figure(figure);
     // Both lines have curvature zero: a rate that carried it would be the same on both.
     r.claim("lines of slope 1 and 100: the same curvature, the same rate", !same);
     Ok(())

@@ -4,7 +4,7 @@ use thalweg::Chain;
 use thalweg::recipes::{adam, rmsprop};
 use thalweg::rules::Scale;
 
-use super::figure::{Axis, Figure};
+use super::figure::{Axis, Figure, numbered};
 use super::rules::Uncorrected;
 use super::stream::Rng;
 use super::walk::{Walk, falls, mean, tuned};
@@ -83,11 +83,20 @@ fn tracking(r: &mut Record) -> Result<()> {
     let rms = |rho: f64| tuned(rmsprop(), &[("rho", rho)]);
     let mut walk = Walk::new(rms(0.9)?, &[0.0])?;
     let mut errors = vec![1.0];
-    for _ in 0..50 {
+    for _ in 0..100 {
         walk.step(&[1.0])?;
         errors.push(1.0 - walk.slot("v")?[0]);
     }
     let off = (0..=50).map(|t| (errors[t] - 0.9f64.powi(t as i32)).abs()).fold(0.0, f64::max);
+    let figure = Figure::new(
+        "tracking-error",
+        "How far the running mean square of gradients of size 1 is from 1, β = 0.9",
+        Axis::linear("step"),
+        Axis::log("error of v"),
+    )
+    .bound("β^t", (0..=100).map(|t| (f64::from(t), 0.9f64.powi(t))))
+    .points("constant gradient", (0..=100).step_by(5).map(|t| (t as f64, errors[t])));
+    let (mut spreads, mut average) = (vec![], vec![]);
     r.near("constant gradient, difference from 0.9^t", off, 0.0, 1e-12);
     r.claim("constant gradient", off <= 1e-12);
     // A thousand coordinates are a thousand runs.
@@ -97,9 +106,15 @@ fn tracking(r: &mut Record) -> Result<()> {
         let (mut variances, mut means) = (vec![], vec![]);
         for t in 1..=3000 {
             walk.step(&rng.normal(1000))?;
+            let v = walk.slot("v")?;
+            if rho == 0.9 && t <= 100 {
+                let squares: Vec<f64> = v.iter().map(|v| (v - 1.0).powi(2)).collect();
+                spreads.push(mean(&squares).sqrt());
+                average.push((mean(v) - 1.0).abs());
+            }
             if t > 1000 && t % 100 == 0 {
-                variances.push(variance(walk.slot("v")?));
-                means.push(mean(walk.slot("v")?));
+                variances.push(variance(v));
+                means.push(mean(v));
             }
         }
         let spread = mean(&variances).sqrt();
@@ -111,12 +126,20 @@ fn tracking(r: &mut Record) -> Result<()> {
         );
         r.claim(&format!("Gaussian gradients along a path, β = {rho}"), spread < 1e-2);
     }
+    let floor = f64::sqrt(2.0 * 0.1 / 1.9);
+    r.figure(
+        figure
+            .line("Gaussian gradients, root mean square of 1000 paths", numbered(spreads))
+            .line("Gaussian gradients, error of the mean of 1000 paths", numbered(average))
+            .bound("√(2(1 − β)/(1 + β))", [(0.0, floor), (100.0, floor)]),
+    );
     Ok(())
 }
 
-fn momentum_variance(r: &mut Record) -> Result<()> {
+/// The variance of Adam's first moment under standard normal gradients.
+fn variance_of_momentum(beta1: f64) -> Result<f64> {
     let mut rng = Rng::new(22);
-    let mut walk = Walk::new(adam(), &[0.0; 1000])?;
+    let mut walk = Walk::new(tuned(adam(), &[("beta1", beta1)])?, &[0.0; 1000])?;
     let mut variances = vec![];
     for t in 1..=1000 {
         walk.step(&rng.normal(1000))?;
@@ -124,21 +147,56 @@ fn momentum_variance(r: &mut Record) -> Result<()> {
             variances.push(variance(walk.slot("m")?));
         }
     }
-    let variance = mean(&variances);
-    r.relative("variance of m, β₁ = 0.9", variance, 0.0526, 0.03);
-    r.claim("Gaussian gradients", (variance / (0.1 / 1.9) - 1.0).abs() <= 0.03);
+    Ok(mean(&variances))
+}
+
+fn momentum_variance(r: &mut Record) -> Result<()> {
+    let promised = |beta1: f64| (1.0 - beta1) / (1.0 + beta1);
+    let mut points = vec![];
+    for beta1 in [0.0, 0.25, 0.5, 0.75, 0.9, 0.97] {
+        let variance = variance_of_momentum(beta1)?;
+        points.push((beta1, variance));
+        if beta1 == 0.9 {
+            r.relative("variance of m, β₁ = 0.9", variance, 0.0526, 0.03);
+            r.claim("Gaussian gradients", (variance / promised(beta1) - 1.0).abs() <= 0.03);
+        }
+    }
+    let betas = (0..=98).map(|k| 0.01 * f64::from(k));
+    r.figure(
+        Figure::new(
+            "momentum-variance",
+            "Variance of the running mean of Gaussian gradients of variance 1",
+            Axis::linear("β₁"),
+            Axis::log("variance of m"),
+        )
+        .bound("(1 − β₁)/(1 + β₁)", betas.map(|beta1| (beta1, promised(beta1))))
+        .points("measured", points),
+    );
     Ok(())
 }
 
 fn expansion(r: &mut Record) -> Result<()> {
     let mut walk = Walk::new(tuned(adam(), &[("beta2", 0.9)])?, &[0.0])?;
-    (0..5).try_for_each(|_| walk.step(&[2.0]))?;
-    let v = walk.slot("v")?[0];
-    r.printed("v after five gradients of 2, β = 0.9", v, "1.638");
-    let displayed =
-        0.1 / (1.0 - 0.9f64.powi(5)) * (0..5).map(|i| 4.0 * 0.9f64.powi(i)).sum::<f64>();
-    r.printed("the displayed sum", displayed, "4.000000");
-    r.claim("five gradients of 2", (v - displayed).abs() < 1e-9);
+    let (mut kept, mut displayed) = (vec![], vec![]);
+    for t in 1..=40 {
+        walk.step(&[2.0])?;
+        kept.push(walk.slot("v")?[0]);
+        let sum: f64 = (0..t).map(|i| 4.0 * 0.9f64.powi(i)).sum();
+        displayed.push(0.1 / (1.0 - 0.9f64.powi(t)) * sum);
+    }
+    r.printed("v after five gradients of 2, β = 0.9", kept[4], "1.638");
+    r.printed("the displayed sum", displayed[4], "4.000000");
+    r.claim("five gradients of 2", (kept[4] - displayed[4]).abs() < 1e-9);
+    r.figure(
+        Figure::new(
+            "ema-expansion",
+            "The running mean square of gradients of 2, β = 0.9",
+            Axis::linear("step t"),
+            Axis::linear("v"),
+        )
+        .line("the optimizer's v", numbered(kept))
+        .bound("(1 − β)/(1 − β^t)·Σ, as displayed", numbered(displayed)),
+    );
     Ok(())
 }
 
@@ -163,8 +221,6 @@ fn bias_correction(r: &mut Record) -> Result<()> {
     let off = steady.iter().map(|f| (f - 1.0).abs()).fold(0.0, f64::max);
     r.near("corrected, largest difference of a step from the rate", off, 0.0, 1e-11);
     r.claim("constant gradient: the step is the rate", (plain[0] - 1.0).abs() < 0.01);
-    let number =
-        |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
     r.figure(
         Figure::new(
             "bias-correction",
@@ -172,8 +228,8 @@ fn bias_correction(r: &mut Record) -> Result<()> {
             Axis::log("step"),
             Axis::linear("step / rate"),
         )
-        .line("as the source prints it", number(plain))
-        .line("corrected", number(steady)),
+        .line("as the source prints it", numbered(plain))
+        .line("corrected", numbered(steady)),
     );
     Ok(())
 }
@@ -182,19 +238,32 @@ fn adam_is_rmsprop(r: &mut Record) -> Result<()> {
     let mut rng = Rng::new(23);
     let mut rmsprop = Walk::new(uncorrected(0.0), &[0.0])?;
     let mut adam = Walk::new(tuned(adam(), &[("eps", 0.0), ("lr", 1.0)])?, &[0.0])?;
-    let (mut first, mut last, mut off) = (f64::NAN, f64::NAN, 0.0_f64);
+    let (mut ratios, mut corrections, mut off) = (vec![], vec![], 0.0_f64);
     for t in 1..=30_000 {
         let g = rng.normal(1)[0];
         let ratio = rmsprop.fall(g)? / adam.fall(g)?;
         let correction = (1.0 - 0.9f64.powi(t)) / (1.0 - 0.999f64.powi(t)).sqrt();
         // Where both stand a thousand times the step away, the difference loses three digits more.
         off = off.max((ratio / correction - 1.0).abs().min(1.0) * f64::from(u8::from(t <= 100)));
-        (first, last) = (if t == 1 { ratio } else { first }, ratio);
+        ratios.push(ratio);
+        corrections.push(correction);
     }
+    let (first, last) = (ratios[0], ratios[29_999]);
     r.printed("first step by Adam's", first, "3.162278");
     r.near("ratio of the steps off (1 − β₁^t)/√(1 − β₂^t), 100 steps", off, 0.0, 1e-9);
     r.near("step 30 000 by Adam's", last, 1.0, 1e-6);
     r.claim("first step", (first - 1.0).abs() < 1e-6);
     r.claim("after 30 000 steps", (last - 1.0).abs() < 1e-6);
+    r.figure(
+        Figure::new(
+            "adam-is-rmsprop",
+            "A step of RMSProp with momentum by one of Adam, Gaussian gradients",
+            Axis::log("step t"),
+            Axis::linear("ratio of the steps"),
+        )
+        .line("measured", numbered(ratios))
+        .bound("(1 − β₁^t)/√(1 − β₂^t)", numbered(corrections))
+        .bound("the same method", [(1.0, 1.0), (30_000.0, 1.0)]),
+    );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use thalweg::recipes::{adabelief, adagrad, adam, gd, rmsprop};
 use thalweg::{Chain, Optimizer, Param};
 
-use super::figure::{Axis, Figure};
+use super::figure::{Axis, Figure, numbered};
 use super::walk::{Walk, advance, distance, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
@@ -171,12 +171,17 @@ fn asymptotic_ratio(lr: f64) -> Result<f64> {
 fn descent_rate(r: &mut Record) -> Result<()> {
     let promised = 99.0 / 101.0;
     let best = asymptotic_ratio(2.0 / 101.0)?;
+    let mut measured = vec![(2.0 / 101.0, best)];
     r.printed("ratio at η = 2/101", best, ".980198");
     r.claim("κ = 100, η = 2/(L + μ)", (best - promised).abs() < 1e-6);
     for (name, lr) in [("1/100", 0.01), ("1.99/100", 0.0199)] {
         let ratio = asymptotic_ratio(lr)?;
         r.near(&format!("ratio at η = {name}"), ratio, 0.99, 1e-9);
         r.claim(&format!("κ = 100, η = {name}"), (ratio - promised).abs() < 1e-6);
+        measured.push((lr, ratio));
+    }
+    for lr in [0.0025, 0.005, 0.0075, 0.0125, 0.015, 0.0175] {
+        measured.push((lr, asymptotic_ratio(lr)?));
     }
     let rates = || (1..=199).map(|k| f64::from(k) * 1e-4);
     r.figure(
@@ -187,7 +192,8 @@ fn descent_rate(r: &mut Record) -> Result<()> {
             Axis::linear("factor"),
         )
         .bound("(κ − 1)/(κ + 1)", rates().map(|lr| (lr, promised)))
-        .line("max |1 − η·λ|", rates().map(|lr| (lr, (1.0 - lr).max((1.0 - 100.0 * lr).abs())))),
+        .bound("max |1 − η·λ|", rates().map(|lr| (lr, (1.0 - lr).max((1.0 - 100.0 * lr).abs()))))
+        .points("measured", measured),
     );
     Ok(())
 }
@@ -213,6 +219,20 @@ fn preconditioner(r: &mut Record) -> Result<()> {
     let printed = condition(PAIR.map(|a| a.powf(-0.5)))?;
     r.relative("condition number with D⁻² ∝ a", printed, 1000.0, 1e-9);
     r.claim("diag(1, 100): better than without", printed < 100.0);
+    let power = |s: f64| Ok((s, condition(PAIR.map(|a| a.powf(s)))?));
+    let powers = (-4..=8).map(|k| power(0.25 * f64::from(k))).collect::<Result<Vec<_>>>()?;
+    r.figure(
+        Figure::new(
+            "preconditioner-note",
+            "What gradient descent sees of diag(1, 100) through a diagonal preconditioner",
+            Axis::linear("s, where D = a^s"),
+            Axis::log("condition number of D⁻¹A"),
+        )
+        .line("measured", powers)
+        .points("without: s = 0", [power(0.0)?])
+        .points("source: D⁻² ∝ a, s = −1/2", [(-0.5, printed)])
+        .points("D = a: s = 1", [power(1.0)?]),
+    );
     Ok(())
 }
 
@@ -229,9 +249,25 @@ fn scale_free() -> Result<[(&'static str, Chain); 4]> {
 fn balance(r: &mut Record) -> Result<()> {
     let curvature = [1.0, 10.0, 100.0, 1e4];
     let want = ["4.31704927e-25", "0.08758652", "-0.0042114", "0.0043739"];
+    let mut figure = Figure::new(
+        "diagonal-balance",
+        "All coordinates of Σ Lᵢ·xᵢ²/2 from 1: the lines are those of L = 1",
+        Axis::linear("step"),
+        Axis::linear("coordinate xᵢ"),
+    );
+    // The other coordinates take turns, so that their circles do not hide each other.
+    let mut others = [vec![], vec![], vec![]];
     for ((name, chain), want) in scale_free()?.into_iter().zip(want) {
-        let mut walk = Walk::new(chain, &[1.0; 4])?;
-        walk.descend(100, |x| x.iter().zip(curvature).map(|(x, h)| h * x).collect())?;
+        let (mut walk, mut first) = (Walk::new(chain, &[1.0; 4])?, vec![]);
+        for t in 1..=100 {
+            walk.descend(1, |x| x.iter().zip(curvature).map(|(x, h)| h * x).collect())?;
+            first.push(walk.x[0]);
+            if t % 5 == 0 {
+                let turn = t / 5 % 3;
+                others[turn].push((t as f64, walk.x[turn + 1]));
+            }
+        }
+        figure = figure.line(name, numbered(first));
         let spread = distance(&walk.x, &[walk.x[0]; 4]);
         for (i, x) in walk.x.iter().enumerate() {
             r.printed(&format!("{name}, x[{}] after 100 steps", i + 1), *x, want);
@@ -239,6 +275,10 @@ fn balance(r: &mut Record) -> Result<()> {
         r.near(&format!("{name}, largest difference of coordinates"), spread, 0.0, 1e-12);
         r.claim(&format!("{name}, curvatures 1 to 10 000"), spread <= 1e-12);
     }
+    for (curvature, points) in curvature.iter().skip(1).zip(others) {
+        figure = figure.points(&format!("L = {curvature}, any of them"), points);
+    }
+    r.figure(figure);
     Ok(())
 }
 

@@ -4,10 +4,10 @@ use thalweg::Chain;
 use thalweg::recipes::{adam, adam_l2, adamw};
 use thalweg::rules::{L2, Scale};
 
-use super::figure::{Axis, Figure};
+use super::figure::{Axis, Figure, numbered};
 use super::rules::DecayAfter;
 use super::stream::Rng;
-use super::walk::{Walk, mean, tuned};
+use super::walk::{Walk, distance, mean, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
 
@@ -129,43 +129,90 @@ fn decoupled(r: &mut Record) -> Result<()> {
         r.near(&format!("less (1 − η·λ)^1000, λ = {decay}"), end - exact, 0.0, 1e-12);
         r.claim(&format!("no data gradient, λ = {decay}"), (end - exact).abs() <= 1e-12);
     }
+    let (mut kept, mut coupled) = (vec![], vec![]);
     for noise in [0.1, 1.0, 10.0, 100.0] {
         let (rate, _) = under_noise(adamw(), noise)?;
         r.relative(&format!("decay per step, noise {noise}"), rate, 1e-5, 0.01);
         r.claim(&format!("noise {noise}"), (rate / 1e-5 - 1.0).abs() <= 0.01);
+        kept.push((noise, rate));
+        coupled.push((noise, under_noise(adam_l2(), noise)?.0));
     }
+    r.figure(
+        Figure::new(
+            "adamw-decoupled",
+            "How fast a weight decays under noise, λ = 0.01 and rate 0.001",
+            Axis::log("standard deviation of the gradient"),
+            Axis::log("decay per step"),
+        )
+        .bound("η·λ", [(0.1, 1e-5), (100.0, 1e-5)])
+        .points("AdamW", kept)
+        .points("Adam + L2", coupled),
+    );
     Ok(())
 }
 
-fn order(r: &mut Record) -> Result<()> {
+/// Where one step leads that decays before it, and one that decays after it, at the decay 0.1.
+fn orders(lr: f64) -> Result<[Vec<f64>; 2]> {
     let (start, g) = ([1.0, -2.0, 0.5], [0.3, -1.0, 2.0]);
-    let first = [("lr", 0.1), ("decay", 0.1), ("eps", 0.0)];
+    let first = [("lr", lr), ("decay", 0.1), ("eps", 0.0)];
     let mut before = Walk::new(tuned(adamw(), &first)?, &start)?;
     before.step(&g)?;
-    let chain = tuned(adam(), &[("eps", 0.0), ("lr", 0.1)])?.then(DecayAfter::default());
+    let decay = DecayAfter::default().decay(0.1).lr(lr);
+    let chain = tuned(adam(), &[("eps", 0.0), ("lr", lr)])?.then(decay);
     let mut after = Walk::new(chain, &start)?;
     after.step(&g)?;
+    Ok([before.x, after.x])
+}
+
+fn order(r: &mut Record) -> Result<()> {
+    let [before, after] = orders(0.1)?;
     for (i, (first, last)) in
         [(0.89, 0.891), (-1.88, -1.881), (0.395, 0.396)].into_iter().enumerate()
     {
-        r.near(&format!("x[{}], decay before the step", i + 1), before.x[i], first, 1e-12);
-        r.near(&format!("x[{}], decay after the step", i + 1), after.x[i], last, 1e-12);
+        r.near(&format!("x[{}], decay before the step", i + 1), before[i], first, 1e-12);
+        r.near(&format!("x[{}], decay after the step", i + 1), after[i], last, 1e-12);
     }
-    let same = super::walk::distance(&before.x, &after.x);
-    r.claim("first step with η = λ = 0.1", same < 1e-12);
+    r.claim("first step with η = λ = 0.1", distance(&before, &after) < 1e-12);
+    let differences = [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3].map(|lr| {
+        let [before, after] = orders(lr)?;
+        Ok((lr, distance(&before, &after)))
+    });
+    r.figure(
+        Figure::new(
+            "decay-order",
+            "What the order of decay and step changes in the first step, λ = 0.1",
+            Axis::log("learning rate η"),
+            Axis::log("difference of the parameters"),
+        )
+        .bound("η²·λ·|u| with |u| = 1", [(1e-3, 1e-7), (0.3, 9e-3)])
+        .points("measured", differences.into_iter().collect::<Result<Vec<_>>>()?),
+    );
     Ok(())
 }
 
 fn minimum(r: &mut Record) -> Result<()> {
+    let mut figure = Figure::new(
+        "l2-minimum",
+        "Descent with a penalty of λ = 0.1 on h·(x − 1)²/2 from 0",
+        Axis::log("step"),
+        Axis::linear("x"),
+    );
     for (h, want) in [(1.0, "0.909091"), (10.0, "0.990099")] {
         let adam = tuned(adam_l2(), &[("lr", 0.01), ("decay", 0.1)])?;
         let plain = Chain::new((L2::default().decay(0.1), Scale::default().lr(0.05)));
         for (name, chain) in [("Adam + L2", adam), ("descent + L2", plain)] {
-            let mut walk = Walk::new(chain, &[0.0])?;
-            walk.descend(5000, |x| vec![h * (x[0] - 1.0)])?;
+            let (mut walk, mut path) = (Walk::new(chain, &[0.0])?, vec![]);
+            for _ in 0..5000 {
+                walk.descend(1, |x| vec![h * (x[0] - 1.0)])?;
+                path.push(walk.x[0]);
+            }
             r.printed(&format!("{name}, h = {h}"), walk.x[0], want);
             r.claim(&format!("{name}, h = {h}"), (walk.x[0] - h / (h + 0.1)).abs() < 1e-6);
+            figure = figure.line(&format!("{name}, h = {h}"), numbered(path));
         }
+        let minimum = h / (h + 0.1);
+        figure = figure.bound(&format!("h/(h + λ), h = {h}"), [(1.0, minimum), (5000.0, minimum)]);
     }
+    r.figure(figure);
     Ok(())
 }

@@ -4,9 +4,9 @@ use thalweg::geometry::{Burg, NegativeEntropy};
 use thalweg::recipes::gd;
 use thalweg::{Chain, Optimizer, Param};
 
-use super::figure::{Axis, Figure};
+use super::figure::{Axis, Figure, numbered};
 use super::stream::Rng;
-use super::walk::{Walk, advance, distance, tuned};
+use super::walk::{Walk, advance, defect, distance, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
 
@@ -141,11 +141,27 @@ fn random_stream(r: &mut Record) -> Result<()> {
     r.count("64-bit words equal to the reference, of 3", Some(same), Some(3), 0);
     let mut stream = Rng::new(42);
     let uniform = [(); 3].map(|()| stream.uniform());
-    r.all_printed("uniform", &uniform, &["0.74156488", "0.15991039", "0.27860113"]);
+    let uniforms = ["0.74156488", "0.15991039", "0.27860113"];
+    r.all_printed("uniform", &uniform, &uniforms);
     let normal = Rng::new(42).normal(4);
-    let want = ["0.88224891", "1.38847329", "-0.45084988", "0.67071644"];
-    r.all_printed("normal", &normal, &want);
+    let normals = ["0.88224891", "1.38847329", "-0.45084988", "0.67071644"];
+    r.all_printed("normal", &normal, &normals);
     r.claim("seed 42", same == 3 && r.checks.iter().all(|c| c.agrees == Some(true)));
+    let reference = |numbers: &[&str]| -> Vec<f64> {
+        numbers.iter().map(|n| n.parse().unwrap_or(f64::NAN)).collect()
+    };
+    r.figure(
+        Figure::new(
+            "random-stream",
+            "The first numbers at seed 42, here and in the reference",
+            Axis::linear("place in the stream"),
+            Axis::linear("number"),
+        )
+        .bound("uniform, reference", numbered(reference(&uniforms)))
+        .bound("normal, reference", numbered(reference(&normals)))
+        .points("uniform, here", numbered(uniform))
+        .points("normal, here", numbered(normal)),
+    );
     Ok(())
 }
 
@@ -168,8 +184,23 @@ fn positive(r: &mut Record) -> Result<()> {
     let optimum = [13.0 / 15.0, 7.0 / 15.0, 0.0];
     r.claim("start (1/3, 1/3, 1/3), solution outside", distance(&walk.x, &optimum) < 1e-7);
 
-    let mut from_zero = [0.0, 1.0 / 3.0, 1.0 / 3.0];
-    product_form(&mut from_zero, 0.1, 200, inside);
+    let mut figure = Figure::new(
+        "egd-zero-start",
+        "Exponentiated gradient by its start: the optimum is at x₁ = 1, and 0 stays 0",
+        Axis::linear("step"),
+        Axis::linear("x₁"),
+    );
+    let mut from_zero = [0.0; 3];
+    for (name, first) in [("1/3", 1.0 / 3.0), ("0.001", 1e-3), ("0", 0.0)] {
+        from_zero = [first, 1.0 / 3.0, 1.0 / 3.0];
+        let mut path = vec![(0.0, first)];
+        for t in 1..=200 {
+            product_form(&mut from_zero, 0.1, 1, inside);
+            path.push((f64::from(t), from_zero[0]));
+        }
+        figure = figure.line(&format!("from x₁ = {name}"), path);
+    }
+    r.figure(figure.bound("optimum", [(0.0, 1.0), (200.0, 1.0)]));
     r.near("x[1] from a start of 0", from_zero[0], 0.0, 0.0);
     r.claim("start (0, 1/3, 1/3): the optimum is at x[1] = 1", from_zero[0] > 0.0);
     let mut opt = Optimizer::<f64>::new(exponentiated(0.1)?)?;
@@ -179,32 +210,58 @@ fn positive(r: &mut Record) -> Result<()> {
 }
 
 fn underflow(r: &mut Record) -> Result<()> {
-    let (mut multiplied, mut steps) = (1.0_f32, 0);
+    let (mut multiplied, mut steps, mut product) = (1.0_f32, 0, vec![]);
     while multiplied > 0.0 {
+        product.push((steps as f64, f64::from(multiplied).ln()));
         multiplied *= (-1.0_f32).exp();
         steps += 1;
     }
     r.count("steps until the f32 product is 0 at η·g = 1", Some(steps), Some(104), 0);
     r.claim("f32 product, 104 steps down", multiplied > 0.0);
     let mut opt = Optimizer::<f32>::new(exponentiated(1.0)?)?;
-    let mut x = [1.0_f32];
+    let (mut x, mut logarithm) = ([1.0_f32], vec![]);
     for g in [[1.0_f32; 104], [-1.0; 104]].concat() {
         advance(&mut opt, &mut [Param::new("x", &[1], &mut x, &[g])])?;
+        let kept = opt.slot("x", "log_x").ok_or_else(|| defect("no logarithm is kept"))?;
+        logarithm.push(f64::from(kept[0]));
     }
     r.near("f32 logarithm after 104 steps down and 104 up", f64::from(x[0]), 1.0, 0.0);
+    r.figure(
+        Figure::new(
+            "egd-underflow",
+            "ln θ in f32 at η·g = 1: what a product loses a logarithm keeps",
+            Axis::linear("step"),
+            Axis::linear("ln θ"),
+        )
+        .line("logarithm, 104 steps down and 104 up", numbered(logarithm))
+        .line(&format!("product, exactly 0 from step {steps} on"), product),
+    );
     Ok(())
 }
 
 fn relative_change(r: &mut Record) -> Result<()> {
     let mut rng = Rng::new(2);
-    let (x, g) = ([0.5, 1e-3, 40.0], rng.normal(3));
+    let sizes = [0.5, 1e-3, 40.0];
+    let (x, g) = ([sizes; 10].concat(), rng.normal(30));
     let mut walk = Walk::new(exponentiated(0.1)?, &x)?;
     walk.step(&g)?;
-    let change: Vec<f64> = walk.x.iter().zip(x).map(|(new, old)| (new / old).ln()).collect();
+    let change: Vec<f64> = walk.x.iter().zip(&x).map(|(new, old)| (new / old).ln()).collect();
     let want: Vec<f64> = g.iter().map(|g| -0.1 * g).collect();
     let error = distance(&change, &want);
     r.near("difference of ln(θ'/θ) from −η·g", error, 0.0, 1e-12);
     r.claim("parameters from 0.001 to 40", error <= 1e-12);
+    let figure = Figure::new(
+        "egd-relative-change",
+        "One step of exponentiated gradient, η = 0.1: the change of ln θ by the gradient",
+        Axis::linear("gradient g"),
+        Axis::linear("ln(θ'/θ)"),
+    );
+    let figure = figure.bound("−η·g", [(-2.5, 0.25), (2.5, -0.25)]);
+    let of_size = |figure: Figure, k: usize| {
+        let points = g.iter().copied().zip(change.iter().copied()).skip(k).step_by(3);
+        figure.points(&format!("θ = {}", sizes[k]), points)
+    };
+    r.figure((0..3).fold(figure, of_size));
     Ok(())
 }
 
@@ -283,14 +340,23 @@ fn scale(r: &mut Record) -> Result<()> {
     Ok(())
 }
 
-/// Where a method is after 10⁵ steps of 1e-5: its flow at time 1.
-fn flow(chain: Chain, start: f64, read: fn(f64) -> f64, slope: fn(f64) -> f64) -> Result<Vec<f64>> {
+/// Where a method is after every thousandth of 10⁵ steps of 1e-5: its flow up to time 1.
+fn flow(
+    chain: Chain,
+    start: f64,
+    read: fn(f64) -> f64,
+    slope: fn(f64) -> f64,
+) -> Result<Vec<Vec<f64>>> {
     let mut walk = Walk::new(chain, &[start; 3])?;
-    walk.descend(100_000, |z| {
-        let x: Vec<f64> = z.iter().map(|z| read(*z)).collect();
-        inside(&x).iter().zip(z).map(|(g, z)| g * slope(*z)).collect()
-    })?;
-    Ok(walk.x.iter().map(|z| read(*z)).collect())
+    let place = |z: &[f64]| z.iter().map(|z| read(*z)).collect::<Vec<f64>>();
+    let mut path = vec![place(&walk.x)];
+    for _ in 0..100 {
+        walk.descend(1000, |z| {
+            inside(&place(z)).iter().zip(z).map(|(g, z)| g * slope(*z)).collect()
+        })?;
+        path.push(place(&walk.x));
+    }
+    Ok(path)
 }
 
 fn log_parameter(r: &mut Record) -> Result<()> {
@@ -314,19 +380,36 @@ fn log_parameter(r: &mut Record) -> Result<()> {
             barrier,
         ),
     ];
-    for (name, got, want) in flows {
+    for (name, path, want) in &flows {
         for i in 0..3 {
-            r.near(&format!("{name}, x[{}] at time 1", i + 1), got[i], want[i], 5e-6);
+            r.near(&format!("{name}, x[{}] at time 1", i + 1), path[100][i], want[i], 5e-6);
         }
     }
     // If the factor only adjusted the rate, both flows would follow one path at different times.
     let (mut path, mut closest) = (Walk::new(exponentiated(1e-3)?, &THIRDS)?, f64::INFINITY);
+    let mut long = vec![THIRDS.to_vec()];
     for _ in 0..5000 {
         path.descend(1, inside)?;
-        closest = closest.min(distance(&path.x, &kept));
+        closest = closest.min(distance(&path.x, &kept[100]));
+        long.push(path.x.clone());
     }
     r.note("how near the path without the factor comes to where the other is at time 1", closest);
     r.claim("both flows follow the same path", closest < 1e-2);
-    r.claim("both flows are at the same place at time 1", distance(&dropped, &kept) < 1e-2);
+    let apart = distance(&dropped[100], &kept[100]);
+    r.claim("both flows are at the same place at time 1", apart < 1e-2);
+    let seen = |path: &[Vec<f64>]| path.iter().map(|x| (x[0], x[2])).collect::<Vec<_>>();
+    let figure = Figure::new(
+        "log-parameter",
+        "Descent on φ = ln θ from (1/3, 1/3, 1/3): dropping the factor changes the path",
+        Axis::linear("x₁"),
+        Axis::linear("x₃"),
+    );
+    let figure = figure
+        .line("factor dropped (EGD), to time 5", seen(&long))
+        .line("factor kept, to time 1", seen(&kept));
+    let at_one = |figure: Figure, (name, path, _): &(&str, Vec<Vec<f64>>, [f64; 3])| {
+        figure.points(&format!("{name}, time 1"), seen(&path[100..]))
+    };
+    r.figure(flows.iter().fold(figure, at_one));
     Ok(())
 }

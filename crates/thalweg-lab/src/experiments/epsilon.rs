@@ -97,14 +97,23 @@ fn placement(r: &mut Record) -> Result<()> {
 }
 
 fn cap(r: &mut Record) -> Result<()> {
+    let mut figure = Figure::new(
+        "epsilon-cap",
+        "Adam's effective rate in units of η/ε: never above it, and far below for large gradients",
+        Axis::log("|g|"),
+        Axis::log("effective rate · ε/η"),
+    );
     for eps in [1e-8, 1e-6, 1e-4] {
-        let (mut highest, mut lowest) = (0.0_f64, f64::INFINITY);
-        for g in [1e-12, 1e-8, 1e-6, 1e-4, 1e-2, 1.0] {
+        let (mut highest, mut lowest, mut curve) = (0.0_f64, f64::INFINITY, vec![]);
+        for g in (0..=24).map(|k| 10f64.powf(0.5 * f64::from(k) - 12.0)) {
             let chain = tuned(adam(), &[("lr", 1.0), ("eps", eps)])?;
             let rates = falls(chain, g, 5)?.into_iter().map(|fall| fall / g);
-            (highest, lowest) =
-                rates.fold((highest, lowest), |(high, low), rate| (high.max(rate), low.min(rate)));
+            (highest, lowest) = rates
+                .clone()
+                .fold((highest, lowest), |(high, low), rate| (high.max(rate), low.min(rate)));
+            curve.push((g, rates.fold(0.0, f64::max) * eps));
         }
+        figure = figure.line(&format!("ε = {eps:e}"), curve);
         r.at_most(
             &format!("highest effective rate times ε/η, ε = {eps:e}"),
             highest * eps,
@@ -112,6 +121,7 @@ fn cap(r: &mut Record) -> Result<()> {
         );
         r.claim(&format!("gradients from 1e-12 to 1, ε = {eps:e}"), lowest * eps >= 1.0);
     }
+    r.figure(figure.bound("η/ε, the source's lower bound", [(1e-12, 1.0), (1.0, 1.0)]));
     Ok(())
 }
 

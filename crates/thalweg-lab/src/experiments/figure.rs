@@ -89,6 +89,11 @@ pub struct Figure {
     pub lines: Vec<Line>,
 }
 
+/// Values by their number from 1, as those of steps are.
+pub(super) fn numbered(values: impl IntoIterator<Item = f64>) -> impl Iterator<Item = (f64, f64)> {
+    values.into_iter().enumerate().map(|(t, value)| (t as f64 + 1.0, value))
+}
+
 /// More points than a figure has pixels help nobody.
 const POINTS: usize = 600;
 

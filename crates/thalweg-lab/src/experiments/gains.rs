@@ -3,7 +3,7 @@
 use thalweg::recipes::{adam, egdd, meta_egd, meta_egd_momentum};
 use thalweg::{Chain, Optimizer, Param, Probe, Schedule};
 
-use super::figure::{Axis, Figure};
+use super::figure::{Axis, Figure, numbered};
 use super::walk::{CURVATURE, Walk, advance, bowl, bowl_gradient, defect, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
@@ -129,16 +129,36 @@ fn bowl_gains(r: &mut Record) -> Result<()> {
 fn index(r: &mut Record) -> Result<()> {
     let gradients = [[1.0, -2.0], [0.5, 1.0], [2.0, 0.25], [-1.0, 3.0]];
     let mut walk = Walk::new(raw(meta_egd(), 1e-3, 0.1)?, &[0.0; 2])?;
-    gradients[..3].iter().try_for_each(|g| walk.step(g))?;
-    let gains = walk.gains()?;
+    // Equation 42 at step t, of the coordinate i; it needs the gradient of step t + 1.
+    let early = |t: usize, i: usize| {
+        let products = (1..t).map(|k| gradients[k][i] * gradients[k + 1][i]);
+        (0.1 * products.sum::<f64>()).exp()
+    };
+    let (mut used, mut printed) = ([vec![], vec![]], [vec![], vec![]]);
+    for (t, g) in (1..=3).zip(&gradients) {
+        walk.step(g)?;
+        for (i, nu) in walk.gains()?.into_iter().enumerate() {
+            used[i].push(nu);
+            printed[i].push(early(t, i));
+        }
+    }
+    let (gains, early) = ([used[0][2], used[1][2]], [printed[0][2], printed[1][2]]);
     r.all_printed("ν₃", &gains, &["1.16183424", "0.83945702"]);
-    let early: Vec<f64> = (0..2)
-        .map(|i| (1..3).map(|k| gradients[k][i] * gradients[k + 1][i]).sum::<f64>())
-        .map(|sum| (0.1 * sum).exp())
-        .collect();
     r.all_printed("ν₃ by eq. 42", &early, &["0.904837", "1.105171"]);
     let same = gains.iter().zip(&early).all(|(a, b)| (a - b).abs() < 1e-6);
     r.claim("four gradients, at step 3", same);
+    let mut figure = Figure::new(
+        "gain-index",
+        "Gains of two coordinates at the first steps, γ = 0.1: eq. 42 is a product ahead",
+        Axis::linear("step t"),
+        Axis::log("gain ν"),
+    );
+    for (i, (used, printed)) in used.into_iter().zip(printed).enumerate() {
+        figure = figure
+            .line(&format!("coordinate {}", i + 1), numbered(used))
+            .bound(&format!("coordinate {}, eq. 42", i + 1), numbered(printed));
+    }
+    r.figure(figure);
     Ok(())
 }
 
@@ -177,34 +197,43 @@ fn groups(r: &mut Record) -> Result<()> {
         builder = builder.group(name, name, raw(meta_egd(), 1e-3, gamma)?);
     }
     let mut opt = builder.threads(1).build::<f64>()?;
-    let mut x = [1.0; 3];
+    let (mut x, mut gains, mut paths) = ([1.0; 3], [1.0; 3], [vec![], vec![], vec![]]);
     for _ in 0..200 {
         let g = bowl_gradient(&x);
         let parts = x.chunks_mut(1).zip(g.chunks(1)).zip(names);
         let mut params: Vec<Param<'_, f64>> =
             parts.map(|((x, g), name)| Param::new(name, &[1], x, g)).collect();
         advance(&mut opt, &mut params)?;
+        for (i, name) in names.into_iter().enumerate() {
+            let ell = opt.slot(name, "ell").ok_or_else(|| defect("a group has no gains"))?;
+            gains[i] = ell[0].exp();
+            paths[i].push(gains[i]);
+        }
     }
-    let gain = |name: &&str| {
-        let ell = opt.slot(name, "ell").map(|ell| ell[0].exp());
-        ell.ok_or_else(|| defect("a group has no gains"))
-    };
-    let gains = names.iter().map(gain).collect::<Result<Vec<f64>>>()?;
     r.all_printed("ν after 200 steps", &gains, &["4.11678548", "6.03716091", "6.23941704"]);
     r.printed("loss after 200 steps", bowl(&x), "0.187443973");
     // Coordinates of a bowl do not see each other: each must be what it is alone with its γ.
-    let mut alone = vec![];
-    for (i, gamma) in gammas.into_iter().enumerate() {
+    let title = "Learned gains on the bowl, each coordinate a group with its own γ";
+    let mut figure =
+        Figure::new("gamma-groups", title, Axis::linear("step"), Axis::linear("gain ν"));
+    let (mut alone, mut marks) = (vec![], vec![]);
+    for (i, (gamma, path)) in gammas.into_iter().zip(paths).enumerate() {
         let mut walk = Walk::new(raw(meta_egd(), 1e-3, gamma)?, &[1.0; 3])?;
-        walk.descend(200, bowl_gradient)?;
+        for t in (20..=200).step_by(20) {
+            walk.descend(20, bowl_gradient)?;
+            marks.push((f64::from(t), walk.gains()?[i]));
+        }
         alone.push(walk.gains()?[i]);
+        figure = figure.line(&format!("curvature {}, γ = {gamma}", CURVATURE[i]), numbered(path));
     }
     r.claim("each group is what it is alone", super::walk::distance(&alone, &gains) <= 1e-12);
+    r.figure(figure.points("the same, alone", marks));
     Ok(())
 }
 
 fn memory(r: &mut Record) -> Result<()> {
     let per_coordinate = |chain: Chain| Some(chain.memory_per_coordinate());
+    r.figure(memory_figure()?);
     r.count("numbers per coordinate, Adam", per_coordinate(adam()), Some(2), 0);
     r.count("numbers per coordinate, MetaEGD", per_coordinate(meta_egd()), Some(2), 0);
     let with_momentum = per_coordinate(meta_egd_momentum());
@@ -214,4 +243,28 @@ fn memory(r: &mut Record) -> Result<()> {
     let less = meta_egd().memory_per_coordinate() < adam().memory_per_coordinate();
     r.claim("states of both optimizers", less);
     Ok(())
+}
+
+/// What an optimizer in double precision keeps of a tensor after a step.
+fn memory_figure() -> Result<Figure> {
+    let title = "What an optimizer keeps of a tensor: MetaEGD as much as Adam";
+    let figure = Figure::new(
+        "meta-egd-memory",
+        title,
+        Axis::linear("coordinates of the tensor"),
+        Axis::linear("numbers kept"),
+    );
+    let kept = |chain: Chain| -> Result<Vec<(f64, f64)>> {
+        let of_size = |size: usize| {
+            let mut walk = Walk::new(chain.clone(), &vec![1.0; size])?;
+            walk.step(&vec![1.0; size])?;
+            Ok((size as f64, walk.opt.state_bytes() as f64 / size_of::<f64>() as f64))
+        };
+        (0..=10).map(|k| of_size(1 + 10 * k)).collect()
+    };
+    Ok(figure
+        .line("EGDD", kept(egdd())?)
+        .line("Adam", kept(adam())?)
+        .points("MetaEGD", kept(meta_egd())?.into_iter().step_by(2))
+        .points("MetaEGD with momentum", kept(meta_egd_momentum())?.into_iter().skip(1).step_by(2)))
 }

@@ -3,7 +3,7 @@
 use thalweg::Chain;
 use thalweg::recipes::{adagrad, rmsprop};
 
-use super::figure::{Axis, Figure};
+use super::figure::{Axis, Figure, numbered};
 use super::walk::{Walk, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
@@ -85,10 +85,6 @@ fn rms(rho: f64) -> Result<Chain> {
     tuned(rmsprop(), &[("lr", 1.0), ("rho", rho), ("eps", 0.0)])
 }
 
-fn number(values: Vec<f64>) -> impl Iterator<Item = (f64, f64)> {
-    values.into_iter().enumerate().map(|(k, v)| (k as f64 + 1.0, v))
-}
-
 fn adagrad_jump(r: &mut Record) -> Result<()> {
     let caught_up = |before: f64, after: f64| -> Result<Option<usize>> {
         let fresh = |k: usize| 1.0 / (after * ((k + 1) as f64).sqrt());
@@ -106,7 +102,7 @@ fn adagrad_jump(r: &mut Record) -> Result<()> {
         r.count(&format!("steps to 90 % of a fresh start, down from {c}"), steps, None, 0);
     }
     let relative =
-        |rates: Vec<f64>, after: f64| number(rates.into_iter().map(|r| r * after).collect());
+        |rates: Vec<f64>, after: f64| numbered(rates.into_iter().map(move |r| r * after));
     let figure = Figure::new(
         "scale-jump",
         "Step sizes after a jump of the gradient at step 1000, in units of the rate",
@@ -188,7 +184,7 @@ fn relevance(r: &mut Record) -> Result<()> {
             r.at_most("share of AdaGrad's step that the past takes", effect, 5.1e-6);
             r.claim("1000 steps of 0.0001: the past takes more than 1 % of a step", effect > 0.01);
         }
-        figure = figure.line(name, number(steps));
+        figure = figure.line(name, numbered(steps));
     }
     r.figure(figure);
     Ok(())
@@ -225,7 +221,7 @@ fn flat_to_steep(r: &mut Record) -> Result<()> {
         r.count(&format!("{name}, step at which |x| < 0.05"), arrived, Some(arrives), 0);
         crossings.push(entered);
         ends.push(walk.x[0].abs());
-        figure = figure.line(name, number(path));
+        figure = figure.line(name, numbered(path));
     }
     r.printed("AdaGrad, |x| after 2000 steps", ends[0], "0.0000");
     r.printed("RMSProp 0.9, |x| after 2000 steps", ends[1], "0.0250");

@@ -3,7 +3,7 @@
 use thalweg::recipes::{meta_egd, meta_egd_momentum, meta_egd_sparse};
 use thalweg::{Chain, Optimizer, Param, Probe};
 
-use super::figure::{Axis, Figure};
+use super::figure::{Axis, Figure, numbered};
 use super::gains::raw;
 use super::stream::Rng;
 use super::walk::{Walk, mean, tuned};
@@ -149,18 +149,22 @@ fn noisy_products(r: &mut Record) -> Result<()> {
     Ok(())
 }
 
-fn product_variance(r: &mut Record) -> Result<()> {
-    const COUNT: usize = 1_000_000;
+/// The variance of `count` products of N(0.5, 1.2²) and N(−0.3, 0.8²), with the deviations times `noise`.
+fn variance_of_products(count: usize, noise: f64) -> Result<f64> {
     let mut rng = Rng::new(12);
     let mut draw = |mean: f64, deviation: f64| -> Vec<f64> {
-        rng.normal(COUNT).into_iter().map(|z| mean + deviation * z).collect()
+        rng.normal(count).into_iter().map(|z| mean + noise * deviation * z).collect()
     };
-    let mut walk = Walk::new(raw(meta_egd(), 0.0, COUNTER)?, &vec![0.0; COUNT])?;
+    let mut walk = Walk::new(raw(meta_egd(), 0.0, COUNTER)?, &vec![0.0; count])?;
     walk.step(&draw(0.5, 1.2))?;
     walk.step(&draw(-0.3, 0.8))?;
     let products: Vec<f64> = walk.slot("ell")?.iter().map(|ell| ell / COUNTER).collect();
     let middle = mean(&products);
-    let variance = products.iter().map(|p| (p - middle) * (p - middle)).sum::<f64>() / COUNT as f64;
+    Ok(products.iter().map(|p| (p - middle) * (p - middle)).sum::<f64>() / count as f64)
+}
+
+fn product_variance(r: &mut Record) -> Result<()> {
+    let variance = variance_of_products(1_000_000, 1.0)?;
     let (a, b) = (1.2_f64 * 1.2, 0.8 * 0.8);
     let source = 0.25 * b + 0.09 * a;
     r.printed("exact variance", a * b + source, "1.2112");
@@ -168,6 +172,22 @@ fn product_variance(r: &mut Record) -> Result<()> {
     // Three standard errors of a million products.
     r.near("variance of a million products", variance, 1.2112, 0.015);
     r.claim("N(0.5, 1.2²) times N(−0.3, 0.8²)", (variance - source).abs() <= 0.015);
+    let mut points = vec![(1.0, variance)];
+    for noise in [0.1, 0.2, 0.4, 0.7, 1.5, 3.0] {
+        points.push((noise, variance_of_products(100_000, noise)?));
+    }
+    let shares = || (0..=30).map(|k| 0.1 * 30f64.powf(f64::from(k) / 30.0));
+    r.figure(
+        Figure::new(
+            "product-variance",
+            "Variance of N(0.5, (1.2·s)²) times N(−0.3, (0.8·s)²)",
+            Axis::log("size of the noise s"),
+            Axis::log("variance of the product"),
+        )
+        .bound("source: g₁²·σ₂² + g₂²·σ₁²", shares().map(|s| (s, s * s * source)))
+        .bound("with σ₁²·σ₂²", shares().map(|s| (s, s * s * source + s.powi(4) * a * b)))
+        .points("measured", points),
+    );
     Ok(())
 }
 
@@ -198,13 +218,11 @@ fn scenarios(r: &mut Record) -> Result<()> {
         Axis::linear("step"),
         Axis::linear("ln ν"),
     );
-    let number =
-        |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
     r.figure(
         figure
-            .line("g = 0.1", number(small))
-            .line("g = 2", number(large))
-            .line("g = 1, −1, 1, …", number(oscillating)),
+            .line("g = 0.1", numbered(small))
+            .line("g = 2", numbered(large))
+            .line("g = 1, −1, 1, …", numbered(oscillating)),
     );
     Ok(())
 }
@@ -262,18 +280,30 @@ fn noise_gains() -> Result<(f64, f64, [Path; 2])> {
 }
 
 fn sparse(r: &mut Record) -> Result<()> {
-    let run = |chain: Chain| -> Result<f64> {
+    let run = |chain: Chain| -> Result<Vec<f64>> {
         let mut walk = Walk::new(tuned(chain, &[("gamma", 0.1)])?, &[0.0])?;
-        for t in 0..10_000 {
+        let step = |t: usize| {
             walk.step(&[if t % 100 == 0 { 1.0 } else { 0.0 }])?;
-        }
-        Ok(walk.slot("ell")?[0])
+            Ok(walk.slot("ell")?[0])
+        };
+        (0..10_000).map(step).collect()
     };
     let plain = run(meta_egd())?;
-    r.near("ν after 10 000 steps", plain.exp(), 1.0, 0.0);
+    let last = plain[9_999];
+    r.near("ν after 10 000 steps", last.exp(), 1.0, 0.0);
     // A hundred firings are 99 products of 1.
     let keeps = run(tuned(meta_egd_sparse(), &[("nu_max", 1e6)])?)?;
-    r.near("ln ν with the last non-zero gradient kept", keeps, 9.9, 1e-12);
-    r.claim("a feature that fires every hundredth step: its gain learns", plain > 0.0);
+    r.near("ln ν with the last non-zero gradient kept", keeps[9_999], 9.9, 1e-12);
+    r.claim("a feature that fires every hundredth step: its gain learns", last > 0.0);
+    r.figure(
+        Figure::new(
+            "sparse-gains",
+            "The gain of a feature that fires every hundredth step, γ = 0.1",
+            Axis::linear("step"),
+            Axis::linear("ln ν"),
+        )
+        .line("MetaEGD", numbered(plain))
+        .line("with the last non-zero gradient kept", numbered(keeps)),
+    );
     Ok(())
 }

@@ -127,10 +127,20 @@ fn order(r: &mut Record) -> Result<()> {
         Axis::linear("learning rate η"),
         Axis::linear("ln ν / γ").between(-5000.0, 20_000.0),
     );
-    let curve = |figure: Figure, h: &f64| {
-        figure.line(&format!("curvature {h}"), rates().map(|lr| (lr, law(lr, *h))))
+    // Below these rates the first coordinate is not at rest after as many steps.
+    let measured = [3e-3, 5e-3, 7e-3, 0.0095, 0.011, 0.013, 0.015, 0.017];
+    let measured = measured
+        .map(|lr| Ok((lr, small_gamma(lr, 1e-12, 3000)?)))
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+    let curve = |figure: Figure, i: usize| {
+        let h = CURVATURE[i];
+        figure.line(&format!("law, curvature {h}"), rates().map(|lr| (lr, law(lr, h)))).points(
+            &format!("measured, curvature {h}"),
+            measured.iter().map(|(lr, ell)| (*lr, ell[i])),
+        )
     };
-    r.figure(CURVATURE.iter().fold(figure, curve));
+    r.figure((0..3).fold(figure, curve));
     Ok(())
 }
 
@@ -224,6 +234,23 @@ fn scale(r: &mut Record) -> Result<()> {
         let ell = walk.slot("ell")?[0];
         r.relative(&format!("ln ν per step at |g| = {g}, γ = 0.1"), ell, gain, 1e-12);
     }
+    let mut paths = [vec![], vec![], vec![]];
+    for k in -12..=12 {
+        let scale = 10f64.powf(0.25 * f64::from(k));
+        for (path, nu) in paths.iter_mut().zip(rescaled(scale)?) {
+            path.push((scale, nu));
+        }
+    }
+    let figure = Figure::new(
+        "gamma-scale",
+        "The gains after 100 steps on the bowl times a scale, with γ = 0.0001 and η by the scale",
+        Axis::log("scale of the loss"),
+        Axis::log("gain ν"),
+    );
+    let named = CURVATURE.iter().zip(paths);
+    let figure =
+        named.fold(figure, |figure, (h, path)| figure.line(&format!("curvature {h}"), path));
+    r.figure(figure.bound("largest gain allowed", [(1e-3, 1e3), (1e3, 1e3)]));
     let moderate = |gains: &[f64]| gains.iter().all(|nu| *nu < 999.0) && gains[2] > 1.01;
     r.claim("loss × 0.001: the gains move", moderate(&small));
     r.claim("loss × 1000: the gains stay off their bounds", moderate(&large));

@@ -171,6 +171,25 @@ fn underflow(r: &mut Record) -> Result<()> {
     r.near("1e-8 in float16", round(1e-8), 0.0, 0.0);
     r.printed("1e-7 in float16", round(1e-7), "1.19209e-07");
     r.claim("some non-zero gradients", square > 0.0 && moment > square);
+    let gradients = || (0..=320).map(|k| round(10f64.powf(f64::from(k) / 40.0 - 5.0)));
+    let finite = |p: &(f64, f64)| p.1.is_finite();
+    r.figure(
+        Figure::new(
+            "float16-underflow",
+            "What float16 keeps of the square of a gradient, as a share of its size",
+            Axis::log("|g|"),
+            Axis::linear("√(kept / exact)"),
+        )
+        .line("g²", gradients().map(|g| (g, round(g * g).sqrt() / g)).filter(finite))
+        .line(
+            "(1 − β₂)·g²",
+            gradients()
+                .map(|g| (g, (round(share * round(g * g)) / share).sqrt() / g))
+                .filter(finite),
+        )
+        .bound(&format!("|g| = {square:.3e}"), [(square, 0.0), (square, 1.6)])
+        .bound(&format!("|g| = {moment:.3e}"), [(moment, 0.0), (moment, 1.6)]),
+    );
     Ok(())
 }
 
@@ -178,21 +197,35 @@ fn bfloat16(r: &mut Record) -> Result<()> {
     let round = |x: f64| BFLOAT16.round(x);
     let beta2 = round(0.999);
     r.near("0.999 in bfloat16", beta2, 1.0, 0.0);
-    let frozen =
-        (0..5000).fold(1.0, |v, _| round(round(beta2 * v) + round(round(1.0 - beta2) * 0.0)));
+    let (mut frozen, mut bfloat) = (1.0, vec![(0.0, 1.0)]);
+    for t in 1..=5000 {
+        frozen = round(round(beta2 * frozen) + round(round(1.0 - beta2) * 0.0));
+        bfloat.push((f64::from(t), frozen));
+    }
     r.near("v after 5000 gradients of 0 from 1", frozen, 1.0, 0.0);
     r.printed("the same, exactly", 0.999f64.powi(5000), "0.006721");
     // The first gradient puts 1 into the library's moment, which then fades as it should.
     let mut opt = Optimizer::<f32>::new(adam())?;
-    let mut x = [0.0f32];
+    let (mut x, mut single) = ([0.0f32], vec![]);
     for t in 0..=5000 {
         let g = [if t == 0 { 1000f32.sqrt() } else { 0.0 }];
         advance(&mut opt, &mut [Param::new("x", &[1], &mut x, &g)])?;
+        let v = opt.slot("x", "v").ok_or_else(|| defect("Adam has no second moment"))?;
+        single.push((f64::from(t), f64::from(v[0])));
     }
-    let v = opt.slot("x", "v").map(|v| f64::from(v[0]));
-    let v = v.ok_or_else(|| defect("Adam has no second moment"))?;
     // To single precision: β₂ itself is rounded, five thousand times over.
-    r.relative("v of the library in float32", v, 0.006721, 1e-4);
+    r.relative("v of the library in float32", single[5000].1, 0.006721, 1e-4);
+    r.figure(
+        Figure::new(
+            "bfloat16",
+            "The running mean square v under gradients of 0, β₂ = 0.999",
+            Axis::linear("step"),
+            Axis::log("v").between(1e-3, 2.0),
+        )
+        .line("all in bfloat16", bfloat)
+        .line("the library, state in float32", single)
+        .bound("0.999^t", (0..=5000).map(|t| (f64::from(t), 0.999f64.powi(t)))),
+    );
     let smallest = [1e-3, 1e-8, 1e-15].map(|g| round(g * g));
     r.count(
         "squares of 1e-3, 1e-8 and 1e-15 that vanish",

@@ -4,7 +4,7 @@ use thalweg::recipes::{adabelief, adagrad, adam, amsgrad, gd, rmsprop};
 use thalweg::rules::Scale;
 use thalweg::{Chain, Schedule};
 
-use super::figure::{Axis, Figure};
+use super::figure::{Axis, Figure, numbered};
 use super::rules::UncorrectedAmsGrad;
 use super::stream::Rng;
 use super::walk::{Walk, falls, tuned};
@@ -77,21 +77,42 @@ pub(super) const ALL: &[Experiment] = &[
     },
 ];
 
-fn surprise(r: &mut Record) -> Result<()> {
+/// The mean of AdaBelief's s over `width` coordinates with gradients N(3, 2²), at rest.
+fn mean_surprise(beta1: f64, width: usize) -> Result<f64> {
     let mut rng = Rng::new(37);
-    let mut walk = Walk::new(adabelief(), &[0.0; 200])?;
+    let mut walk = Walk::new(tuned(adabelief(), &[("beta1", beta1)])?, &vec![0.0; width])?;
     let (mut sum, mut count) = (0.0, 0.0);
     for t in 1..=10_000 {
-        let g: Vec<f64> = rng.normal(200).into_iter().map(|z| 3.0 + 2.0 * z).collect();
+        let g: Vec<f64> = rng.normal(width).into_iter().map(|z| 3.0 + 2.0 * z).collect();
         walk.step(&g)?;
         if t > 8000 && t % 50 == 0 {
             sum += walk.slot("s")?.iter().sum::<f64>();
-            count += 200.0;
+            count += width as f64;
         }
     }
-    let s = sum / count;
+    Ok(sum / count)
+}
+
+fn surprise(r: &mut Record) -> Result<()> {
+    let s = mean_surprise(0.9, 200)?;
     r.relative("mean of s for gradients N(3, 2²)", s, 3.4105, 0.01);
     r.claim("gradients of variance 4", (s / 4.0 - 1.0).abs() < 0.05);
+    let mut points = vec![(0.9, s)];
+    for beta1 in [0.3, 0.5, 0.7, 0.8, 0.98] {
+        points.push((beta1, mean_surprise(beta1, 20)?));
+    }
+    let law = |beta1: f64| 8.0 * beta1 * beta1 / (1.0 + beta1);
+    r.figure(
+        Figure::new(
+            "adabelief-variance",
+            "AdaBelief's s for gradients of variance 4",
+            Axis::linear("β₁"),
+            Axis::linear("mean of s"),
+        )
+        .bound("variance of the gradient", [(0.2, 4.0), (1.0, 4.0)])
+        .bound("2β₁²/(1 + β₁) of it", (20..=100).map(|k| 0.01 * f64::from(k)).map(|b| (b, law(b))))
+        .points("measured", points),
+    );
     Ok(())
 }
 
@@ -105,8 +126,6 @@ fn constant(r: &mut Record) -> Result<()> {
         "constant gradient: no step is twice the first",
         steps.iter().all(|s| *s < 2.0 * steps[0]),
     );
-    let number =
-        |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
     r.figure(
         Figure::new(
             "adabelief-constant",
@@ -114,8 +133,8 @@ fn constant(r: &mut Record) -> Result<()> {
             Axis::log("step"),
             Axis::log("length of the step"),
         )
-        .line("AdaBelief", number(steps))
-        .line("Adam", number(falls(adam(), 1.0, 2000)?)),
+        .line("AdaBelief", numbered(steps))
+        .line("Adam", numbered(falls(adam(), 1.0, 2000)?)),
     );
     Ok(())
 }
@@ -158,8 +177,6 @@ fn regret(r: &mut Record) -> Result<()> {
         Axis::log("round"),
         Axis::log("average regret"),
     );
-    let number =
-        |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
     for (name, chain, want) in methods {
         let (regrets, end) = average_regret(chain)?;
         for (t, want) in [300, 3000, 30_000].into_iter().zip(want) {
@@ -169,14 +186,14 @@ fn regret(r: &mut Record) -> Result<()> {
             r.near("Adam(0, 0.1), x in the end", end, 1.0, 1e-12);
             r.claim("β₁ = 0, β₂ = 0.1", regrets[29_999] < 0.1 * regrets[299]);
         }
-        figure = figure.line(name, number(regrets));
+        figure = figure.line(name, numbered(regrets));
     }
     let (defaults, _) = average_regret(falling(adam(), &[])?)?;
     r.at_most("Adam(0.9, 0.999), average regret after 30 000", defaults[29_999], 0.0052);
     r.claim("β₁ = 0.9, β₂ = 0.999", defaults[29_999] < 0.1 * defaults[299]);
     let (corrected, _) = average_regret(falling(amsgrad(), &[("beta1", 0.0), ("beta2", 0.1)])?)?;
     r.at_most("AMSGrad with corrected averages after 30 000", corrected[29_999], 0.0052);
-    r.figure(figure.line("Adam(0.9, 0.999)", number(defaults)));
+    r.figure(figure.line("Adam(0.9, 0.999)", numbered(defaults)));
     Ok(())
 }
 
@@ -227,13 +244,33 @@ fn sgd(r: &mut Record) -> Result<()> {
 fn descends(r: &mut Record) -> Result<()> {
     for (lr, want) in [(0.01, 34), (0.1, 192), (0.5, 183)] {
         let mut walk = Walk::new(tuned(adam(), &[("lr", lr)])?, &[1.0])?;
-        let mut uphill = 0;
-        for _ in 0..500 {
+        let (mut path, mut wrong) = (vec![(0.0, 1.0)], vec![]);
+        for t in 1..=500 {
             let g = walk.x[0];
-            uphill += usize::from(walk.fall(g)? * g < 0.0);
+            let uphill = walk.fall(g)? * g < 0.0;
+            path.push((f64::from(t), walk.x[0]));
+            wrong.extend(uphill.then_some((f64::from(t), walk.x[0])));
         }
+        let uphill = wrong.len();
         r.count(&format!("steps uphill of 500 on x²/2, η = {lr}"), Some(uphill), Some(want), 0);
         r.claim(&format!("x²/2 from 1, η = {lr}"), uphill == 0);
+        if lr == 0.1 {
+            let shown = |p: &(f64, f64)| p.0 <= 100.0;
+            r.figure(
+                Figure::new(
+                    "adam-descends",
+                    "Adam on x²/2 from 1, η = 0.1: the first 100 steps",
+                    Axis::linear("step"),
+                    Axis::linear("x"),
+                )
+                .line("x", path.into_iter().filter(shown))
+                .points(
+                    &format!("after a step uphill ({uphill} of 500)"),
+                    wrong.into_iter().filter(shown),
+                )
+                .bound("minimum", [(0.0, 0.0), (100.0, 0.0)]),
+            );
+        }
     }
     let mut rng = Rng::new(50);
     let gradients = rng.normal(1000);

@@ -247,6 +247,21 @@ fn global_rate(r: &mut Record) -> Result<()> {
         Ok(mean_square(walk.x[0], walk.x[1]))
     };
     let (large, stable) = (after(1.2e-6)?, after(1.14e-6)?);
+    let (least, edge) = (mean_square(best.b, best.w), 2.0 / best.high);
+    let rates = (0..=40).map(|k| 1e-9 * 10f64.powf(0.075 * f64::from(k)));
+    let rates = rates.chain([1.1e-6, 1.14e-6, 1.16e-6, 1.2e-6]);
+    let left = rates.map(|lr| Ok((lr, after(lr)? - least))).collect::<Result<Vec<_>>>()?;
+    r.figure(
+        Figure::new(
+            "global-rate",
+            "Gradient descent on the regression of source 003: what 1000 steps leave, by the rate",
+            Axis::log("learning rate"),
+            Axis::log("mean square − minimum").between(1e2, 1e10),
+        )
+        .line("gradient descent", left)
+        .points("rate 1.14e-6", [(1.14e-6, stable - least)])
+        .bound("largest stable rate", [(edge, 1e2), (edge, 1e10)]),
+    );
     r.above("mean square after 1000 steps of rate 1.2e-6", large, 1e9);
     r.at_most("mean square after 1000 steps of rate 1.14e-6", stable, 1e9);
     r.claim("rate 1.2e-6 is too large for w", large > 1e9);

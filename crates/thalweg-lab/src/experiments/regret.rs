@@ -5,7 +5,7 @@ use thalweg::geometry::Simplex;
 use thalweg::online::{Experts, Game, Linear};
 
 use super::egd::descent;
-use super::figure::{Axis, Figure};
+use super::figure::{Axis, Figure, numbered};
 use super::stream::Rng;
 use super::walk::log_slope;
 use super::{Experiment, Record, Verdict};
@@ -101,8 +101,6 @@ fn bound(r: &mut Record) -> Result<()> {
     let (curve, so_far) = (game.expert_regret_curve(), |t: usize| Experts::new(EXPERTS, t, 1.0));
     let limits = (1..=2000).map(|t| Ok(so_far(t)?.bound(lr))).collect::<Result<Vec<f64>>>()?;
     r.claim("after every round", curve.iter().zip(&limits).all(|(regret, limit)| regret <= limit));
-    let number =
-        |values: Vec<f64>| values.into_iter().enumerate().map(|(t, v)| (t as f64 + 1.0, v));
     r.figure(
         Figure::new(
             "regret-bound",
@@ -110,8 +108,8 @@ fn bound(r: &mut Record) -> Result<()> {
             Axis::linear("round"),
             Axis::linear("regret to the best expert so far"),
         )
-        .line("regret", number(curve))
-        .bound("ln d/η + η·t·G²/2", number(limits)),
+        .line("regret", numbered(curve))
+        .bound("ln d/η + η·t·G²/2", numbered(limits)),
     );
     Ok(())
 }
@@ -123,13 +121,35 @@ fn source_rate(r: &mut Record) -> Result<()> {
         (4.0, "331.757", "191.94"),
         (100.0, "9881.180986", "959.7052"),
     ];
+    let suffer = |limit: f64| regret(7, 2000, limit, (2.0 * log / (limit * 2000.0)).sqrt());
+    let bound = |limit: f64| (2.0 * limit * 2000.0 * log).sqrt();
     for (limit, suffered, promised) in cases {
-        let got = regret(7, 2000, limit, (2.0 * log / (limit * 2000.0)).sqrt())?;
+        let got = suffer(limit)?;
         r.printed(&format!("regret with the source's rate, G = {limit}"), got, suffered);
-        let bound = (2.0 * limit * 2000.0 * log).sqrt();
-        r.printed(&format!("the source's bound, G = {limit}"), bound, promised);
-        r.claim(&format!("G = {limit}"), got <= bound);
+        r.printed(&format!("the source's bound, G = {limit}"), bound(limit), promised);
+        r.claim(&format!("G = {limit}"), got <= bound(limit));
     }
+    let (mut source, mut tuned, mut bounds) = (vec![], vec![], [vec![], vec![]]);
+    for limit in [1.0, 2.0, 4.0, 10.0, 20.0, 40.0, 100.0] {
+        let setting = Experts::new(EXPERTS, 2000, limit)?;
+        source.push((limit, suffer(limit)?));
+        tuned.push((limit, regret(7, 2000, limit, setting.tuned_lr())?));
+        bounds[0].push((limit, bound(limit)));
+        bounds[1].push((limit, setting.tuned_bound()));
+    }
+    let [promised, correct] = bounds;
+    r.figure(
+        Figure::new(
+            "regret-source-rate",
+            "Regret after 2000 rounds of random signs times G: the source's bound grows too slowly",
+            Axis::log("size of the charges G"),
+            Axis::log("regret"),
+        )
+        .bound("source's bound √(2·G·T·ln d)", promised)
+        .bound("bound G·√(2·T·ln d)", correct)
+        .points("source's rate √(2 ln d/(G·T))", source)
+        .points("rate √(2 ln d/T)/G", tuned),
+    );
     Ok(())
 }
 

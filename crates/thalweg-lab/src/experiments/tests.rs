@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::data::{self, State};
+use crate::report;
 
 #[test]
 fn names_and_figures_are_unique_and_speak() {
@@ -95,6 +96,35 @@ fn matrix_and_second_order_rows_are_pending_and_nothing_else_is() {
     }
 }
 
+/// Whether a figure shows something, in places that exist, and says what to those who cannot see it.
+fn speaks(figure: &Figure) {
+    let name = figure.name;
+    assert!(!figure.x.label.is_empty() && !figure.y.label.is_empty(), "{name}");
+    assert!(figure.lines.iter().any(|l| l.kind != Kind::Bound), "{name}: promises only");
+    for line in &figure.lines {
+        assert!(!line.name.is_empty() && !line.points.is_empty(), "{name}: {}", line.name);
+        let finite = line.points.iter().all(|(x, y)| x.is_finite() && y.is_finite());
+        assert!(finite, "{name}: {} is not finite", line.name);
+    }
+    let svg = report::picture(figure).unwrap().svg;
+    let tree = roxmltree::Document::parse(&svg).unwrap();
+    let image = tree.descendants().find(|n| n.attribute("role") == Some("img")).unwrap();
+    for tag in ["title", "desc"] {
+        let text = image.children().find(|n| n.tag_name().name() == tag).and_then(|n| n.text());
+        assert!(text.is_some_and(|t| !t.is_empty()), "{name}: no {tag}");
+    }
+    // One mark is the sample in the legend.
+    for series in tree.descendants().filter(|n| n.has_attribute("data-series")) {
+        let marks =
+            series.descendants().filter(|n| ["path", "circle"].contains(&n.tag_name().name()));
+        assert!(
+            marks.count() > 1,
+            "{name}: nothing of {:?} is seen",
+            series.attribute("data-series")
+        );
+    }
+}
+
 /// Runs the experiments of some acceptance rows in full.
 fn agree(rows: &[&str]) {
     let chosen: Vec<_> = all()
@@ -120,7 +150,8 @@ fn agree(rows: &[&str]) {
             experiment.name, finding.cases
         );
         assert_eq!(finding.agrees, Some(true));
-        assert!(finding.figures.iter().all(|f| !f.lines.is_empty()));
+        assert!(!finding.figures.is_empty(), "{}: nothing is drawn", experiment.name);
+        finding.figures.iter().for_each(speaks);
         assert!(!finding.decides.is_empty(), "{}", experiment.name);
         for what in finding.decides {
             let known = finding.measured.iter().any(|m| m.what == *what);

@@ -9,11 +9,10 @@ pub(super) fn html(finding: &Finding) -> String {
     let name = finding.name;
     let mut html = format!(
         "<article id=\"{name}\" aria-labelledby=\"{name}-h\"><h3 id=\"{name}-h\">“{}”</h3>\
-         <p class=\"ruling\">{} <span class=\"source\">{} · {}</span></p>\n",
+         <p class=\"ruling\">{} <span class=\"source\">{}</span></p>\n",
         escape(finding.claim),
         badge(finding.verdict),
-        escape(finding.source),
-        [&[name, finding.row], finding.errata, finding.features].concat().join(" "),
+        place(finding),
     );
     if !finding.correct.is_empty() {
         html += &format!("<p><b>Correct:</b> {}.</p>", escape(finding.correct));
@@ -28,6 +27,26 @@ pub(super) fn html(finding: &Finding) -> String {
         html += &figure::figure(picture).html();
     }
     html + &numbers(finding) + "</article>\n"
+}
+
+/// Where the claim stands, and where the experiment is in the lists that the page explains.
+fn place(finding: &Finding) -> String {
+    let source = match finding.source {
+        none if none.starts_with("none") => escape(none),
+        known => format!("source {}", escape(known)),
+    };
+    let mut parts = vec![source, format!("experiment <code>{}</code>", finding.name)];
+    if finding.row.starts_with('X') {
+        parts.push(format!("acceptance experiment {}", finding.row));
+    }
+    let counted = |[one, several]: [&str; 2], codes: &[&str]| match codes {
+        [] => None,
+        [code] => Some(format!("{one} {code}")),
+        codes => Some(format!("{several} {}", codes.join(", "))),
+    };
+    parts.extend(counted(["erratum", "errata"], finding.errata));
+    parts.extend(counted(["feature", "features"], finding.features));
+    parts.join(" · ")
 }
 
 /// The verdict in its colour.

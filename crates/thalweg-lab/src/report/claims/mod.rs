@@ -14,6 +14,9 @@ pub use figure::picture;
 const STYLE: &str =
     concat!(include_str!("../assets/page.css"), include_str!("../assets/claims.css"));
 
+/// What the codes and the lines of the page mean.
+const KEY: &str = include_str!("../assets/claims_key.html");
+
 /// The findings as one self-contained HTML document (well-formed XML, too).
 pub fn claims(findings: &[Finding]) -> String {
     let tally = Tally::new(findings);
@@ -40,7 +43,7 @@ pub fn claims(findings: &[Finding]) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\
          <title>thalweg: the claims of the sources, put to the test</title>\n{}{}</head><body>\
          <a class=\"skip\" href=\"#main\">Skip to the verdict</a><main id=\"main\">\n{}\
-         <nav aria-label=\"Contents\"><ul>{links}</ul></nav>\n{}{sections}</main></body></html>\n",
+         <nav aria-label=\"Contents\"><ul>{links}</ul></nav>\n{KEY}{}{sections}</main></body></html>\n",
         style("page-style", &(palette::variables() + STYLE)),
         style("figure-style", &palette::figure_rules()),
         head(&tally),
@@ -145,6 +148,20 @@ mod tests {
         }
         assert!(!html.contains("url(") && !html.contains("NaN"));
         assert!(tree.descendants().filter(|n| n.attribute("role") == Some("img")).count() >= 3);
+    }
+
+    #[test]
+    fn every_kind_of_code_is_explained() {
+        let html = page(&["parabola-rate", "meta-egd-memory"]);
+        for part in [
+            "acceptance experiment X26 · erratum E45 · features F001, F060, F095",
+            "<dt>X01 to X50</dt>",
+            "<dt>E01 to E76</dt>",
+            "<dt>F001 to F163</dt>",
+            "<dt>Sources 000 to 004</dt>",
+        ] {
+            assert!(html.contains(part), "{part}");
+        }
     }
 
     #[test]

@@ -28,13 +28,9 @@ pub(in crate::report) fn decimate(values: &[f64], limit: usize) -> Vec<usize> {
     kept
 }
 
-/// The line through `points`, cut off where it leaves the axes from top to bottom. Points without a
-/// place (NaN, infinite, not positive on a logarithmic axis) interrupt it.
-pub(super) fn clipped(points: impl Iterator<Item = (f64, f64)>, x: &Axis, y: &Axis) -> String {
-    pieces(points, x, y).iter().map(|piece| line(piece)).collect()
-}
-
-/// The same line without the corners that nobody could see.
+/// The line through `points`, cut off where it leaves the axes from top to bottom, without the corners
+/// that nobody could see. Points without a place (NaN, infinite, not positive on a logarithmic axis)
+/// interrupt it.
 pub(super) fn curve(points: impl Iterator<Item = (f64, f64)>, x: &Axis, y: &Axis) -> String {
     pieces(points, x, y).iter().map(|piece| line(&simplify(piece, UNSEEN))).collect()
 }
@@ -270,17 +266,16 @@ mod tests {
     fn lines_are_cut_where_they_leave_the_axis() {
         let x = Axis::between(Scale::Linear, [0.0, 4.0], 0.0, 40.0);
         let y = Axis::between(Scale::Linear, [0.0, 1.0], 100.0, 0.0);
-        let path = clipped([(0.0, 0.5), (2.0, 1.5), (4.0, 0.5)].into_iter(), &x, &y);
+        let path = curve([(0.0, 0.5), (2.0, 1.5), (4.0, 0.5)].into_iter(), &x, &y);
         assert_eq!(path, "M0 50L10 0M30 0L40 50");
-        let path =
-            clipped([(0.0, 0.5), (1.0, f64::NAN), (2.0, 0.5), (3.0, 1.0)].into_iter(), &x, &y);
+        let path = curve([(0.0, 0.5), (1.0, f64::NAN), (2.0, 0.5), (3.0, 1.0)].into_iter(), &x, &y);
         assert_eq!(path, "M0 50M20 50L30 0");
     }
 
     #[test]
     fn nothing_to_draw_is_an_empty_path() {
         let axis = Axis::between(Scale::Log, [0.1, 1.0], 0.0, 1.0);
-        assert_eq!(clipped([(0.2, 0.0), (0.3, -1.0)].into_iter(), &axis, &axis), "");
+        assert_eq!(curve([(0.2, 0.0), (0.3, -1.0)].into_iter(), &axis, &axis), "");
         assert_eq!(band(&[], &axis, &axis), "");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::contour::ground;
-use super::path::{clipped, with_halo};
+use super::path::{curve, with_halo};
 use super::{Axis, LETTER, Name, Scale, WIDTH, grid, room};
 use crate::report::markup::{escape, px, style};
 
@@ -110,7 +110,7 @@ impl Plane<'_> {
         }
         // What is outside from left to right has no place; what is above or below is cut off.
         let seen = |&(a, b): &(f64, f64)| (a, if x.shows(a) { b } else { f64::NAN });
-        let path = clipped(trace.points.iter().map(seen), x, y);
+        let path = curve(trace.points.iter().map(seen), x, y);
         if path.is_empty() {
             return;
         }
