@@ -34,7 +34,7 @@ pub use outcome::{
     SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
 };
 pub use plan::{FINAL_SEEDS, FIRST_SEED, LOWERINGS, Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
-pub use reproduce::first_difference;
+pub use reproduce::{Difference, first_difference};
 pub use search::{Job, Record};
 use training::train_watched;
 pub use training::{Divergence, Point, Run, RunSpec, train};
