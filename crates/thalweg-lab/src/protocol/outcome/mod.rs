@@ -68,10 +68,11 @@ fn task_outcome(
     rank(&mut standings, task);
     compared::place(&mut standings, scale);
     let targets = compared::targets(&standings);
-    for standing in &mut standings {
-        standing.to_target = compared::to_target(&standing.seeds, &targets);
-    }
     let budget = plan.budget(task);
+    let reached = compared::Reached::on(task, budget);
+    for standing in &mut standings {
+        standing.to_target = compared::to_target(&standing.seeds, &targets, reached);
+    }
     TaskOutcome {
         task: task.name,
         summary: task.summary,

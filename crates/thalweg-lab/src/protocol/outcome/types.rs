@@ -183,7 +183,9 @@ pub struct ToTarget {
     /// The target's loss.
     pub loss: f64,
     /// Gradient evaluations at the first measurement at or below it, per seed; `None` is a miss, that is,
-    /// more than the budget.
+    /// more than the budget. If the task is [noisy](TaskOutcome::noisy), where one measurement may be luck:
+    /// at the first measurement from which on the mean over the last tenth of the budget stays at or below
+    /// it until the end.
     pub gradients: Vec<Option<usize>>,
     /// Seconds until then, per seed.
     pub seconds: Vec<Option<f64>>,
