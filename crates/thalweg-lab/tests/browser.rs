@@ -67,7 +67,13 @@ fn the_report_works_in_a_browser() {
     };
     let out = tempfile::tempdir().unwrap();
     let made = Command::new(env!("CARGO_BIN_EXE_thalweg"))
-        .args(["compare", "digits", "--optimizers", "adam,gd,momentum,lion,rmsprop,adagrad,sam"])
+        .args([
+            "compare",
+            "digits",
+            "rosenbrock",
+            "--optimizers",
+            "adam,gd,momentum,lion,rmsprop,adagrad,sam",
+        ])
         .args(["--budget", "80", "--trials", "4", "--seeds", "3", "--quiet", "--json", "--out"])
         .arg(out.path())
         .output()

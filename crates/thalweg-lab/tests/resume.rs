@@ -195,7 +195,9 @@ fn rerun_reproduces_and_diff_sees_the_same_bits() {
     for cell in ["digits-softmax/adamw/1", "digits-softmax/egdd/t0", "digits-softmax/momentum/t9"] {
         let output = thalweg(&["rerun", cell, "--out", dir]);
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success() && text.contains("the same bits"), "{cell}: {text}");
+        assert!(output.status.success() && text.contains("the same bits in all"), "{cell}: {text}");
+        // Only final runs are probed.
+        assert_eq!(text.contains(" probes"), cell.ends_with("/1"), "{text}");
     }
     assert_eq!(thalweg(&["rerun", "digits-softmax/adam/1", "--out", dir]).status.code(), Some(2));
     let diff = thalweg(&["diff", dir, dir, "--json"]);
@@ -220,14 +222,30 @@ fn rerun_names_the_first_difference() {
         [],
     );
     assert_eq!(changed.unwrap(), 1);
-    let output = Command::new(env!("CARGO_BIN_EXE_thalweg"))
-        .args(["rerun", "digits-softmax/adamw/2", "--out"])
-        .arg(out.path())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert!(message.contains("the validation loss was"), "{message}");
+    let message = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_thalweg"))
+            .args(["rerun", "digits-softmax/adamw/2", "--out"])
+            .arg(out.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let point = message();
+    assert!(point.contains("the validation loss was"), "{point}");
+    // What was looked at earlier differs earlier.
+    let changed = db.execute(
+        r#"UPDATE probes SET probe = replace(probe, '"clip_factor":1.0', '"clip_factor":1.5')
+           WHERE step = 2 AND run IN
+           (SELECT r.id FROM runs r JOIN trials t ON t.id = r.trial
+            WHERE t.optimizer = 'adamw' AND r.phase = 'final' AND r.seed = 2)"#,
+        [],
+    );
+    assert_eq!(changed.unwrap(), 1);
+    let probe = message();
+    let told =
+        "after 2 gradient evaluations, the probe of clip_factor in model was 1.5, now it is 1.0";
+    assert!(probe.contains(told), "{probe}");
 }
 
 /// A text of the user's own that was replaced under the same name.

@@ -20,8 +20,18 @@ const WANTED: &str = "THALWEG_PYTHON";
 #[derive(Deserialize)]
 struct Run {
     scalars: BTreeMap<String, Vec<(usize, f64)>>,
-    histograms: BTreeMap<String, BTreeMap<String, f64>>,
+    histograms: BTreeMap<String, Vec<(usize, Histogram)>>,
     hyper_parameters: Option<HyperParameters>,
+}
+
+#[derive(Deserialize)]
+struct Histogram {
+    min: f64,
+    max: f64,
+    num: f64,
+    sum: f64,
+    limits: Vec<f64>,
+    counts: Vec<f64>,
 }
 
 #[derive(Deserialize)]
@@ -90,14 +100,33 @@ fn tensorboard_reads_what_is_exported() {
     assert!(kept.len() > 10, "{}", kept.len());
     for run in &kept {
         let Run { scalars, histograms, hyper_parameters } = found.remove(&directory(run)).unwrap();
-        assert!(histograms.is_empty());
+        let probes = database.probes(run.id).unwrap();
+        let probed = probes.iter().flat_map(|p| p.layers.iter().map(move |l| (p.step, l)));
+        let probed = probed.filter_map(|(step, l)| Some((step, l, l.rates?)));
+        // Where a coordinate stands still its rate has no logarithm.
+        let probed: Vec<_> = probed.filter(|(.., rates)| rates[0] > 0.0).collect();
+        assert_eq!(histograms.values().map(Vec::len).sum::<usize>(), probed.len());
+        for (step, layer, rates) in probed {
+            let all = &histograms[&format!("effective_rate_log10/{}", layer.parameter)];
+            let (_, histogram) = all.iter().find(|(at, _)| *at == step).unwrap();
+            assert_eq!([histogram.min, histogram.max], [rates[0].log10(), rates[4].log10()]);
+            // Of nine tenths of the coordinates it is known where they lie.
+            let known = 0.9 * layer.coordinates as f64;
+            assert!((histogram.num - known).abs() < 1e-9 * known);
+            // The bins up to the median hold those above the lowest twentieth.
+            let below = histogram.limits.iter().zip(&histogram.counts);
+            let below = below.filter(|(limit, _)| **limit <= rates[2].log10());
+            let below = below.map(|(_, count)| count / layer.coordinates as f64).sum::<f64>();
+            let spread = rates.windows(2).all(|pair| pair[0] < pair[1]);
+            assert!(!spread || (below - 0.45).abs() < 1e-9, "{below}");
+        }
         let validation = course(run, |i| Some(run.points[i].validation.loss));
         assert_eq!(scalars["loss/validation"], validation);
         assert_eq!(scalars["loss/train"], course(run, |i| run.points[i].train_loss));
         assert_eq!(scalars["metric/validation"], course(run, |i| run.points[i].validation.metric));
         let test = scalars.get("loss/test").map(|all| all[0].1);
         assert_eq!(test, run.test_loss.map(|loss| f64::from(loss as f32)));
-        for probe in database.probes(run.id).unwrap() {
+        for probe in probes {
             for (place, key, value) in probe.numbers() {
                 let held = &scalars[&format!("{key}/{place}")];
                 assert!(held.contains(&(probe.step, f64::from(value as f32))), "{key} {value:e}");
@@ -128,8 +157,10 @@ fn tensorboard_reads_what_is_exported() {
             own.filter(|k| k.phase == "screening" || k.phase == "extension")
                 .map(Kept::validation_loss)
         };
-        let histogram = &run.histograms["trials/validation_loss"];
-        assert_eq!(histogram["num"], losses().filter(|v| v.is_finite()).count() as f64);
-        assert_eq!(histogram["min"], losses().fold(f64::INFINITY, f64::min));
+        let [(0, histogram)] = &run.histograms["trials/validation_loss"][..] else { panic!() };
+        let finite = || losses().filter(|v| v.is_finite());
+        assert_eq!(histogram.num, finite().count() as f64);
+        assert_eq!(histogram.min, losses().fold(f64::INFINITY, f64::min));
+        assert!((histogram.sum - finite().sum::<f64>()).abs() < 1e-9 * histogram.sum.abs());
     }
 }

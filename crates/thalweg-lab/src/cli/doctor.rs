@@ -50,9 +50,19 @@ pub(super) fn run(args: &DoctorArgs) -> Result<()> {
     if args.json {
         super::print_json(&patients)?;
     } else {
-        super::print(&text(&patients, args.if_stored))?;
+        super::print(&(text(&patients, args.if_stored) + &figures(&args.run, &patients)?))?;
     }
     verdict(&patients, args.fail_on, args.if_stored)
+}
+
+/// Where the figures stand that the findings are about.
+fn figures(run: &Path, patients: &[Patient]) -> Result<String> {
+    let report = locate(run)?.0.join("report.html");
+    let found = patients.iter().any(|p| !p.findings.is_empty());
+    Ok(match found && report.is_file() {
+        true => format!("\nfigures of what was found: {}#why\n", report.display()),
+        false => String::new(),
+    })
 }
 
 /// Whether most seeds have a finding, and it is about the run itself or about the storage that was asked

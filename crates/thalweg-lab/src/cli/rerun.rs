@@ -32,8 +32,12 @@ struct Answer {
     cell: String,
     identical: bool,
     first_difference: Option<String>,
+    /// The gradient evaluations after which it shows, if it has a place in the run.
+    first_difference_at: Option<usize>,
     same_program: bool,
     measurements: usize,
+    positions: usize,
+    probes: usize,
     test_loss: Option<f64>,
 }
 
@@ -47,15 +51,18 @@ pub(super) fn run(args: &RerunArgs) -> Result<()> {
     let held = database.fact(&store::data_key(task.name))?;
     same_data(task.name, held.as_deref(), &workload.data_sha256())?;
     let again = train(&job.spec, &workload, job.phase)?;
-    let first_difference = first_difference(&before, &again);
+    let difference = first_difference(&before, &again);
     let program = store::program_sha256();
     let same_program = database.fact("program_sha256")?.is_some_and(|held| held == program);
     let answer = Answer {
         cell: kept.cell(),
-        identical: first_difference.is_none(),
-        first_difference,
+        identical: difference.is_none(),
+        first_difference: difference.as_ref().map(ToString::to_string),
+        first_difference_at: difference.and_then(|d| d.gradients),
         same_program,
         measurements: again.points.len(),
+        positions: again.trajectory.len(),
+        probes: again.probes.len(),
         test_loss: again.test.map(|t| t.loss),
     };
     if args.json {
@@ -82,8 +89,14 @@ fn words(answer: &Answer, run: &Run) -> String {
         (None, Some(loss)) => format!("test loss {loss:?}"),
         (None, None) => format!("validation loss {:?}", run.validation_loss()),
     };
-    let n = answer.measurements;
-    format!("{}: the same bits in all {n} measurements, {end}\n", answer.cell)
+    let all = [
+        (answer.measurements, "measurements"),
+        (answer.positions, "positions"),
+        (answer.probes, "probes"),
+    ];
+    let all: Vec<String> =
+        all.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    format!("{}: the same bits in all {}, {end}\n", answer.cell, all.join(" and "))
 }
 
 /// Other data would be told as a difference of numbers, after the whole run and without its cause.

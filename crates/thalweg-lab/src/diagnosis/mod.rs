@@ -8,6 +8,7 @@
 //! probes that the lower end of the 95 % Wilson interval of its share is above one half. The half is
 //! fixed beforehand, so it is not chosen for what it shows.
 
+mod course;
 mod finding;
 mod layers;
 mod range;
@@ -16,6 +17,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use course::{Course, Courses, Moment, QUANTITIES, Quantity, RateCourse};
 pub use finding::{Finding, Kind, Severity, Stored, if_stored, wilson};
 pub use range::within;
 pub use record::{Gains, Layer, Probe, Recorder};

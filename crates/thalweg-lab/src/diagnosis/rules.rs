@@ -2,6 +2,7 @@
 //! §10.3) with its errata: an oscillating coordinate has negative products, so its gain shrinks; what
 //! overshoots are consistent coordinates whose gain has grown (E23).
 
+use super::course::weighted;
 use super::finding::{Finding, Kind, Severity, wilson};
 use super::layers::layer_findings;
 use super::record::{Layer, Probe};
@@ -180,13 +181,6 @@ fn whole_run(case: &Case<'_>, probes: &[Probe], findings: &mut Vec<Finding>) {
     findings.extend(noisy(case, probes));
 }
 
-/// The agreement of successive gradients over all parameters, each coordinate counting once.
-fn agreement(probe: &Probe) -> Option<f64> {
-    let parts = probe.layers.iter().filter_map(|l| Some((l.successive?, l.coordinates as f64)));
-    let (sum, weight) = parts.fold((0.0, 0.0), |(s, w), (a, n)| (s + a * n, w + n));
-    (weight > 0.0).then(|| sum / weight)
-}
-
 /// What a run at too small a rate is told, unless its comparison [knows better](super::within).
 pub(super) const RAISE: &str = "Raise the learning rate, by a factor of 3 to 10, or add momentum.";
 
@@ -224,7 +218,7 @@ fn slow(probes: &[Probe]) -> Option<Finding> {
             RAISE
         },
     };
-    let series: Vec<_> = probes.iter().map(|p| (p.step, agreement(p))).collect();
+    let series: Vec<_> = probes.iter().map(|p| (p.step, weighted(p, |l| l.successive))).collect();
     rule.judge(None, &series)
 }
 

@@ -283,7 +283,7 @@ fn sparse(r: &mut Record) -> Result<()> {
     let run = |chain: Chain| -> Result<Vec<f64>> {
         let mut walk = Walk::new(tuned(chain, &[("gamma", 0.1)])?, &[0.0])?;
         let step = |t: usize| {
-            walk.step(&[if t % 100 == 0 { 1.0 } else { 0.0 }])?;
+            walk.step(&[if t.is_multiple_of(100) { 1.0 } else { 0.0 }])?;
             Ok(walk.slot("ell")?[0])
         };
         (0..10_000).map(step).collect()

@@ -30,11 +30,11 @@ pub use difference::{Change, Changes, Loss, RankFlip, changes};
 pub use executor::in_parallel;
 pub(crate) use outcome::shown;
 pub use outcome::{
-    Band, CurvePoint, Edge, Extension, Flip, Leader, Level, Map, Outcome, Repeat, Rules,
-    SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
+    Apart, Band, CurvePoint, Edge, Extension, Flip, Half, Leader, Level, Map, Outcome, Repeat,
+    Rules, SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
 };
 pub use plan::{FINAL_SEEDS, FIRST_SEED, LOWERINGS, Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
-pub use reproduce::first_difference;
+pub use reproduce::{Difference, first_difference};
 pub use search::{Job, Record};
 use training::train_watched;
 pub use training::{Divergence, Point, Run, RunSpec, train};

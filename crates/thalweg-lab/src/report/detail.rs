@@ -12,6 +12,8 @@ pub(super) struct Detail {
     pub(super) points: usize,
     /// The most pictures in figures of one small picture per optimizer.
     pub(super) panels: usize,
+    /// The most parameters whose probes are drawn.
+    pub(super) layers: usize,
     /// The most entries in the list of runs, one per optimizer.
     pub(super) entries: usize,
     /// Whether the page carries the curve of every final run, from which scripts draw and average.
@@ -27,6 +29,7 @@ impl Detail {
     pub(super) const FULL: Detail = Detail {
         points: 2_000,
         panels: usize::MAX,
+        layers: 6,
         entries: usize::MAX,
         runs: true,
         figures: true,
@@ -34,12 +37,13 @@ impl Detail {
     };
 
     /// What is tried, until the page is small enough: first lines lose points that no eye misses, then
-    /// every figure of small pictures loses those of the last ranks, as does the list of runs, then scripts
+    /// every figure of small pictures loses those of the last ranks or of parameters, as does the list of runs, then scripts
     /// lose the runs.
     pub(super) fn steps() -> impl Iterator<Item = Detail> {
         let lines = [2_000, 800, 300, 120, 60, 30].map(|points| Detail { points, ..Self::FULL });
         let coarse = lines[lines.len() - 1];
-        let panels = [48, 24, 12].map(|panels| Detail { panels, ..coarse });
+        let panels = [(48, 4), (24, 2), (12, 1)];
+        let panels = panels.map(|(panels, layers)| Detail { panels, layers, ..coarse });
         let fewest = panels[panels.len() - 1];
         let listed = Detail { entries: fewest.panels, ..fewest };
         let still = Detail { runs: false, ..listed };
@@ -79,6 +83,9 @@ pub(super) fn notice(view: &View<'_>) -> String {
             "figures with a small picture per optimizer show the best {}",
             detail.panels
         ));
+    }
+    if detail.figures && detail.layers < Detail::FULL.layers {
+        words.push(format!("probes are drawn of at most {} parameters", detail.layers));
     }
     if detail.figures && most > detail.entries {
         words.push(format!("the list of runs holds the best {}", detail.entries));

@@ -29,6 +29,12 @@ const GAP: f64 = 12.0;
 /// The widest a picture on its own gets.
 const SHEET: f64 = 1080.0;
 
+/// Pictures wider than this are rows, one below the other.
+const ROW: f64 = 400.0;
+
+/// Pictures wider than this are panels of which three stand side by side.
+const SMALL: f64 = 260.0;
+
 impl Figure {
     /// The figure as HTML.
     pub(super) fn html(&self) -> String {
@@ -36,6 +42,10 @@ impl Figure {
         let pictures = self.pictures.concat();
         let plot = match self.pictures.len() {
             1 => format!("<div class=\"plot\">{pictures}</div>"),
+            _ if self.width() > ROW => format!("<div class=\"plot rows\">{pictures}</div>"),
+            _ if self.width() > SMALL => {
+                format!("<div class=\"plot panels middling\">{pictures}</div>")
+            }
             _ => format!("<div class=\"plot panels\">{pictures}</div>"),
         };
         let table = match &*self.table {
@@ -52,6 +62,11 @@ impl Figure {
             "<figure id=\"fig-{id}\"><figcaption><b>{title}.</b> {}</figcaption>{plot}{table}{live}</figure>\n",
             self.caption
         )
+    }
+
+    /// The width of its first picture.
+    fn width(&self) -> f64 {
+        self.pictures.first().and_then(|p| size(p)).map_or(0.0, |[width, _]| width)
     }
 
     /// The figure as an SVG document of its own, in light colours.

@@ -42,6 +42,7 @@ pub(super) fn sections(view: &View<'_>) -> Vec<Section> {
         sections::paths::section(view),
         sections::basin::section(view),
         sections::fairness::section(view),
+        sections::why::section(view),
         sections::diagnosis::section(view),
         sections::runs::section(view),
         sections::manifest::section(view),

@@ -40,27 +40,26 @@ impl Shown {
     /// A standing's typical loss and its interval.
     fn typical(self, s: &Standing) -> String {
         match self.0 {
-            Scale::Plain => interval(s.test_loss.mean, s.test_loss.half_width, 4),
-            Scale::Above(_) => factor(self.loss(s.test_loss.mean), s.test_factor, ""),
+            Scale::Plain => lines(&[interval(s.test_loss.mean, s.test_loss.half_width, 4)]),
+            Scale::Above(_) => lines(&factor(self.loss(s.test_loss.mean), s.test_factor, "")),
         }
     }
 
-    /// How far a standing is behind the first.
+    /// How far a standing is behind the first, and the intervals of that: a line each, for over decades they
+    /// are long.
     fn behind(self, s: &Standing) -> String {
-        match self.0 {
-            _ if s.rank == 1 => "–".to_owned(),
-            Scale::Plain => interval(s.behind_first.mean, s.behind_first.half_width, 4),
-            Scale::Above(_) if s.behind_first.mean.is_infinite() => "∞".to_owned(),
-            Scale::Above(_) => factor(s.behind_first.mean, s.behind_factor, "\u{a0}times"),
+        if s.rank == 1 {
+            return "–".to_owned();
         }
-    }
-
-    /// The bootstrap interval of that distance.
-    fn bootstrap(self, s: &Standing) -> String {
-        let times = if matches!(self.0, Scale::Above(_)) { "\u{a0}times" } else { "" };
-        s.behind_interval.map_or_else(String::new, |i| {
-            format!("<br/>{} to {}{times}", number(i.low), number(i.high))
-        })
+        let mut all = match self.0 {
+            Scale::Plain => {
+                vec![interval(s.behind_first.mean, s.behind_first.half_width, 4)]
+            }
+            Scale::Above(_) if s.behind_first.mean.is_infinite() => vec!["∞".to_owned()],
+            Scale::Above(_) => factor(s.behind_first.mean, s.behind_factor, "\u{a0}times"),
+        };
+        all.extend(s.behind_interval.map(|i| format!("{} to {}", number(i.low), number(i.high))));
+        lines(&all)
     }
 
     /// How the ranking is to be read.
@@ -86,27 +85,32 @@ impl Shown {
         format!(
             "Ranked by {ranked}. The optimizers marked “may be” are those that cannot be ruled out as the best \
              at 95 % confidence: one-sided paired t tests of the {tested}, each against each other one, \
-             corrected for {others}. Behind the first: {distance}, with Student's 95 % interval, and below \
-             it the 95 % bootstrap interval (expanded percentiles) of the same paired differences. The \
+             corrected for {others}. Behind the first: {distance}, with Student's 95 % interval, and on the \
+             last line the 95 % bootstrap interval (expanded percentiles) of the same paired differences. The \
              vertical line is the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value that was \
              the highest or lowest tried."
         )
     }
 }
 
-/// A geometric mean with its interval and unit; a line may break before the sign, not in it or after it.
-fn factor(mean: f64, factor: Option<f64>, unit: &str) -> String {
+/// A geometric mean with its unit and interval.
+fn factor(mean: f64, factor: Option<f64>, unit: &str) -> Vec<String> {
     match factor {
         // Over so many decades the ends say more than a factor.
         Some(factor) if mean.is_finite() && factor > 100.0 => {
             let [low, high] = [mean / factor, mean * factor].map(number);
-            format!("{}{unit} ({low} to {high})", number(mean))
+            vec![format!("{}{unit}", number(mean)), format!("{low} to {high}")]
         }
         Some(factor) if mean.is_finite() => {
-            format!("{} ×/\u{2060}÷\u{a0}{}{unit}", number(mean), number(factor))
+            vec![format!("{} ×/÷ {}{unit}", number(mean), number(factor))]
         }
-        _ => format!("{}{unit}", number(mean)),
+        _ => vec![format!("{}{unit}", number(mean))],
     }
+}
+
+/// What stands in a cell, line by line, the first as what counts. No line breaks anywhere else.
+fn lines(all: &[String]) -> String {
+    all.iter().map(|line| format!("<span class=\"told\">{line}</span>")).collect()
 }
 
 /// The first `rows` of the ranking.
@@ -128,7 +132,7 @@ pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> 
             html,
             "<tr><td>{}</td><td>{}</td><th scope=\"row\"><span class=\"named\">{}<span>{}</span></span></th>\
              <td class=\"n\">{}</td><td>{whisker}</td>\
-             <td class=\"n\">{}</td><td class=\"n\">{}{}</td><td class=\"n\">{}</td>\
+             <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
              <td>{}</td><td class=\"n\">{}</td></tr>",
             s.rank,
             best(s),
@@ -137,7 +141,6 @@ pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> 
             shown.typical(s),
             metric_of(task, s),
             shown.behind(s),
-            shown.bootstrap(s),
             chosen(s),
             diverged(s),
             number(s.step_microseconds),

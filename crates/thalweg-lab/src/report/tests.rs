@@ -95,6 +95,7 @@ fn sections_come_in_order_and_none_is_empty() {
         "curves",
         "basin",
         "fairness",
+        "why",
         "diagnosis",
         "runs",
         "manifest",
@@ -192,7 +193,9 @@ fn intervals_and_seconds_are_shown() {
         for standing in &task.standings {
             if let Some(i) = standing.behind_interval {
                 let number = super::markup::number;
-                assert!(html.contains(&format!("<br/>{} to {}", number(i.low), number(i.high))));
+                let line =
+                    format!("<span class=\"told\">{} to {}</span>", number(i.low), number(i.high));
+                assert!(html.contains(&line), "{line}");
             }
             for target in standing.to_target.iter().filter(|t| t.reached == 3) {
                 let seconds = super::markup::number(target.median_seconds.unwrap());
@@ -231,6 +234,87 @@ fn findings_are_told_once_for_all_who_share_them() {
     assert!(said.contains(&format!("oscillation in {place} (1 of 3)")), "{said}");
     let lists = section.children().filter(|n| n.attribute("class") == Some("findings"));
     assert!(lists.count() <= document.outcome.tasks.len());
+}
+
+#[test]
+fn what_probes_saw_is_drawn_for_whom_it_concerns() {
+    let document = document(false);
+    let html = render(&document);
+    let tree = parse(&html);
+    let find = |id: &str| tree.descendants().find(|n| n.attribute("id") == Some(id));
+    let series = |figure: roxmltree::Node<'_, '_>| -> std::collections::BTreeSet<String> {
+        figure.descendants().filter_map(|n| n.attribute("data-series")).map(str::to_owned).collect()
+    };
+    for task in &document.outcome.tasks {
+        let figure = |key: &str| find(&format!("fig-{}-{key}", task.task));
+        let all: std::collections::BTreeSet<String> =
+            task.standings.iter().map(|s| s.optimizer.to_owned()).collect();
+        let rates = figure("effective-rate").unwrap();
+        assert_eq!(series(rates), all);
+        assert_eq!(series(figure("update-ratio").unwrap()), all);
+        // A row has a panel for every parameter, and in it two bands.
+        let layers = task.standings[0].courses.parameters.len();
+        let bands = rates.descendants().filter(|n| n.attribute("class") == Some("band")).count();
+        assert_eq!(bands, 2 * layers * task.standings.len());
+        // Who has no momentum has no line where gradients are held against it.
+        let remembers =
+            |s: &&crate::protocol::Standing| s.courses.get("momentum-agreement", None).is_some();
+        let remembering = task.standings.iter().filter(remembers);
+        let remembering: std::collections::BTreeSet<String> =
+            remembering.map(|s| s.optimizer.to_owned()).collect();
+        assert!(!remembering.is_empty() && remembering != all, "{remembering:?}");
+        assert_eq!(series(figure("momentum-agreement").unwrap()), remembering);
+        // Nobody clips.
+        assert!(figure("clip-factor").is_none());
+        let section = find("why").unwrap();
+        let said: String = section.descendants().filter_map(|n| n.text()).collect();
+        assert!(said.contains("not drawn because nothing happened there: "), "{said}");
+        assert!(said.contains("what clipping leaves of a gradient"));
+    }
+}
+
+#[test]
+fn what_sets_the_first_apart_is_told_with_both_ranges() {
+    use crate::protocol::{Apart, Half};
+    let mut document = document(false);
+    let task = &mut document.outcome.tasks[0];
+    for (i, standing) in task.standings.iter_mut().enumerate() {
+        standing.may_be_best = i == 0;
+    }
+    let said = |document: &Document| {
+        let html = render(document);
+        let tree = parse(&html);
+        let section = tree.descendants().find(|n| n.attribute("id") == Some("why")).unwrap();
+        section.descendants().filter_map(|n| n.text()).collect::<String>()
+    };
+    task.apart.clear();
+    assert!(said(&document).contains("lie on one side of all seeds of all 4 that are ruled out"));
+    document.outcome.tasks[0].apart = vec![Apart {
+        quantity: "sign-agreement",
+        half: Half::Both,
+        higher: false,
+        first: [0.25, 0.375],
+        others: [0.5, 0.5],
+    }];
+    let told = "successive gradients of one sign lower throughout: 25\u{a0}% to 37.5\u{a0}%, theirs 50\u{a0}%";
+    assert!(said(&document).contains(told), "{}", said(&document));
+}
+
+#[test]
+fn a_finding_leads_to_the_figure_that_shows_it() {
+    let document = document(true);
+    let html = render(&document);
+    let tree = parse(&html);
+    let section = tree.descendants().find(|n| n.attribute("id") == Some("diagnosis")).unwrap();
+    let task = &document.outcome.tasks[0];
+    let divergence = format!("#fig-{}-validation-gradients", task.task);
+    let links: Vec<&str> = section.descendants().filter_map(|n| n.attribute("href")).collect();
+    assert!(links.contains(&&*divergence), "{links:?}");
+    for finding in task.standings.iter().flat_map(|s| &s.findings) {
+        let told = finding.is_shared() && finding.kind.if_stored().is_none();
+        let link = format!("#fig-{}-{}", task.task, finding.figure);
+        assert!(!told || finding.figure == "loss" || links.contains(&&*link), "{link}");
+    }
 }
 
 #[test]

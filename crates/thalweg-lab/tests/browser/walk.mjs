@@ -12,6 +12,8 @@ const [report, executablePath, pictures] = process.argv.slice(2);
 mkdirSync(pictures, { recursive: true });
 const url = pathToFileURL(report).href;
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+const OPTIMIZERS = [...new Set(JSON.parse(readFileSync(report.replace(/report\.html$/, "results.json"), "utf8"))
+  .outcome.tasks.flatMap((task) => task.standings.map((standing) => standing.optimizer)))];
 const DESK = { viewport: { width: 1280, height: 900 } };
 
 async function visit(name, options, steps) {
@@ -34,6 +36,38 @@ async function visit(name, options, steps) {
 }
 
 const background = (page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+// Every kind of section, the maps of the task with two coordinates and what the probes show among them.
+const SECTIONS = ["results", "tunability", "targets", "curves", "paths", "basin", "fairness", "why", "diagnosis", "runs", "manifest"];
+
+// A figure whose pictures are seen in some size, with ink in them.
+async function drawn(page, id) {
+  const pictures = page.locator(`#fig-${id} svg.chart`);
+  assert.ok((await pictures.count()) > 0, `${id} has no picture`);
+  for (const picture of await pictures.all()) {
+    const { width, height } = await picture.boundingBox();
+    assert.ok(width > 100 && height > 50, `${id} is ${width} by ${height}`);
+  }
+  return pictures;
+}
+
+// Maps of the task with two coordinates: heights, a way for every optimizer, and the minimum.
+async function maps(page) {
+  const large = await drawn(page, "rosenbrock-paths");
+  assert.equal(await large.count(), 1);
+  assert.ok((await large.locator(".height").count()) > 3, "contours");
+  const ways = await large.locator("[data-series]").evaluateAll((all) => all.map((g) => g.dataset.series));
+  assert.deepEqual(ways.sort(), [...OPTIMIZERS].sort());
+  assert.equal(await (await drawn(page, "rosenbrock-each-path")).count(), OPTIMIZERS.length);
+}
+
+// What the probes show: a row of rates per optimizer, and panels.
+async function probes(page) {
+  assert.equal(await (await drawn(page, "digits-mlp-effective-rate")).count(), OPTIMIZERS.length);
+  assert.ok((await (await drawn(page, "digits-mlp-update-ratio")).count()) > 2);
+  const lines = page.locator("#fig-digits-mlp-effective-rate .series .line");
+  assert.ok((await lines.count()) >= 4 * OPTIMIZERS.length, "a line for every parameter");
+}
+
 const wide = (page) => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 
 // Brings every chart alive: they are drawn when they come near.
@@ -50,6 +84,8 @@ await visit("light", DESK, async (page) => {
   assert.ok((await wide(page)) <= 0, "the page scrolls sideways");
   await wake(page);
   assert.ok((await page.locator("canvas").count()) >= 4);
+  await maps(page);
+  await probes(page);
 });
 
 await visit("dark", { ...DESK, colorScheme: "dark" }, async (page) => {
@@ -60,6 +96,8 @@ await visit("dark", { ...DESK, colorScheme: "dark" }, async (page) => {
 await visit("dark-without-scripts", { ...DESK, colorScheme: "dark", javaScriptEnabled: false }, async (page) => {
   assert.equal(await background(page), "rgb(21, 24, 28)");
   assert.ok(await page.locator("#fig-ranks svg.chart").isVisible());
+  await maps(page);
+  await probes(page);
 });
 
 // The reader's choice outranks the system's, on the screen only.
@@ -75,9 +113,9 @@ for (const [system, chosen, paper] of [["light", "dark", "rgb(21, 24, 28)"], ["d
 }
 
 await visit("without-scripts", { ...DESK, javaScriptEnabled: false }, async (page) => {
-  for (const id of ["results", "tunability", "targets", "curves", "basin", "fairness", "runs", "manifest"]) {
-    assert.ok(await page.locator("#" + id).isVisible(), id);
-  }
+  for (const id of SECTIONS) assert.ok(await page.locator("#" + id).isVisible(), id);
+  await maps(page);
+  await probes(page);
   assert.equal(await page.locator("canvas").count(), 0);
   const clock = page.locator(".clocks").first();
   assert.ok(await clock.locator(".v0 svg.chart").isVisible());
@@ -89,6 +127,7 @@ await visit("without-scripts", { ...DESK, javaScriptEnabled: false }, async (pag
 await visit("phone", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }, async (page) => {
   await wake(page);
   assert.ok((await wide(page)) <= 0, "the page is wider than a phone");
+  await maps(page);
 });
 
 await visit("print", DESK, async (page) => {
@@ -99,6 +138,24 @@ await visit("print", DESK, async (page) => {
   assert.ok(await page.locator("#fig-profile svg.chart, figure svg.chart").first().isVisible());
   const pdf = await page.pdf({ path: `${pictures}/print.pdf`, format: "A4" });
   assert.ok(pdf.length > 20_000);
+});
+
+// A finding leads to the figure that shows it, a heading of the table of signs to its own.
+await visit("findings", { ...DESK, javaScriptEnabled: false }, async (page) => {
+  const links = page.locator("#diagnosis .findings a, #why .signs thead a");
+  assert.ok((await links.count()) > 3);
+  const targets = new Set(await links.evaluateAll((all) => all.map((a) => a.getAttribute("href"))));
+  for (const target of targets) assert.ok(await page.locator(target).isVisible(), target);
+  const finding = page.locator("#diagnosis details:has(a)").first();
+  await finding.locator("summary").click();
+  const link = finding.locator("a").first();
+  const target = await link.getAttribute("href");
+  await link.click();
+  const seen = await page.locator(target).evaluate((figure) => {
+    const { top, bottom } = figure.getBoundingClientRect();
+    return top < innerHeight && bottom > 0;
+  });
+  assert.ok(seen, `${target} is in sight`);
 });
 
 await visit("keyboard", DESK, async (page) => {
@@ -186,6 +243,9 @@ await visit("hidden-runs", DESK, async (page) => {
   }
   assert.ok(gained > 0, "somebody else is the fastest now");
   assert.ok(!(await page.locator(`#fig-ranks [data-series="${best}"]`).isVisible()));
+  for (const figure of ["rosenbrock-paths", "digits-mlp-effective-rate", "digits-mlp-update-ratio"]) {
+    assert.ok(!(await page.locator(`#fig-${figure} [data-series="${best}"]`).first().isVisible()), figure);
+  }
   await page.locator("#shown .reset").click();
   assert.deepEqual(await profile(), whole);
 

@@ -2,8 +2,8 @@
 
     python read.py DIRECTORY
 
-For each run below DIRECTORY: scalars as {tag: [[step, value], ..]}, histograms as {tag: {min, max, num,
-sum}}, and the hyper-parameters with their group as the HParams plugin reads them.
+For each run below DIRECTORY: scalars as {tag: [[step, value], ..]}, histograms as {tag: [[step, {min, max, num,
+sum, limits, counts}], ..]}, and the hyper-parameters with their group as the HParams plugin reads them.
 """
 
 import json
@@ -23,6 +23,11 @@ def hyper_parameters(accumulator):
     return {"group": start.group_name, "values": values}
 
 
+def histogram(value):
+    numbers = {key: getattr(value, key) for key in ("min", "max", "num", "sum")}
+    return {**numbers, "limits": list(value.bucket_limit), "counts": list(value.bucket)}
+
+
 def read(directory):
     everything = {event_accumulator.SCALARS: 0, event_accumulator.HISTOGRAMS: 0}
     accumulator = event_accumulator.EventAccumulator(str(directory), size_guidance=everything)
@@ -30,10 +35,7 @@ def read(directory):
     tags = accumulator.Tags()
     return {
         "scalars": {tag: [[e.step, e.value] for e in accumulator.Scalars(tag)] for tag in tags["scalars"]},
-        "histograms": {
-            tag: {key: getattr(accumulator.Histograms(tag)[0].histogram_value, key) for key in ("min", "max", "num", "sum")}
-            for tag in tags["histograms"]
-        },
+        "histograms": {tag: [[e.step, histogram(e.histogram_value)] for e in accumulator.Histograms(tag)] for tag in tags["histograms"]},
         "hyper_parameters": hyper_parameters(accumulator),
     }
 

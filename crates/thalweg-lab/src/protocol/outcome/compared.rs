@@ -3,8 +3,9 @@
 use super::types::{Flip, Leader, Level, SeedResult, Standing, Target, ToTarget};
 use crate::protocol::stats::multiple::may_be_best;
 use crate::protocol::stats::scale::{Distance, Scale};
-use crate::protocol::stats::{Estimate, above_zero, median, paired_p, quantile};
+use crate::protocol::stats::{Estimate, above_zero, mean, median, paired_p, quantile};
 use crate::protocol::training::Point;
+use crate::tasks::Task;
 
 /// The probability below which a corrected difference counts as one.
 const SIGNIFICANT: f64 = 0.05;
@@ -69,11 +70,51 @@ pub(super) fn targets(standings: &[Standing]) -> Vec<Target> {
         .to_vec()
 }
 
+/// What counts as having reached a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// A measurement at or below it: who stops there has that loss.
+    Once,
+    /// The mean over so many gradient evaluations stays at or below it until the end. On a noisy task runs
+    /// count by that mean, and a single measurement may be luck.
+    Held(usize),
+}
+
+impl Reached {
+    /// The rule of a task.
+    pub(super) fn on(task: &Task, budget: usize) -> Self {
+        if task.noisy { Reached::Held(budget.div_ceil(10).max(1)) } else { Reached::Once }
+    }
+
+    /// Where a run reached it.
+    fn at(self, points: &[Point], target: f64) -> Option<Point> {
+        match self {
+            Reached::Once => points.iter().find(|p| p.validation.loss <= target).copied(),
+            Reached::Held(window) => {
+                let held = |end: &usize| mean_before(&points[..=*end], window) <= target;
+                // Before a whole window there is no mean that a run could count by.
+                let whole = points.iter().filter(|p| p.step < window).count();
+                let first = (whole..points.len()).rev().take_while(held).last()?;
+                Some(points[first])
+            }
+        }
+    }
+}
+
+/// The mean loss over the last `window` gradient evaluations, the way the [ending](crate::protocol::Run::ending) of a run is
+/// averaged.
+fn mean_before(points: &[Point], window: usize) -> f64 {
+    let end = points.last().map_or(0, |p| p.step);
+    let recent = points.iter().filter(|p| p.step + window > end);
+    mean(&recent.map(|p| p.validation.loss).collect::<Vec<_>>())
+}
+
 /// When the final runs reached the targets.
-pub(super) fn to_target(seeds: &[SeedResult], targets: &[Target]) -> Vec<ToTarget> {
+pub(super) fn to_target(seeds: &[SeedResult], targets: &[Target], rule: Reached) -> Vec<ToTarget> {
     let of = |target: &Target| {
-        let reached = |seed: &SeedResult| -> Option<Point> {
-            seed.points.iter().find(|p| p.validation.loss <= target.loss).copied()
+        let reached = |seed: &SeedResult| match seed.divergence.is_some() && rule != Reached::Once {
+            true => None,
+            false => rule.at(&seed.points, target.loss),
         };
         let at: Vec<Option<Point>> = seeds.iter().map(reached).collect();
         let median_of = |f: fn(&Point) -> f64| {
@@ -143,4 +184,52 @@ pub(super) fn leaders(
         Some(Leader { step, optimizer, loss })
     };
     (1..=4).filter_map(at).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::Measurement;
+
+    fn run(losses: &[f64]) -> Vec<Point> {
+        let point = |(i, loss): (usize, &f64)| Point {
+            step: 10 * i,
+            seconds: 0.0,
+            train_loss: None,
+            validation: Measurement { loss: *loss, metric: None },
+        };
+        losses.iter().enumerate().map(point).collect()
+    }
+
+    fn step(rule: Reached, losses: &[f64], target: f64) -> Option<usize> {
+        rule.at(&run(losses), target).map(|p| p.step)
+    }
+
+    #[test]
+    fn where_gradients_are_noisy_a_lucky_measurement_reaches_no_target() {
+        let lucky = [9.0, 5.0, 0.1, 5.0, 5.0, 5.0, 5.0];
+        assert_eq!(step(Reached::Once, &lucky, 1.0), Some(20));
+        assert_eq!(step(Reached::Held(30), &lucky, 1.0), None);
+        // Nor is it enough to have been there: what counts is the end.
+        let left = [9.0, 0.5, 0.5, 0.5, 0.5, 7.0, 7.0];
+        assert_eq!(step(Reached::Held(30), &left, 1.0), None);
+        // Three measurements below make a mean below; one above among them does not end it.
+        let held = [9.0, 0.5, 0.5, 0.5, 1.2, 0.5, 0.5];
+        assert_eq!(step(Reached::Held(30), &held, 1.0), Some(30));
+        // Here one measurement is all of the window.
+        assert_eq!(step(Reached::Held(10), &held, 1.0), Some(50));
+        assert_eq!(step(Reached::Held(10), &[0.5, 0.5, 0.5], 1.0), Some(10));
+    }
+
+    #[test]
+    fn a_target_is_held_at_the_end_where_the_run_counts_as_better() {
+        let window = Reached::Held(20);
+        for end in [0.8, 1.0, 1.1] {
+            let losses = [9.0, 3.0, 0.1, 2.0, 0.7, end];
+            let counts = (0.7 + end) / 2.0;
+            for target in [0.7, counts, 0.99 * counts] {
+                assert_eq!(step(window, &losses, target).is_some(), counts <= target, "{end}");
+            }
+        }
+    }
 }

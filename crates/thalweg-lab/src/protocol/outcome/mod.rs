@@ -1,13 +1,14 @@
 //! From runs to results: everything the report draws is computed here.
 
+mod apart;
 mod compared;
 mod standing;
 mod types;
 mod words;
 
 pub use types::{
-    Band, CurvePoint, Edge, Extension, Flip, Leader, Level, Map, Outcome, Repeat, Rules,
-    SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
+    Apart, Band, CurvePoint, Edge, Extension, Flip, Half, Leader, Level, Map, Outcome, Repeat,
+    Rules, SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
 };
 pub(crate) use words::shown;
 
@@ -68,10 +69,11 @@ fn task_outcome(
     rank(&mut standings, task);
     compared::place(&mut standings, scale);
     let targets = compared::targets(&standings);
-    for standing in &mut standings {
-        standing.to_target = compared::to_target(&standing.seeds, &targets);
-    }
     let budget = plan.budget(task);
+    let reached = compared::Reached::on(task, budget);
+    for standing in &mut standings {
+        standing.to_target = compared::to_target(&standing.seeds, &targets, reached);
+    }
     TaskOutcome {
         task: task.name,
         summary: task.summary,
@@ -95,6 +97,7 @@ fn task_outcome(
         initial_loss,
         targets,
         flips: compared::flips(&standings, scale, task.noisy),
+        apart: apart::apart(&standings),
         leaders: compared::leaders(&standings, budget, scale, task.noisy),
         verdict: words::verdict(task, &standings, plan.seeds(task).count(), scale),
         standings,

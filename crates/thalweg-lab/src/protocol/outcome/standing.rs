@@ -1,7 +1,7 @@
 //! How one optimizer did on one task.
 
 use super::types::{Band, CurvePoint, Repeat, SeedResult, Standing, Trial};
-use crate::diagnosis::{self, Finding};
+use crate::diagnosis::{self, Courses, Finding, Probe};
 use crate::protocol::Phase;
 use crate::protocol::search::{Contest, Record, edges};
 use crate::protocol::stats::basin::{Basin, basin};
@@ -55,6 +55,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> St
         may_be_best: false,
         curve: curve(&finals, task, cost, scale),
         findings: findings(&finals, &trials),
+        courses: Courses::of(&finals.iter().map(|run| &run.probes[..]).collect::<Vec<&[Probe]>>()),
         diverged_trials: trials.iter().filter(diverged).count(),
         diverged_seeds: finals.iter().filter(|r| r.divergence.is_some()).count(),
         diverged_runs: all().filter(|r| r.divergence.is_some()).count(),

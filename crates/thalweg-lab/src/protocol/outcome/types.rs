@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::diagnosis::Finding;
+use crate::diagnosis::{Courses, Finding};
 use crate::optimizers::Range;
 use crate::protocol::Phase;
 use crate::protocol::stats::basin::Basin;
@@ -97,6 +97,8 @@ pub struct TaskOutcome {
     /// Who had the lowest mean validation loss so far at a quarter, half and three quarters of the budget and at
     /// its end.
     pub leaders: Vec<Leader>,
+    /// What sets the first apart from all that are ruled out, as far as the probes of the final runs tell.
+    pub apart: Vec<Apart>,
     /// The result in a sentence or two.
     pub verdict: String,
     /// One result per optimizer, the lowest typical test loss first.
@@ -183,7 +185,9 @@ pub struct ToTarget {
     /// The target's loss.
     pub loss: f64,
     /// Gradient evaluations at the first measurement at or below it, per seed; `None` is a miss, that is,
-    /// more than the budget.
+    /// more than the budget. If the task is [noisy](TaskOutcome::noisy), where one measurement may be luck:
+    /// at the first measurement from which on the mean over the last tenth of the budget stays at or below
+    /// it until the end.
     pub gradients: Vec<Option<usize>>,
     /// Seconds until then, per seed.
     pub seconds: Vec<Option<f64>>,
@@ -205,6 +209,35 @@ pub struct Flip {
     /// The last gradient evaluation at which the loser's lowest validation loss so far, averaged over the
     /// seeds, was lower.
     pub step: usize,
+}
+
+/// In which half of its probes something holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Half {
+    /// In the earlier one.
+    Earlier,
+    /// In the later one.
+    Later,
+    /// In each of them.
+    Both,
+}
+
+/// Something in which the first differs from all that are ruled out: all of its seeds lie on one side of
+/// all of theirs. It may be why it is the first, or come of that.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Apart {
+    /// The [`key`](crate::diagnosis::Quantity::key) of a quantity, in the whole model.
+    pub quantity: &'static str,
+    /// When.
+    pub half: Half,
+    /// Whether the first lies above the others.
+    pub higher: bool,
+    /// The lowest and the highest of its seeds, each the median over the probes of that half (of both, over
+    /// those of the later).
+    pub first: [f64; 2],
+    /// The same of all seeds of those that are ruled out.
+    pub others: [f64; 2],
 }
 
 /// Who leads at a moment.
@@ -286,6 +319,9 @@ pub struct Standing {
     /// What the diagnosis found in the final runs, each with the number of them: first what most have, the
     /// most severe first.
     pub findings: Vec<Finding>,
+    /// What the probes of the final runs hold, to draw; the probes themselves are in the file of runs.
+    #[serde(skip)]
+    pub courses: Courses,
     /// Tuning trials that diverged, those with the defaults and repetitions left out.
     pub diverged_trials: usize,
     /// Final runs that diverged.

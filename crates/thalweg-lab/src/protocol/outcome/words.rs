@@ -38,7 +38,8 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
          geometric, and optimizers differ by factors."
             .to_owned(),
         "Targets: of the optimizers' median validation losses over the repetitions, the lowest (hard), the \
-         median (medium) and the upper quartile (easy)."
+         median (medium) and the upper quartile (easy). A run reaches one at its first measurement at or \
+         below it: whoever stops there has that loss."
             .to_owned(),
     ];
     rules.extend(plan.tasks.iter().map(|task| plan.seeds(task).count()).min().map(smallest_p));
@@ -84,7 +85,8 @@ fn noisy(plan: &Plan) -> Option<String> {
         format!(
             "On {} gradients are noisy and evaluation is not, and there are no examples to hold out: the \
              lowest of many evaluations would be luck. There every run, in tuning as in the end, counts as \
-             the mean over the last tenth of its measurements.",
+             the mean over the last tenth of its measurements, and has reached a target from when on such a \
+             mean stays at or below it until the end.",
             enumerate(&names)
         )
     })

@@ -52,6 +52,11 @@ impl Axis {
         Axis::new(scale, [low, high].into_iter(), from, to)
     }
 
+    /// What equal distances mean.
+    pub(in crate::report) fn scale(&self) -> Scale {
+        self.scale
+    }
+
     /// The smallest and the largest value it shows.
     pub(in crate::report) fn range(&self) -> [f64; 2] {
         [self.low, self.high]

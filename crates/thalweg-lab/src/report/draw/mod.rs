@@ -4,6 +4,7 @@
 
 mod axis;
 mod bars;
+mod bundle;
 mod contour;
 mod heat;
 mod isolines;
@@ -12,6 +13,7 @@ mod panel;
 mod parallel;
 mod path;
 mod plane;
+mod ribbon;
 mod shared;
 mod strip;
 
@@ -19,6 +21,7 @@ use std::fmt::Write as _;
 
 pub(super) use axis::{Axis, Scale};
 pub(super) use bars::{Bar, BarChart};
+pub(super) use bundle::{Bundle, Thread, key};
 pub(super) use contour::{Contour, Trajectory};
 pub(super) use heat::{Cell, HeatMap};
 pub(super) use lines::{Line, LineChart, Point, Role, Shape};
@@ -26,6 +29,7 @@ pub(super) use panel::{Mark, Panel, frame};
 pub(super) use parallel::Parallel;
 pub(super) use path::decimate;
 pub(super) use plane::{Ground, Plane, Side, Stroke, Trace};
+pub(super) use ribbon::{Ribbon, RibbonGrid, Ribbons};
 pub(super) use shared::Shared;
 pub(super) use strip::{Strip, StripChart};
 

@@ -1,6 +1,6 @@
 //! What the diagnosis found, the findings of one kind together.
 
-use super::{Part, Section};
+use super::{Part, Section, why};
 use crate::diagnosis::{Finding, Severity, if_stored, in_few_seeds};
 use crate::protocol::{Standing, TaskOutcome};
 use crate::report::markup::{count, escape, prose};
@@ -10,7 +10,8 @@ use crate::report::view::View;
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     Section::per_task(view, "diagnosis", "What went wrong, and what to change", |task| {
         let rest = rare(task).into_iter().chain(storage(task));
-        let items: String = groups(task).iter().map(item).chain(rest).collect();
+        let items: String =
+            groups(task).iter().map(|group| item(view, task, group)).chain(rest).collect();
         match items.is_empty() {
             true => Vec::new(),
             false => vec![Part::Html(format!("<ul class=\"findings\">{items}</ul>\n"))],
@@ -84,7 +85,7 @@ fn storage(task: &TaskOutcome) -> Option<String> {
     })
 }
 
-fn item(group: &Group<'_>) -> String {
+fn item(view: &View<'_>, task: &TaskOutcome, group: &Group<'_>) -> String {
     let Finding { kind, severity, change, .. } = group.finding;
     let mut names: Vec<&str> = group.members.iter().map(|(name, _)| *name).collect();
     names.dedup();
@@ -96,8 +97,10 @@ fn item(group: &Group<'_>) -> String {
                 Some(parameter) => format!(" in <code>{}</code>", escape(parameter)),
                 None => String::new(),
             };
+            let figure = why::address(view, task, name, f)
+                .map_or_else(String::new, |at| format!(" <a href=\"#{at}\">See it.</a>"));
             format!(
-                "<li><b>{}</b>{place} since step {}, in {} of {} seeds: {}</li>",
+                "<li><b>{}</b>{place} since step {}, in {} of {} seeds: {}{figure}</li>",
                 escape(name),
                 f.since,
                 f.seeds,

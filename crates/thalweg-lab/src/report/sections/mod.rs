@@ -11,6 +11,7 @@ pub(super) mod results;
 pub(super) mod runs;
 pub(super) mod tunability;
 pub(super) mod verdict;
+pub(super) mod why;
 
 use super::figure::Figure;
 use super::markup::escape;

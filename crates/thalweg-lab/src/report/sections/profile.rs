@@ -174,6 +174,13 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         .iter()
         .map(|t| format!("{} {}", format!("{:?}", t.level).to_lowercase(), number(t.loss)))
         .collect();
+    let held = match task.noisy {
+        true => {
+            " Gradients are noisy here and one measurement may be luck: a run has reached a target from when \
+             on its mean over a tenth of the budget stays at or below it until the end."
+        }
+        false => "",
+    };
     let chart = LineChart {
         name: Name::new(
             id(&[task.task, "targets"]),
@@ -192,7 +199,7 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         id: id(&[task.task, "targets"]),
         title,
         caption: format!(
-            "Validation losses to reach: {}. Each staircase counts the final runs and targets met so \
+            "Validation losses to reach: {}.{held} Each staircase counts the final runs and targets met so \
              far; those never met keep it below 1. The numbers are medians over the seeds: gradient \
              evaluations, steps and seconds (on this machine, gradients and steps only) to the target, and in \
              brackets how many seeds met it.",

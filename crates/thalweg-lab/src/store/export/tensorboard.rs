@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use thalweg::QUANTILES;
+
 use crate::diagnosis::Probe;
 use crate::store::Kept;
 
@@ -97,6 +99,17 @@ pub enum Setting {
     Text(String),
 }
 
+/// The bins of a histogram.
+struct Bins<'b> {
+    /// Where the first begins.
+    low: f64,
+    /// Where each ends, and the next begins.
+    limits: &'b [f64],
+    counts: &'b [f64],
+    /// Of the values and of their squares, if they are known.
+    sums: Option<[f64; 2]>,
+}
+
 /// An event file in memory.
 pub struct Events(Vec<u8>);
 
@@ -146,14 +159,50 @@ impl Events {
         for v in &values {
             counts[(((v - low) / width) as usize).min(BINS - 1)] += 1.0;
         }
-        let histogram = Message::default()
-            .double(1, low)
-            .double(2, high)
-            .double(3, values.len() as f64)
-            .double(4, values.iter().sum())
-            .double(5, values.iter().map(|v| v * v).sum())
-            .doubles(6, &limits)
-            .doubles(7, &counts);
+        let sums = [values.iter().sum(), values.iter().map(|v| v * v).sum()];
+        let bins = Bins { low, limits: &limits, counts: &counts, sums: Some(sums) };
+        self.bins(tag, step, seconds, &bins);
+    }
+
+    /// What quantiles say of the distribution of `count` values: how many lie between one and the next, and
+    /// nothing of those beyond the outermost. `levels` are the shares below each of `quantiles`. Sums are not
+    /// known, and left out; so is all of it if a quantile is not finite.
+    pub fn between_quantiles<const N: usize>(
+        &mut self,
+        tag: &str,
+        step: usize,
+        (levels, quantiles): (&[f64; N], &[f64; N]),
+        count: f64,
+    ) {
+        if quantiles.iter().any(|q| !q.is_finite()) {
+            return;
+        }
+        let (mut limits, mut counts, mut held) = (vec![], vec![], 0.0);
+        for (q, level) in quantiles.windows(2).zip(levels.windows(2)) {
+            // What is held by a single value goes into the next bin that has a width.
+            held += (level[1] - level[0]) * count;
+            if q[1] > q[0] {
+                limits.push(q[1]);
+                counts.push(std::mem::take(&mut held));
+            }
+        }
+        match counts.last_mut() {
+            Some(last) => *last += held,
+            None => (limits, counts) = (vec![quantiles[N - 1]], vec![held]),
+        }
+        let bins = Bins { low: quantiles[0], limits: &limits, counts: &counts, sums: None };
+        self.bins(tag, step, 0.0, &bins);
+    }
+
+    fn bins(&mut self, tag: &str, step: usize, seconds: f64, bins: &Bins<'_>) {
+        let mut histogram = Message::default()
+            .double(1, bins.low)
+            .double(2, bins.limits.last().copied().unwrap_or(bins.low))
+            .double(3, bins.counts.iter().sum());
+        if let Some([sum, squares]) = bins.sums {
+            histogram = histogram.double(4, sum).double(5, squares);
+        }
+        let histogram = histogram.doubles(6, bins.limits).doubles(7, bins.counts);
         let value = Message::default().bytes(1, tag.as_bytes()).message(5, histogram);
         self.summary(step, seconds, value);
     }
@@ -220,6 +269,18 @@ pub fn run(kept: &Kept, probes: &[Probe]) -> Vec<u8> {
         for (place, key, value) in probe.numbers() {
             events.scalar(&format!("{key}/{place}"), probe.step, 0.0, value);
         }
+        for layer in &probe.layers {
+            let Some(rates) = layer.rates else { continue };
+            let tag = format!("effective_rate_log10/{}", layer.parameter);
+            // Rates lie decades apart; quantiles of the logarithm are the logarithms of theirs.
+            let logs = rates.map(f64::log10);
+            events.between_quantiles(
+                &tag,
+                probe.step,
+                (&QUANTILES, &logs),
+                layer.coordinates as f64,
+            );
+        }
     }
     events.into_bytes()
 }
@@ -277,6 +338,32 @@ mod tests {
         expected.extend([0x10, 0xac, 0x02, 0x2a, 10, 0x0a, 8, 0x0a, 1, b'a', 0x15]);
         expected.extend(0.25f32.to_le_bytes());
         assert_eq!(data, expected);
+    }
+
+    #[test]
+    fn bins_between_quantiles_hold_what_lies_between_them() {
+        let find = |quantiles: [f64; 4]| {
+            let mut events = Events(Vec::new());
+            events.between_quantiles("q", 3, (&[0.1, 0.25, 0.5, 0.9], &quantiles), 40.0);
+            events.0
+        };
+        let packed = |field: u8, values: &[f64]| {
+            let mut bytes = vec![field << 3 | 2, 8 * values.len() as u8];
+            values.iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+            bytes
+        };
+        let has = |events: &[u8], bytes: &[u8]| events.windows(bytes.len()).any(|w| w == bytes);
+        let spread = find([-4.0, -3.0, -2.0, 1.0]);
+        assert!(has(&spread, &packed(6, &[-3.0, -2.0, 1.0])));
+        assert!(has(&spread, &packed(7, &[6.0, 10.0, 16.0])));
+        // What is one value is one bin, and what is one value at an end is in the bin beside it.
+        let one = find([-3.0; 4]);
+        assert!(has(&one, &packed(6, &[-3.0])) && has(&one, &packed(7, &[32.0])));
+        let low = find([-4.0, -4.0, -2.0, 1.0]);
+        assert!(has(&low, &packed(6, &[-2.0, 1.0])) && has(&low, &packed(7, &[16.0, 16.0])));
+        let high = find([-4.0, -3.0, 1.0, 1.0]);
+        assert!(has(&high, &packed(6, &[-3.0, 1.0])) && has(&high, &packed(7, &[6.0, 26.0])));
+        assert!(find([f64::NEG_INFINITY, -3.0, -2.0, 1.0]).is_empty());
     }
 
     /// The bytes of `testdata/generate/lab_events.py`, which TensorBoard's own classes wrote.

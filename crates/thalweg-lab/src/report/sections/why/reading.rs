@@ -1,0 +1,79 @@
+//! What the quantities are called on buttons, and how their values are to be read.
+
+/// What a button calls a quantity.
+pub(super) fn short(key: &str) -> &'static str {
+    match key {
+        "rate" => "effective rate",
+        "rate-spread" => "spread of rates",
+        "update-ratio" => "step / weights",
+        "sign-agreement" => "sign agreement",
+        "momentum-agreement" => "with momentum",
+        "confirmed" => "signal",
+        "gain-largest" => "largest gain",
+        "gains-at-upper" => "gains at top",
+        "gains-at-lower" => "gains at bottom",
+        "epsilon" => "ε in charge",
+        "clip-factor" => "clipping",
+        "untouched" => "no gradient",
+        _ => "other",
+    }
+}
+
+/// The text with a capital at its beginning.
+pub(super) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// What a value means.
+pub(super) fn how_to_read(key: &str) -> &'static str {
+    match key {
+        "rate" => {
+            "The typical distance a coordinate moves per unit of its running mean gradient: the geometric \
+             mean over the parameters of their median coordinates."
+        }
+        "rate-spread" => {
+            "How many times as far the fastest coordinates of a parameter go as the slowest, per unit of \
+             gradient: the 95 % quantile of its effective rates over the 5 % one, the geometric mean over the \
+             parameters. At 1 all coordinates have one rate."
+        }
+        "update-ratio" => {
+            "Around 10⁻³ per step is usual for weights; above 0.1 a step replaces what was learned, far below \
+             10⁻⁶ nothing is learned. Biases have no panel: one that starts at zero has no size."
+        }
+        "sign-agreement" => {
+            "The share of coordinates whose gradient has the sign it had one step before. Near 1 the way is \
+             straight, and longer steps would go; around one half (dotted) the sign is noise; near 0 every step \
+             overshoots."
+        }
+        "momentum-agreement" => {
+            "The share of coordinates whose gradient still points where the momentum does. Near 1 the momentum \
+             carries along the valley; below one half (dotted) it carries past it."
+        }
+        "confirmed" => {
+            "The scalar product of two successive gradients over the mean of their squared lengths. Near 1 a \
+             gradient can be trusted; near 0 (dotted) it is noise, and smaller rates or larger batches help; below 0 \
+             each step turns the gradient round."
+        }
+        "gain-largest" | "gains-at-upper" | "gains-at-lower" => {
+            "What the learned gains did: the largest of them (1, dotted: nothing learned), and the shares that \
+             stand at their bounds, where they can learn no more."
+        }
+        "epsilon" => {
+            "The share of coordinates where ε outweighs the root of the second moment: these go by plain \
+             gradient descent at the rate lr/ε, adapted to nothing."
+        }
+        "clip-factor" => {
+            "What clipping multiplied the gradient by: 1 is untouched. Always far below 1, the limit sets the \
+             length of the steps, not the gradient."
+        }
+        "trust-ratio" => {
+            "What the ratio of norms multiplied the update by (1, dotted: nothing). It sets a rate for each \
+             parameter; held at a bound it sets none."
+        }
+        "untouched" => {
+            "The share of coordinates whose gradient was zero whenever it was looked at."
+        }
+        _ => "The share of the second moments above zero that bf16 would round to zero.",
+    }
+}
