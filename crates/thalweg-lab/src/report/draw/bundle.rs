@@ -102,10 +102,13 @@ impl Bundle<'_> {
 /// Which line is whose, as a picture beside the panels. Names in two columns where one is too short.
 pub(in crate::report) fn key(name: &Name, lines: &[(&str, usize)]) -> String {
     const ROWS: usize = 10;
-    let mut svg = name.open(SIZE[0], SIZE[1]);
+    const LINE: f64 = 16.0;
+    // It may stand in a row of its own, which is to be no higher than it needs.
+    let height = Bundle::TOP + lines.len().min(ROWS) as f64 * LINE;
+    let mut svg = name.open(SIZE[0], height);
     for (i, (optimizer, look)) in lines.iter().enumerate() {
         let (column, row) = ((i / ROWS) as f64, (i % ROWS) as f64);
-        let (x, y) = (Bundle::LEFT + column * 20.0 * LETTER, Bundle::TOP + 6.0 + row * 16.0);
+        let (x, y) = (Bundle::LEFT + column * 20.0 * LETTER, Bundle::TOP + 6.0 + row * LINE);
         let lead = if i == 0 { "lead " } else { "" };
         let _ = write!(
             svg,

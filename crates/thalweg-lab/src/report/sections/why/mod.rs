@@ -137,12 +137,16 @@ fn points(s: &Standing, quantity: &Quantity, place: Option<&str>) -> Vec<Point> 
     course.iter().map(|m| Point { x: at(m.step), y: m.median, low: m.low, high: m.high }).collect()
 }
 
-/// The values that an axis shows: all medians and what the seeds of the first had, or the whole range of a
-/// share.
+/// The values that an axis shows: all medians and what the seeds of the first had; of a share as much as
+/// it takes from 0 on, or its whole range if there is a value inside to compare with.
 fn reach(quantity: &Quantity, values: impl Iterator<Item = f64> + Clone) -> [f64; 2] {
     let usable = values.filter(|v| v.abs() < 1e30);
     match quantity.range {
         Some([low, high]) if usable.clone().any(|v| v < 0.0) => [low, high],
+        Some([_, high]) if quantity.level.is_none() => {
+            let largest = usable.fold(0.0, f64::max);
+            [0.0, [0.05, 0.1, 0.2, 0.5].into_iter().find(|top| largest <= *top).unwrap_or(high)]
+        }
         Some([_, high]) => [0.0, high],
         None => Axis::new(scale(quantity), usable, 0.0, 1.0).range(),
     }
