@@ -35,7 +35,8 @@ pub(super) fn figure(seen: &Seen<'_>) -> Option<Figure> {
              the dark band the middle half of the coordinates, the light one 90 % of them; each the median \
              over the seeds. Dotted: the median of the first, {}. All rows share their axes. A thin line is \
              one rate for all coordinates; a wide band is where an optimizer treats coordinates differently, \
-             and a slope that the schedule does not have is what it has learned.{}",
+             a slope that the schedule does not have is what it has learned, and what leaves the panel at the \
+             bottom stands still from there on.{}",
             first.optimizer,
             some_parameters(seen)
         ),
