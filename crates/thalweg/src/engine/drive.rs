@@ -121,7 +121,7 @@ impl<'a, E: Element> Sweep<'a, E> {
     /// Whether jobs on the blocks of a tensor ask the memory for later ones. (Scattered rows are asked for
     /// row by row.)
     fn asks(&self, tensor: usize) -> bool {
-        self.tensors[tensor].rows.is_none() && self.plan.len() >= CACHED
+        self.tensors[tensor].rows().is_none() && self.plan.len() >= CACHED
     }
 
     /// Calls `work` with every block of the tensors that have a `plan`, loaded, and with what the jobs of
@@ -169,9 +169,10 @@ impl<'a, E: Element> Sweep<'a, E> {
         let rows = sums.start(self.plan, &[Join::Sum]);
         self.plan.each_block(self.threads, |span, t, start, n| {
             let mut edge = Edge::new();
-            let Tensor { g: stream, scattered, .. } = &self.tensors[t];
-            let asks = self.asks(t) && scattered.is_none();
-            let hints = asks.then(|| Hints::lonely::<E>(*stream, start));
+            let tensor = &self.tensors[t];
+            let stream = tensor.g;
+            let asks = self.asks(t) && tensor.scattered().is_none();
+            let hints = asks.then(|| Hints::lonely::<E>(stream, start));
             let (decoding, summing) = match stream.packing {
                 Some(_) => (hints.as_ref(), None),
                 None => (None, hints.as_ref()),

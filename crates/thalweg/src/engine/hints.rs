@@ -130,7 +130,7 @@ impl Hints {
         if work.reads.is_none() || x {
             hints.touch(tensor.x.place::<E>(at), tensor.x.width::<E>());
         }
-        if tensor.scattered.is_none() {
+        if tensor.scattered().is_none() {
             hints.touch(tensor.g.place::<E>(at), tensor.g.width::<E>());
         }
         for k in slots.filter(|k| work.reads.is_none_or(|first| *k < first) || packed(k)) {

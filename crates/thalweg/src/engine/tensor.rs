@@ -78,6 +78,16 @@ impl Noise {
     }
 }
 
+/// What of a tensor is stepped, and what its gradient is of.
+pub(crate) enum Extent<'a> {
+    /// All of it, on a gradient of all of it.
+    Whole,
+    /// These rows on their gradient; the tensor is as long as they are.
+    Rows(Rows<'a>),
+    /// All of it, on the gradient of these rows and zeros.
+    Scattered(Rows<'a>),
+}
+
 /// A tensor as the sweep sees it.
 pub(crate) struct Tensor<'a, E> {
     pub(crate) x: Stream,
@@ -92,10 +102,7 @@ pub(crate) struct Tensor<'a, E> {
     pub(crate) noise: Option<Noise>,
     /// The hash of the parameter's name, where noise depends on it.
     pub(crate) name_hash: u64,
-    /// The rows that are stepped, if not all; the tensor is as long as they are.
-    pub(crate) rows: Option<Rows<'a>>,
-    /// The rows that `g` belongs to, if all are stepped: elsewhere the gradient is zero.
-    pub(crate) scattered: Option<Rows<'a>>,
+    pub(crate) extent: Extent<'a>,
     /// Gradients of earlier batches; added to `g·weight`, then zeroed.
     pub(crate) sum: Option<*mut E>,
     pub(crate) weight: E,
@@ -182,8 +189,7 @@ impl<'a, E: Element> Tensor<'a, E> {
             keep: Keep::Nearest,
             noise: None,
             name_hash: 0,
-            rows: None,
-            scattered: None,
+            extent: Extent::Whole,
             sum: None,
             weight: E::number(1.0),
             zero: false,
@@ -191,10 +197,20 @@ impl<'a, E: Element> Tensor<'a, E> {
         }
     }
 
+    /// The rows that are stepped, if not all.
+    pub(super) fn rows(&self) -> Option<&Rows<'a>> {
+        if let Extent::Rows(rows) = &self.extent { Some(rows) } else { None }
+    }
+
+    /// The rows that the gradient is of, if all are stepped.
+    pub(super) fn scattered(&self) -> Option<&Rows<'a>> {
+        if let Extent::Scattered(rows) = &self.extent { Some(rows) } else { None }
+    }
+
     /// Whether formulas can run on the slots as they are.
     pub(super) fn slots_in_place(&self) -> bool {
         let packed = || (0..self.slots.count()).any(|k| self.slots.packing(k).is_some());
-        self.rows.is_none() && self.keep == Keep::Nearest && !packed()
+        self.rows().is_none() && self.keep == Keep::Nearest && !packed()
     }
 
     /// Calls `run(offset, at, count)` for each run of the block that lies together: its offset in the
@@ -205,7 +221,7 @@ impl<'a, E: Element> Tensor<'a, E> {
         n: usize,
         mut run: impl FnMut(usize, usize, usize),
     ) {
-        match &self.rows {
+        match self.rows() {
             None => run(0, start, n),
             Some(rows) => rows.each(start, n, run),
         }
@@ -220,7 +236,7 @@ impl<'a, E: Element> Tensor<'a, E> {
         edge: &mut Edge<E>,
         hints: Option<&Hints>,
     ) -> *const E {
-        if let Some(rows @ Rows { source: Some(source), .. }) = &self.rows {
+        if let Some(rows @ Rows { source: Some(source), .. }) = self.rows() {
             return edge.g.filled(n, |to| {
                 rows.each_run(start, n, |offset, k, column, count| {
                     if k + ROWS_AHEAD < rows.index.len() {
@@ -234,14 +250,14 @@ impl<'a, E: Element> Tensor<'a, E> {
                 });
             });
         }
-        let whole = n.is_multiple_of(CHUNK) && self.scattered.is_none();
+        let whole = n.is_multiple_of(CHUNK) && self.scattered().is_none();
         if whole && self.g.packing.is_none() && self.sum.is_none() {
             return self.g.place::<E>(start).cast();
         }
         edge.g.filled(n, |to| {
             // SAFETY: the tensor holds `n` coordinates from `start`, and so does the sum.
             unsafe {
-                match &self.scattered {
+                match self.scattered() {
                     None => self.g.read(isa, start, to, hints),
                     Some(rows) => rows.scatter(self.g, isa, start, to),
                 }
@@ -279,7 +295,7 @@ impl<'a, E: Element> Tensor<'a, E> {
     ) -> Loaded<E> {
         let g = self.load_gradient(isa, start, n, edge, coding(self.g, hints, DECODE));
         let whole = n.is_multiple_of(CHUNK);
-        let x = if whole && self.x.packing.is_none() && self.rows.is_none() {
+        let x = if whole && self.x.packing.is_none() && self.rows().is_none() {
             self.x.place::<E>(start).cast()
         } else {
             // SAFETY: the tensor holds `n` coordinates from `start`.
@@ -308,7 +324,7 @@ impl<'a, E: Element> Tensor<'a, E> {
             if !self.copied(k) {
                 continue;
             }
-            loaded.slots[k] = copy.filled(n, |to| match &self.rows {
+            loaded.slots[k] = copy.filled(n, |to| match self.rows() {
                 None => self.slots.unpack(k, start, isa, to, begin(hints, DECODE)),
                 // SAFETY: slot and copy hold the block's rows, which this thread alone has.
                 Some(rows) => unsafe { self.slots.stream(k).read_rows(isa, rows, start, to) },
@@ -340,13 +356,13 @@ impl<'a, E: Element> Tensor<'a, E> {
 
     /// Whether slot `k` cannot be used in place.
     fn copied(&self, k: usize) -> bool {
-        self.slots.packing(k).is_some() || self.rows.is_some()
+        self.slots.packing(k).is_some() || self.rows().is_some()
     }
 
     /// # Safety
     /// The tensor holds `to.len()` coordinates from `start` on.
     unsafe fn read_x(&self, isa: Isa, start: usize, to: &mut [E], hints: Option<&Hints>) {
-        let Some(rows) = &self.rows else {
+        let Some(rows) = self.rows() else {
             let hints = coding(self.x, hints, DECODE);
             // SAFETY: the caller's promise.
             return unsafe { self.x.read(isa, start, to, hints) };
@@ -412,7 +428,7 @@ impl<'a, E: Element> Tensor<'a, E> {
             // SAFETY: the caller's promise.
             unsafe {
                 let from = std::slice::from_raw_parts(loaded.slots[k], n);
-                match &self.rows {
+                match self.rows() {
                     None => {
                         self.slots.pack(k, start, isa, how(start), from, begin(hints, ENCODE));
                     }
@@ -444,7 +460,7 @@ impl<'a, E: Element> Tensor<'a, E> {
         };
         // SAFETY: the caller's promise.
         unsafe {
-            match &self.rows {
+            match self.rows() {
                 None => {
                     let hints = coding(self.x, hints, ENCODE);
                     self.x.write(isa, start, how(start), x, hints);

@@ -14,7 +14,7 @@ use crate::engine::drive::{Prepared, Sweep};
 use crate::engine::plan::Plan;
 use crate::engine::stage::{Gathers, Moment};
 use crate::engine::stream::Stream;
-use crate::engine::tensor::Tensor;
+use crate::engine::tensor::{Extent, Tensor};
 use crate::error::Error;
 use crate::probe;
 
@@ -233,13 +233,14 @@ impl<E: Element> Optimizer<E> {
             tensor.sum = sum;
             let weight = if param.grad.is_some() { cast.weight / self.loss_scale() } else { 0.0 };
             tensor.weight = E::lift(weight);
-            let rows = cast.rows(t, params);
-            if let Some(rows) = rows.filter(|_| param.is_lazy()) {
-                tensor.len = rows.index.len() * rows.width;
-                tensor.rows = Some(rows);
-            } else {
-                tensor.scattered = rows;
-            }
+            tensor.extent = match cast.rows(t, params) {
+                Some(rows) if param.is_lazy() => {
+                    tensor.len = rows.index.len() * rows.width;
+                    Extent::Rows(rows)
+                }
+                Some(rows) => Extent::Scattered(rows),
+                None => Extent::Whole,
+            };
             tensors.push(tensor);
         }
         tensors
