@@ -321,7 +321,8 @@ fn below_codes(moment: &[f32]) -> Option<f64> {
     share(below)
 }
 
-/// Quantiles of the distance moved per unit of what moved it.
+/// Quantiles of the distance moved per unit of what moved it, among coordinates that have a gradient: others
+/// move by their decay, while their running mean fades to nothing.
 fn rates(
     moved: &[f64],
     gradient: &[f32],
@@ -337,7 +338,8 @@ fn rates(
     let mean = optimizer.slot_values(parameter, "m").or_else(buffer);
     let direction = mean.as_deref().unwrap_or(gradient);
     let stride = moved.len().div_ceil(MOST).max(1);
-    let pairs = moved.iter().zip(direction).step_by(stride).filter(|(_, d)| **d != 0.0);
+    let all = moved.iter().zip(direction).zip(gradient).step_by(stride);
+    let pairs = all.filter(|((_, d), g)| **d != 0.0 && **g != 0.0).map(|(pair, _)| pair);
     let mut rates: Vec<f64> = pairs.map(|(x, d)| finite((x / f64::from(*d)).abs())).collect();
     if rates.is_empty() {
         return None;

@@ -31,12 +31,13 @@ pub(super) fn figure(seen: &Seen<'_>) -> Option<Figure> {
         title: format!("Effective learning rates on {}", task.task),
         caption: format!(
             "How far a coordinate moves per unit of its running mean gradient (of its gradient, where no \
-             mean is kept): on a log scale, against gradient evaluations. The line is the median coordinate, \
-             the dark band the middle half of the coordinates, the light one 90 % of them; each the median \
-             over the seeds. Dotted: the median of the first, {}. All rows share their axes. A thin line is \
-             one rate for all coordinates; a wide band is where an optimizer treats coordinates differently, \
-             a slope that the schedule does not have is what it has learned, and what leaves the panel at the \
-             bottom stands still from there on.{}",
+             mean is kept), among those that have a gradient: on a log scale, against gradient \
+             evaluations. The line is the median coordinate, the dark band the middle half of the \
+             coordinates, the light one 90 % of them; each the median over the seeds. Dotted: the median \
+             of the first, {}. All rows share their axes. A thin line is one rate for all coordinates; a \
+             wide band is where an optimizer treats coordinates differently, a slope that the schedule \
+             does not have is what it has learned, and what leaves the panel at the bottom stands still \
+             from there on.{}",
             first.optimizer,
             some_parameters(seen)
         ),
