@@ -261,8 +261,9 @@ impl Recorder {
             untouched: share(self.touched[k].iter().map(|t| !t)).unwrap_or(0.0),
             looked: self.looked,
             rates: match gains {
-                Some(gains) => Some(gains.rates),
-                None => rates(&moved, gradient, &spec.name, optimizer),
+                // Behind a second moment a gain multiplies a direction that has no unit.
+                Some(gains) if second_moment(&spec.name, optimizer).is_none() => Some(gains.rates),
+                _ => rates(&moved, gradient, &spec.name, optimizer),
             },
             successive: agreement(&self.previous[k], gradient),
             momentum: moment(|m| m.aligned),
