@@ -170,6 +170,13 @@ pub static QUANTITIES: [Quantity; 14] = [
     },
 ];
 
+impl Quantity {
+    /// The quantity of this key.
+    pub fn named(key: &str) -> Option<&'static Quantity> {
+        QUANTITIES.iter().find(|q| q.key == key)
+    }
+}
+
 fn ratio(a: f64, b: f64) -> Option<f64> {
     (b > 0.0).then(|| a / b)
 }
@@ -219,7 +226,7 @@ impl Course {
 
     /// Whether any moment says something.
     pub fn matters(&self) -> bool {
-        let quantity = QUANTITIES.iter().find(|q| q.key == self.quantity);
+        let quantity = Quantity::named(self.quantity);
         quantity.is_some_and(|q| self.moments.iter().any(|m| (q.matters)(m.median)))
     }
 }

@@ -164,6 +164,12 @@ impl Finding {
     pub fn is_shared(&self) -> bool {
         2 * self.seeds > self.seeds_of || self.severity == Severity::Critical
     }
+
+    /// Whether it is told in full: it says something of the optimizer, and of what happened, not of what
+    /// other storage would have lost.
+    pub fn is_told(&self) -> bool {
+        self.is_shared() && self.kind.if_stored().is_none()
+    }
 }
 
 /// What other storage would have lost in most seeds, in one sentence; `None` if nothing.

@@ -60,14 +60,14 @@ mod tests {
     use super::*;
 
     fn course(quantity: &str, halves: [[f64; 2]; 4]) -> Course {
-        let quantity = QUANTITIES.iter().find(|q| q.key == quantity).unwrap().key;
+        let quantity = Quantity::named(quantity).unwrap().key;
         Course { quantity, parameter: None, moments: Vec::new(), halves: halves.into() }
     }
 
     fn found(quantity: &str, own: [[f64; 2]; 4], theirs: &[[[f64; 2]; 4]]) -> Option<Apart> {
         let theirs: Vec<Course> = theirs.iter().map(|halves| course(quantity, *halves)).collect();
         let all: Vec<&Course> = theirs.iter().collect();
-        let kind = QUANTITIES.iter().find(|q| q.key == quantity).unwrap();
+        let kind = Quantity::named(quantity).unwrap();
         between(kind, &course(quantity, own), &all)
     }
 

@@ -10,8 +10,9 @@ use crate::report::view::View;
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     Section::per_task(view, "diagnosis", "What went wrong, and what to change", |task| {
         let rest = rare(task).into_iter().chain(storage(task));
+        let seen = why::Seen::new(view, task);
         let items: String =
-            groups(task).iter().map(|group| item(view, task, group)).chain(rest).collect();
+            groups(task).iter().map(|group| item(&seen, group)).chain(rest).collect();
         match items.is_empty() {
             true => Vec::new(),
             false => vec![Part::Html(format!("<ul class=\"findings\">{items}</ul>\n"))],
@@ -36,8 +37,7 @@ struct Group<'o> {
 fn groups(task: &TaskOutcome) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for standing in &task.standings {
-        let told = |f: &&Finding| f.is_shared() && f.kind.if_stored().is_none();
-        for finding in standing.findings.iter().filter(told) {
+        for finding in standing.findings.iter().filter(|f| f.is_told()) {
             let same = |g: &&mut Group<'_>| g.finding.kind == finding.kind;
             let member = (standing.optimizer, finding);
             match groups.iter_mut().find(same) {
@@ -85,7 +85,7 @@ fn storage(task: &TaskOutcome) -> Option<String> {
     })
 }
 
-fn item(view: &View<'_>, task: &TaskOutcome, group: &Group<'_>) -> String {
+fn item(seen: &why::Seen<'_>, group: &Group<'_>) -> String {
     let Finding { kind, severity, change, .. } = group.finding;
     let mut names: Vec<&str> = group.members.iter().map(|(name, _)| *name).collect();
     names.dedup();
@@ -97,7 +97,8 @@ fn item(view: &View<'_>, task: &TaskOutcome, group: &Group<'_>) -> String {
                 Some(parameter) => format!(" in <code>{}</code>", escape(parameter)),
                 None => String::new(),
             };
-            let figure = why::address(view, task, name, f)
+            let figure = seen
+                .address(name, f)
                 .map_or_else(String::new, |at| format!(" <a href=\"#{at}\">See it.</a>"));
             format!(
                 "<li><b>{}</b>{place} since step {}, in {} of {} seeds: {}{figure}</li>",

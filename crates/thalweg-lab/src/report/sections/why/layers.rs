@@ -2,7 +2,7 @@
 
 use super::reading::{capital, how_to_read};
 use super::{RATES, Seen, points, quantities, reach, scale, shown, some_parameters};
-use crate::diagnosis::{QUANTITIES, Quantity};
+use crate::diagnosis::Quantity;
 use crate::protocol::Standing;
 use crate::report::draw::{Axis, Bundle, Name, Scale, Thread, key};
 use crate::report::figure::{Figure, table};
@@ -11,10 +11,8 @@ use crate::report::view::id;
 
 /// The figures with a panel per parameter and a line per optimizer.
 pub(super) fn figures(seen: &Seen<'_>) -> Vec<Figure> {
-    let mut names: Vec<&str> =
-        QUANTITIES.iter().map(|q| q.figure).filter(|f| *f != RATES).collect();
-    names.dedup();
-    names.into_iter().filter_map(|name| multiples(seen, name)).collect()
+    let names = super::figures().into_iter().filter(|name| *name != RATES);
+    names.filter_map(|name| multiples(seen, name)).collect()
 }
 
 /// A panel: of what, and where in the model.

@@ -34,25 +34,8 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
     )
 }
 
-/// The figure that a finding is about, as an address within the page; `None` if the page does not draw it.
-pub(in crate::report) fn address(
-    view: &View<'_>,
-    task: &TaskOutcome,
-    optimizer: &str,
-    finding: &Finding,
-) -> Option<String> {
-    if finding.figure == "loss" {
-        return Some(format!("fig-{}", id(&[task.task, "validation-gradients"])));
-    }
-    let seen = Seen::new(view, task);
-    let is_seen = seen.standings.iter().any(|s| s.optimizer == optimizer);
-    let quantities: Vec<&Quantity> = quantities(&finding.figure).collect();
-    let drawn = quantities.iter().any(|q| !seen.places(q).is_empty());
-    (is_seen && drawn).then(|| format!("fig-{}", id(&[task.task, &finding.figure])))
-}
-
 /// What of a task's probes is shown.
-struct Seen<'v> {
+pub(super) struct Seen<'v> {
     view: &'v View<'v>,
     task: &'v TaskOutcome,
     /// Those with a line: the best first.
@@ -64,7 +47,7 @@ struct Seen<'v> {
 }
 
 impl<'v> Seen<'v> {
-    fn new(view: &'v View<'v>, task: &'v TaskOutcome) -> Self {
+    pub(super) fn new(view: &'v View<'v>, task: &'v TaskOutcome) -> Self {
         let probed = |s: &&Standing| !s.courses.courses.is_empty();
         let lined = |s: &&Standing| view.role(task, s) != Role::Rest;
         let standings: Vec<&Standing> = task
@@ -81,6 +64,22 @@ impl<'v> Seen<'v> {
             task,
             standings,
         }
+    }
+
+    /// The figure that a finding about an optimizer is shown in, as an address within the page; `None` if the
+    /// page does not draw it.
+    pub(super) fn address(&self, optimizer: &str, finding: &Finding) -> Option<String> {
+        if finding.figure == "loss" {
+            return Some(format!("fig-{}", id(&[self.task.task, "validation-gradients"])));
+        }
+        let is_seen = self.standings.iter().any(|s| s.optimizer == optimizer);
+        let drawn = quantities(&finding.figure).any(|q| !self.places(q).is_empty());
+        (is_seen && drawn).then(|| format!("fig-{}", id(&[self.task.task, &finding.figure])))
+    }
+
+    /// The quantities that are drawn for the whole model.
+    fn of_the_whole(&self) -> impl Iterator<Item = &'static Quantity> {
+        QUANTITIES.iter().filter(|q| self.places(q).first() == Some(&None))
     }
 
     /// Where a quantity is drawn: in the whole model (`None`) and in the parameters where it says something.
@@ -105,8 +104,7 @@ impl<'v> Seen<'v> {
 fn chosen<'v>(all: &'v [(String, usize)], standings: &[&Standing], most: usize) -> Vec<&'v str> {
     let found = |name: &str| {
         let findings = standings.iter().flat_map(|s| &s.findings);
-        let told = |f: &&Finding| f.is_shared() && f.kind.if_stored().is_none();
-        findings.filter(told).any(|f| f.parameter.as_deref() == Some(name))
+        findings.filter(|f| f.is_told()).any(|f| f.parameter.as_deref() == Some(name))
     };
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_by_key(|i| std::cmp::Reverse((found(&all[*i].0), all[*i].1)));
@@ -121,7 +119,14 @@ const RATES: &str = "effective-rate";
 /// The axis of all figures here.
 const CLOCK: &str = "gradient evaluations";
 
-/// The quantities of a figure.
+/// The names of all figures, in the order of their quantities.
+fn figures() -> Vec<&'static str> {
+    let mut names: Vec<&str> = QUANTITIES.iter().map(|q| q.figure).collect();
+    names.dedup();
+    names
+}
+
+/// The quantities that a figure draws.
 fn quantities(figure: &str) -> impl Iterator<Item = &'static Quantity> {
     QUANTITIES.iter().filter(move |q| q.figure == figure)
 }

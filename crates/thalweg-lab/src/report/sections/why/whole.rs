@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::reading::{capital, how_to_read, short};
 use super::{CLOCK, Seen, points, reach, scale, shown};
-use crate::diagnosis::{QUANTITIES, Quantity};
+use crate::diagnosis::Quantity;
 use crate::report::data::rounded;
 use crate::report::draw::{Line, LineChart, Name, Point, Role, Scale, Shape};
 use crate::report::figure::Figure;
@@ -13,8 +13,7 @@ use crate::report::view::id;
 
 /// The charts of the quantities that say something.
 pub(super) fn part(seen: &Seen<'_>) -> Option<Part> {
-    let drawn = QUANTITIES.iter().filter(|q| seen.places(q).first() == Some(&None));
-    let figures: Vec<_> = drawn.map(|q| (short(q.key), chart(seen, q))).collect();
+    let figures: Vec<_> = seen.of_the_whole().map(|q| (short(q.key), chart(seen, q))).collect();
     (!figures.is_empty()).then_some(Part::Clocks("The whole model", figures))
 }
 

@@ -1,8 +1,8 @@
 //! What the probes show, in sentences and as a table.
 
 use super::reading::short;
-use super::{Seen, quantities};
-use crate::diagnosis::{QUANTITIES, Quantity};
+use super::{Seen, figures, quantities};
+use crate::diagnosis::Quantity;
 use crate::protocol::{Apart, Half, Standing};
 use crate::report::markup::{breakable, count, escape, number};
 use crate::report::view::id;
@@ -35,7 +35,7 @@ pub(super) fn apart(seen: &Seen<'_>) -> String {
 }
 
 fn item(seen: &Seen<'_>, apart: &Apart) -> String {
-    let quantity = QUANTITIES.iter().find(|q| q.key == apart.quantity);
+    let quantity = Quantity::named(apart.quantity);
     let label = escape(quantity.map_or(apart.quantity, |q| q.label));
     let label = match quantity.filter(|q| !seen.places(q).is_empty()) {
         Some(q) => format!("<a href=\"#fig-{}\">{label}</a>", id(&[seen.task.task, q.figure])),
@@ -69,8 +69,7 @@ fn value(quantity: &Quantity, value: f64) -> String {
 
 /// Every quantity of the whole model and every optimizer.
 pub(super) fn table(seen: &Seen<'_>) -> String {
-    let columns: Vec<&Quantity> =
-        QUANTITIES.iter().filter(|q| seen.places(q).first() == Some(&None)).collect();
+    let columns: Vec<&Quantity> = seen.of_the_whole().collect();
     let head: String = columns
         .iter()
         .map(|q| {
@@ -106,21 +105,16 @@ pub(super) fn table(seen: &Seen<'_>) -> String {
 fn cell(s: &Standing, quantity: &Quantity) -> String {
     let Some(course) = s.courses.get(quantity.key, None) else { return "–".to_owned() };
     let text = value(quantity, course.later());
-    let found = s
-        .findings
-        .iter()
-        .any(|f| f.is_shared() && f.kind.if_stored().is_none() && f.figure == quantity.figure);
+    let found = s.findings.iter().any(|f| f.is_told() && f.figure == quantity.figure);
     if found { format!("<mark>{text}</mark>") } else { text }
 }
 
 /// What was measured and is not drawn, because nothing happened there.
 pub(super) fn idle(seen: &Seen<'_>) -> String {
-    let mut figures: Vec<&str> = QUANTITIES.iter().map(|q| q.figure).collect();
-    figures.dedup();
     let measured = |q: &Quantity| {
         seen.standings.iter().any(|s| s.courses.courses.iter().any(|c| c.quantity == q.key))
     };
-    let idle: Vec<&str> = figures
+    let idle: Vec<&str> = figures()
         .into_iter()
         .filter(|f| quantities(f).all(|q| seen.places(q).is_empty()))
         .filter_map(|f| quantities(f).find(|q| measured(q)))
