@@ -6,7 +6,7 @@ use super::{Element, Isa};
 
 /// How many rows ahead of use the memory is asked for one: rows of a sparse gradient follow no
 /// pattern that the hardware might guess.
-pub(super) const ROWS_AHEAD: usize = 16;
+const ROWS_AHEAD: usize = 16;
 
 /// A buffer of the user's.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +131,7 @@ pub(crate) struct Source<'a> {
 
 impl Source<'_> {
     /// The stream that holds the gradient of row `k`, and its row there.
-    pub(super) fn of(&self, g: Stream, k: usize) -> (Stream, usize) {
+    fn of(&self, g: Stream, k: usize) -> (Stream, usize) {
         match (self.rows[k] as usize).checked_sub(self.given) {
             None => (g, self.rows[k] as usize),
             Some(sum) => (self.sums, sum),
@@ -140,6 +140,11 @@ impl Source<'_> {
 }
 
 impl Rows<'_> {
+    /// The coordinates of all of them.
+    pub(crate) fn len(&self) -> usize {
+        self.index.len() * self.width
+    }
+
     /// Calls `run(offset, at, count)` for each run of coordinates from `start` to `start + n` that
     /// lies in one row: its offset from `start`, and its place in the tensor.
     pub(super) fn each(&self, start: usize, n: usize, mut run: impl FnMut(usize, usize, usize)) {
@@ -153,7 +158,8 @@ impl Rows<'_> {
         self.index[k] as usize * self.width + column
     }
 
-    /// Copies or decodes coordinates of the `k`-th row of the gradient `g`, from `column` on.
+    /// Copies or decodes coordinates of the `k`-th row of the gradient `g`, from `column` on, and asks
+    /// the memory for those of a later row.
     ///
     /// # Safety
     /// `g` holds a row for each of these, or for each that is not among the sums; the row has
@@ -166,7 +172,12 @@ impl Rows<'_> {
         column: usize,
         to: &mut [E],
     ) {
-        let (stream, row) = self.source.map_or((g, k), |source| source.of(g, k));
+        let at = |k| self.source.map_or((g, k), |source| source.of(g, k));
+        if k + ROWS_AHEAD < self.index.len() {
+            let (stream, row) = at(k + ROWS_AHEAD);
+            stream.ask::<E>(row * self.width + column, to.len());
+        }
+        let (stream, row) = at(k);
         // SAFETY: the caller's promise.
         unsafe { stream.read(isa, row * self.width + column, to, None) }
     }

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use super::codec::{Packing, Rounding, stream};
 use super::hints::{DECODE, ENCODE, Effort, Hints, begin};
 use super::kernel::{BLOCK, CHUNK, MAX_SLOTS};
-use super::stream::{ROWS_AHEAD, Rows, Stream};
+use super::stream::{Rows, Stream};
 use super::{Element, Isa, buffer::Slots};
 
 /// Most slots the stages of a chain may have together, with those the engine adds.
@@ -79,13 +79,25 @@ impl Noise {
 }
 
 /// What of a tensor is stepped, and what its gradient is of.
-pub(crate) enum Extent<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Extent<R> {
     /// All of it, on a gradient of all of it.
     Whole,
-    /// These rows on their gradient; the tensor is as long as they are.
-    Rows(Rows<'a>),
+    /// These rows on their gradient; to the sweep the tensor is as long as they are.
+    Rows(R),
     /// All of it, on the gradient of these rows and zeros.
-    Scattered(Rows<'a>),
+    Scattered(R),
+}
+
+impl<R> Extent<R> {
+    /// The same with its rows as `to` has them.
+    pub(crate) fn map<S>(self, to: impl FnOnce(R) -> S) -> Extent<S> {
+        match self {
+            Extent::Whole => Extent::Whole,
+            Extent::Rows(rows) => Extent::Rows(to(rows)),
+            Extent::Scattered(rows) => Extent::Scattered(to(rows)),
+        }
+    }
 }
 
 /// A tensor as the sweep sees it.
@@ -102,7 +114,7 @@ pub(crate) struct Tensor<'a, E> {
     pub(crate) noise: Option<Noise>,
     /// The hash of the parameter's name, where noise depends on it.
     pub(crate) name_hash: u64,
-    pub(crate) extent: Extent<'a>,
+    pub(crate) extent: Extent<Rows<'a>>,
     /// Gradients of earlier batches; added to `g·weight`, then zeroed.
     pub(crate) sum: Option<*mut E>,
     pub(crate) weight: E,
@@ -236,13 +248,9 @@ impl<'a, E: Element> Tensor<'a, E> {
         edge: &mut Edge<E>,
         hints: Option<&Hints>,
     ) -> *const E {
-        if let Some(rows @ Rows { source: Some(source), .. }) = self.rows() {
+        if let Some(rows @ Rows { source: Some(_), .. }) = self.rows() {
             return edge.g.filled(n, |to| {
                 rows.each_run(start, n, |offset, k, column, count| {
-                    if k + ROWS_AHEAD < rows.index.len() {
-                        let (stream, row) = source.of(self.g, k + ROWS_AHEAD);
-                        stream.ask::<E>(row * rows.width + column, count);
-                    }
                     // SAFETY: every source is a row of the gradient or of the sums.
                     unsafe {
                         rows.read_gradient(self.g, isa, k, column, &mut to[offset..offset + count]);

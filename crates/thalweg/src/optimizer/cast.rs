@@ -5,6 +5,7 @@ use super::sparse::Merged;
 use super::{Optimizer, Param};
 use crate::engine::Element;
 use crate::engine::stream::Rows;
+use crate::engine::tensor::Extent;
 
 /// What is done with the gradients of a call.
 #[derive(Clone, Copy, PartialEq)]
@@ -40,20 +41,10 @@ impl<E: Element> Cast<E> {
         self.by_name.clear();
     }
 
-    /// The rows of the `t`-th that takes part, if those alone are stepped.
-    pub(super) fn lazy_rows<'r>(
-        &'r self,
-        t: usize,
-        params: &'r [Param<'_, E>],
-    ) -> Option<Rows<'r>> {
-        self.rows(t, params).filter(|_| params[self.active[t]].is_lazy())
-    }
-
-    /// The rows that the gradient of the `t`-th is of, if it is sparse.
-    pub(super) fn rows<'r>(&'r self, t: usize, params: &'r [Param<'_, E>]) -> Option<Rows<'r>> {
+    /// What of the `t`-th that takes part is stepped, and what its gradient is of.
+    pub(super) fn extent<'r>(&'r self, t: usize, params: &'r [Param<'_, E>]) -> Extent<Rows<'r>> {
         let param = &params[self.active[t]];
-        let (_, given) = param.sparse()?;
-        Some(self.merged[t].rows(given, width(param.shape)))
+        param.extent().map(|given| self.merged[t].rows(given, width(param.shape)))
     }
 }
 
@@ -82,8 +73,10 @@ impl<E: Element> Optimizer<E> {
         if params.iter().any(Param::is_sparse) {
             cast.merged.resize_with(cast.active.len(), Merged::default);
             for (merged, k) in cast.merged.iter_mut().zip(&cast.active) {
-                if let Some((gradient, rows)) = params[*k].sparse() {
-                    merged.merge(self.isa, rows, &gradient.values, width(params[*k].shape));
+                let param = &params[*k];
+                let Some(gradient) = &param.grad else { continue };
+                if let Extent::Rows(rows) | Extent::Scattered(rows) = gradient.extent {
+                    merged.merge(self.isa, rows, &gradient.values, width(param.shape));
                 }
             }
         }

@@ -5,7 +5,6 @@ use crate::engine::Element;
 use crate::engine::lent::{Lent, Stored};
 use crate::engine::stage::Moment;
 use crate::error::Error;
-use crate::part::Scope;
 
 impl<E: Element> Optimizer<E> {
     /// Writes to `out` the values at which the parameter `name`, now at `x`, should be evaluated:
@@ -82,14 +81,9 @@ impl<E: Element> Optimizer<E> {
         let slots = end - stage.slot_count()..end;
         let slots: Vec<Vec<E>> = slots.map(|k| state.slots.values(k, self.isa)).collect();
         let slots: Vec<&[E]> = slots.iter().map(Vec::as_slice).collect();
-        let scalars = match stage.scope() {
-            Scope::Tensor => state.scalars.get(k),
-            Scope::Group | Scope::Groups | Scope::Row => group.scalars.get(k),
-        };
-        let scalars = scalars.map_or(&[][..], Vec::as_slice);
         let moment = Moment { t: state.t, clock: self.steps.saturating_sub(1) };
         let x = out.to_vec();
-        E::stage(stage.as_ref()).view(moment, scalars, &x, &slots, out);
+        E::stage(stage.as_ref()).view(moment, self.scalars_of(state, k), &x, &slots, out);
     }
 
     fn unknown_parameter(&self, name: &str) -> Error {

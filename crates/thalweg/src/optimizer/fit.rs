@@ -2,6 +2,7 @@
 
 use super::{Param, State};
 use crate::engine::Element;
+use crate::engine::tensor::Extent;
 use crate::error::Error;
 
 /// Coordinates in a row of the first axis.
@@ -50,7 +51,7 @@ pub(super) fn whole<E: Element>(param: &Param<'_, E>) -> Result<(), Error> {
     }
     let Some(grad) = &param.grad else { return Ok(()) };
     let n = grad.values.len();
-    let Some(rows) = grad.rows else {
+    let (Extent::Rows(rows) | Extent::Scattered(rows)) = grad.extent else {
         return if n == expected {
             Ok(())
         } else {
@@ -71,7 +72,7 @@ pub(super) fn whole<E: Element>(param: &Param<'_, E>) -> Result<(), Error> {
             "has rows of {width} values, but its sparse gradient has {n} values for {k} rows"
         ));
     }
-    if grad.lazy && param.copy.is_some() {
+    if param.is_lazy() && param.copy.is_some() {
         return error(
             "has a sparse gradient and a copy to write, which would stay stale; pass an \
              `exact_sparse_grad`"

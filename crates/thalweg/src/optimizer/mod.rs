@@ -38,6 +38,7 @@ use crate::engine::codec::Packing;
 use crate::engine::{Element, Isa, Threads};
 use crate::error::Error;
 use crate::hyper::Hypers;
+use crate::part::Scope;
 use crate::probe::Probe;
 use cast::Cast;
 use group::Group;
@@ -306,14 +307,20 @@ impl<E: Element> Optimizer<E> {
         let group = &self.groups[state.group];
         for (k, stage) in group.chain.stages().iter().enumerate() {
             if let Some(at) = stage.scalars().iter().position(|s| s.name == scalar) {
-                let values = match stage.scope() {
-                    crate::part::Scope::Tensor => &state.scalars[k],
-                    _ => &group.scalars[k],
-                };
-                return values.get(at).copied();
+                return self.scalars_of(state, k).get(at).copied();
             }
         }
         None
+    }
+
+    /// The scalars of stage `k` that hold for a parameter: its own or its group's.
+    fn scalars_of<'s>(&'s self, state: &'s State<E>, k: usize) -> &'s [f64] {
+        let group = &self.groups[state.group];
+        let scalars = match group.chain.stages()[k].scope() {
+            Scope::Tensor => state.scalars.get(k),
+            Scope::Group | Scope::Groups | Scope::Row => group.scalars.get(k),
+        };
+        scalars.map_or(&[], Vec::as_slice)
     }
 
     /// Bytes of state held for the parameters seen so far, accumulated gradients included.

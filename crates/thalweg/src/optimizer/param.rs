@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use crate::engine::lent::{Lent, Stored};
+use crate::engine::tensor::Extent;
 use crate::engine::{Element, Isa};
 
 /// A parameter and its gradient, lent to the optimizer for one step.
@@ -41,18 +42,15 @@ pub(super) struct Gradient<'a> {
     pub(super) values: Lent<'a>,
     /// Whether it is to be zeroed once it is used.
     pub(super) zero: bool,
-    /// The rows it is of, if not all.
-    pub(super) rows: Option<&'a [u32]>,
-    /// Whether those rows alone are stepped.
-    pub(super) lazy: bool,
+    /// The rows it is of.
+    pub(super) extent: Extent<&'a [u32]>,
 }
 
 impl<'a, E: Element> Param<'a, E> {
     /// A parameter called `name` of this shape, row-major, with the gradient of the loss.
     pub fn new(name: &'a str, shape: &'a [usize], value: &'a mut [E], grad: &'a [E]) -> Self {
         let values = Lent::native(grad);
-        let grad = Some(Gradient { values, zero: false, rows: None, lazy: false });
-        Param { grad, ..Param::without_gradient(name, shape, value) }
+        Param::without_gradient(name, shape, value).given(values, false, Extent::Whole)
     }
 
     /// A parameter that received no gradient: it is left alone, and the report says so.
@@ -71,15 +69,13 @@ impl<'a, E: Element> Param<'a, E> {
 
     /// Gives it a gradient, in any format.
     pub fn grad<S: Stored<E>>(self, grad: &'a [S]) -> Self {
-        let values = Lent::stored(grad);
-        Param { grad: Some(Gradient { values, zero: false, rows: None, lazy: false }), ..self }
+        self.given(Lent::stored(grad), false, Extent::Whole)
     }
 
     /// Gives it a gradient that the step zeroes once it has used it, while it is in the cache. That of a
     /// refused step is zeroed too, and that of a frozen parameter.
     pub fn grad_to_zero<S: Stored<E>>(self, grad: &'a mut [S]) -> Self {
-        let values = Lent::stored_mut(grad);
-        Param { grad: Some(Gradient { values, zero: true, rows: None, lazy: false }), ..self }
+        self.given(Lent::stored_mut(grad), true, Extent::Whole)
     }
 
     /// Gives it a gradient that is zero but for some rows (of the first axis), as an embedding's
@@ -94,7 +90,7 @@ impl<'a, E: Element> Param<'a, E> {
     /// averages of the parameter follow it in these rows alone. A geometry that sums over the tensor, such
     /// as the simplex, is an error. [`exact_sparse_grad`](Self::exact_sparse_grad) is the other form.
     pub fn sparse_grad<S: Stored<E>>(self, rows: &'a [u32], values: &'a [S]) -> Self {
-        self.of_rows(rows, values, true)
+        self.given(Lent::stored(values), false, Extent::Rows(rows))
     }
 
     /// [`sparse_grad`](Self::sparse_grad) with every row stepped, those without a gradient on zeros: the
@@ -113,12 +109,11 @@ impl<'a, E: Element> Param<'a, E> {
     /// # Ok::<(), thalweg::Error>(())
     /// ```
     pub fn exact_sparse_grad<S: Stored<E>>(self, rows: &'a [u32], values: &'a [S]) -> Self {
-        self.of_rows(rows, values, false)
+        self.given(Lent::stored(values), false, Extent::Scattered(rows))
     }
 
-    fn of_rows<S: Stored<E>>(self, rows: &'a [u32], values: &'a [S], lazy: bool) -> Self {
-        let values = Lent::stored(values);
-        Param { grad: Some(Gradient { values, zero: false, rows: Some(rows), lazy }), ..self }
+    fn given(self, values: Lent<'a>, zero: bool, extent: Extent<&'a [u32]>) -> Self {
+        Param { grad: Some(Gradient { values, zero, extent }), ..self }
     }
 
     /// Has the step copy the new value, rounded to the nearest, to another buffer: the bf16 weights
@@ -127,20 +122,19 @@ impl<'a, E: Element> Param<'a, E> {
         Param { copy: Some(Lent::stored_mut(copy)), ..self }
     }
 
-    /// Its gradient and the rows it is of, if those are few.
-    pub(super) fn sparse(&self) -> Option<(&Gradient<'a>, &'a [u32])> {
-        let gradient = self.grad.as_ref()?;
-        Some((gradient, gradient.rows?))
+    /// What of it is stepped, and the rows its gradient is of.
+    pub(super) fn extent(&self) -> Extent<&'a [u32]> {
+        self.grad.as_ref().map_or(Extent::Whole, |g| g.extent)
     }
 
     /// Whether its gradient is of few rows.
     pub(super) fn is_sparse(&self) -> bool {
-        self.sparse().is_some()
+        !matches!(self.extent(), Extent::Whole)
     }
 
     /// Whether only few of its rows are stepped.
     pub(super) fn is_lazy(&self) -> bool {
-        self.grad.as_ref().is_some_and(|g| g.lazy)
+        matches!(self.extent(), Extent::Rows(_))
     }
 
     /// The values of its gradient; empty if it has none.

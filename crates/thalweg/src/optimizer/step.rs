@@ -144,9 +144,9 @@ impl<E: Element> Optimizer<E> {
         let mut report = self.empty_report(params);
         let (mut cast, mut work) = (std::mem::take(&mut self.cast), std::mem::take(&mut self.work));
         self.enlist(params, &mut cast, weight, act);
-        let length = |t: usize| match cast.lazy_rows(t, params) {
-            Some(rows) => rows.index.len() * rows.width,
-            None => params[cast.active[t]].value.len(),
+        let length = |t: usize| match cast.extent(t, params) {
+            Extent::Rows(rows) => rows.len(),
+            Extent::Whole | Extent::Scattered(_) => params[cast.active[t]].value.len(),
         };
         work.plan.update((0..cast.active.len()).map(length));
         let result = match act {
@@ -233,14 +233,10 @@ impl<E: Element> Optimizer<E> {
             tensor.sum = sum;
             let weight = if param.grad.is_some() { cast.weight / self.loss_scale() } else { 0.0 };
             tensor.weight = E::lift(weight);
-            tensor.extent = match cast.rows(t, params) {
-                Some(rows) if param.is_lazy() => {
-                    tensor.len = rows.index.len() * rows.width;
-                    Extent::Rows(rows)
-                }
-                Some(rows) => Extent::Scattered(rows),
-                None => Extent::Whole,
-            };
+            tensor.extent = cast.extent(t, params);
+            if let Extent::Rows(rows) = &tensor.extent {
+                tensor.len = rows.len();
+            }
             tensors.push(tensor);
         }
         tensors
