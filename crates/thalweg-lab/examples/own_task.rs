@@ -36,6 +36,7 @@ pub const SPRINGS: Task = Task {
     // Not two coordinates, so there is no map to draw.
     floor: None,
     noisy: false,
+    event: None,
     plane: None,
     open,
     batch: 20,

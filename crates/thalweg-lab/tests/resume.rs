@@ -299,6 +299,9 @@ fn diff_compares_by_ratios_where_the_smallest_loss_is_known() {
     let (a, b) = (directory("20"), directory("200"));
     let changes = thalweg(&["diff", &a, &b, "--json"]);
     let changes: serde_json::Value = serde_json::from_slice(&changes.stdout).unwrap();
+    // What was asked for is not the same, and that comes first.
+    assert_eq!(changes["apart"].as_array().unwrap().len(), 1, "{changes}");
+    assert_eq!(changes["apart"][0]["what"], "task rosenbrock");
     let row = &changes["rows"][0];
     assert_eq!(row["scale"]["above"], 0.0, "{row}");
     let (loss, ratio) = (&row["loss"], row["distance"]["mean"].as_f64().unwrap());
@@ -306,6 +309,7 @@ fn diff_compares_by_ratios_where_the_smallest_loss_is_known() {
     let means = loss[1].as_f64().unwrap() / loss[0].as_f64().unwrap();
     assert!((ratio / means - 1.0).abs() < 1e-12, "{row}");
     let text = String::from_utf8(thalweg(&["diff", &a, &b]).stdout).unwrap();
+    assert!(text.starts_with("not the same task rosenbrock: 20 gradient"), "{text}");
     assert!(text.contains("× 0.") && text.contains("geometric means"), "{text}");
 }
 

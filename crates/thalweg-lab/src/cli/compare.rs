@@ -11,6 +11,13 @@ use crate::protocol::{Observer, Plan, Side, Standing, TaskOutcome, compare_in, o
 use crate::store::{self, Database, Document};
 use crate::{Error, Result, data, optimizers, report, tasks};
 
+/// What is written beside the runs.
+const RESULTS: &str = "results.json";
+const REPORT: &str = "report.html";
+
+/// The note that holds the seconds of the calls before.
+const SECONDS: &str = "seconds";
+
 pub(super) fn run(args: &CompareArgs) -> Result<()> {
     let how = How::of(args.tui, args.quiet)?;
     let plan = Plan {
@@ -34,6 +41,10 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
     }
     if args.fresh {
         Database::remove(&args.out)?;
+        // What was made of the runs goes with them.
+        for name in [RESULTS, REPORT] {
+            let _ = std::fs::remove_file(args.out.join(name));
+        }
     }
     let database = Database::open(&args.out, &store::facts(&plan, &workloads))?;
     database.note("command", &std::env::args().collect::<Vec<_>>().join(" "))?;
@@ -43,10 +54,13 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
     stop::listen(args.quiet);
     let work = |observer: &dyn Observer| compare_in(&plan, &workloads, &database, observer);
     let outcome = progress::watch(&plan, how, work);
-    let document =
-        Document::new(outcome?, std::env::args().collect(), start.elapsed().as_secs_f64());
-    store::write(&args.out, "results.json", &document.to_json()?)?;
-    store::write(&args.out, "report.html", &report::render(&document))?;
+    let outcome = outcome?;
+    let before = database.fact(SECONDS)?.and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    let seconds = before + start.elapsed().as_secs_f64();
+    database.note(SECONDS, &seconds.to_string())?;
+    let document = Document::new(outcome, std::env::args().collect(), seconds);
+    store::write(&args.out, RESULTS, &document.to_json()?)?;
+    store::write(&args.out, REPORT, &report::render(&document))?;
     if let Some(directory) = &args.svg_dir {
         report::save(&document, directory)?;
     }
@@ -62,7 +76,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
         eprintln!(
             "{:.0} s; report: {}",
             document.manifest.seconds,
-            args.out.join("report.html").display()
+            args.out.join(REPORT).display()
         );
     }
     match &document.outcome.interrupted {

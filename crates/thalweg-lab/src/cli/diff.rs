@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::table::Table;
 use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Change, Changes, Loss, changes, shown};
-use crate::store::{self, Database};
+use crate::store::{self, Database, Facts};
 use crate::{Error, Result};
 
 /// Arguments of `thalweg diff`.
@@ -31,14 +32,61 @@ pub(super) fn run(args: &DiffArgs) -> Result<()> {
     let (a, b) = (losses(&before, &args.before)?, losses(&after, &args.after)?);
     let minima = minima(&a, [&before, &after])?;
     let changes = changes(&a, &b, |task| minima.get(task).copied());
+    let apart = apart(&before.facts()?, &after.facts()?);
     if args.json {
-        return super::print_json(&changes);
+        return super::print_json(&Answer { apart: &apart, changes: &changes });
     }
-    super::print(&text(&changes))
+    super::print(&text(&apart, &changes))
+}
+
+/// A circumstance in which the two differ.
+#[derive(Debug, PartialEq, Serialize)]
+struct Apart {
+    /// What it is: a line of the plan, `version`, `program_sha256`, `cpu_features`, or `data_sha256/TASK`.
+    what: String,
+    /// How it is in each; empty where only the other has it.
+    values: [String; 2],
+}
+
+/// Both as JSON.
+#[derive(Serialize)]
+struct Answer<'a> {
+    apart: &'a [Apart],
+    #[serde(flatten)]
+    changes: &'a Changes,
+}
+
+/// The circumstances that decide results and are not the same. Of the plans, the lines on tasks and
+/// optimizers that both hold.
+fn apart(before: &Facts, after: &Facts) -> Vec<Apart> {
+    let [a, b] = [before, after].map(|facts| circumstances(facts));
+    let names: BTreeSet<&str> = a.keys().chain(b.keys()).copied().collect();
+    let of = |side: &BTreeMap<&str, &str>, name| side.get(name).copied().unwrap_or("").to_owned();
+    let both = names.iter().filter(|name| a.contains_key(*name) && b.contains_key(*name));
+    both.map(|name| Apart { what: (*name).to_owned(), values: [of(&a, name), of(&b, name)] })
+        .filter(|apart| apart.values[0] != apart.values[1])
+        .collect()
+}
+
+/// What decides results, by name, the plan line by line.
+fn circumstances(facts: &Facts) -> BTreeMap<&str, &str> {
+    let decides = |key: &str| {
+        ["version", "program_sha256", "cpu_features"].contains(&key)
+            || key.starts_with(&store::data_key(""))
+    };
+    let plan = facts.iter().filter(|(key, _)| key == "plan").flat_map(|(_, plan)| plan.lines());
+    let lines = plan.map(|line| line.split_once(": ").unwrap_or((line, "yes")));
+    let others = facts.iter().filter(|(key, _)| decides(key)).map(|(k, v)| (&**k, &**v));
+    others.chain(lines).collect()
 }
 
 /// The table and what is to be said about it.
-fn text(changes: &Changes) -> String {
+fn text(apart: &[Apart], changes: &Changes) -> String {
+    let mut text = String::new();
+    for Apart { what, values: [a, b] } in apart {
+        text += &format!("not the same {what}: {a} in A, {b} in B\n");
+    }
+    let other_data = |task: &str| apart.iter().any(|a| a.what == store::data_key(task));
     let mut table = Table::new(&[
         "task",
         "optimizer",
@@ -66,10 +114,10 @@ fn text(changes: &Changes) -> String {
             distance(row.distance.mean),
             interval.unwrap_or_else(|| "-".to_owned()),
             format!("{:.3}", row.p_adjusted),
-            verdict(row).to_owned(),
+            if other_data(&row.task) { "other data" } else { verdict(row) }.to_owned(),
         ]);
     }
-    let mut text = table.render();
+    text += &table.render();
     if changes.rows.iter().any(|row| row.scale != Scale::Plain) {
         text += "×: how many times as far above the smallest loss, which is known; losses are geometric \
                  means, tested by logarithms\n";

@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::args::DoctorArgs;
-use crate::diagnosis::{Finding, Kind, Severity, Stored, if_stored, in_few_seeds, within};
-use crate::store::{Database, Kept};
+use crate::diagnosis::{
+    Finding, Kind, Severity, Stored, if_stored, in_few_seeds, over_seeds, within,
+};
+use crate::store::{Database, FILE, Kept};
 use crate::{Error, Result};
-
-/// The file that `compare` leaves its results in.
-const RESULTS: &str = "results.json";
 
 /// What was found for one optimizer on one task, in all seeds or in one.
 #[derive(Debug, Serialize)]
@@ -19,29 +18,6 @@ struct Patient {
     optimizer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<String>,
-    findings: Vec<Finding>,
-}
-
-/// The part of a results document that holds findings.
-#[derive(Deserialize)]
-struct Document {
-    outcome: Outcome,
-}
-
-#[derive(Deserialize)]
-struct Outcome {
-    tasks: Vec<TaskOutcome>,
-}
-
-#[derive(Deserialize)]
-struct TaskOutcome {
-    task: String,
-    standings: Vec<Standing>,
-}
-
-#[derive(Deserialize)]
-struct Standing {
-    optimizer: String,
     findings: Vec<Finding>,
 }
 
@@ -88,54 +64,63 @@ fn verdict(patients: &[Patient], limit: Option<Severity>, stored: Option<Stored>
 /// Reads the findings of a result directory, or of what the rest of the path names in it.
 fn patients(run: &Path) -> Result<Vec<Patient>> {
     let (directory, wanted) = locate(run)?;
+    let database = Database::read(&directory)?;
+    let kept = database.kept(false)?;
     if let [task, optimizer, seed] = &wanted[..] {
-        return one_run(&directory, [task, optimizer, seed]);
+        let run = database.cell(&format!("{task}/{optimizer}/{seed}"))?;
+        let findings = found(&database, &kept, &[&run])?;
+        return Ok(vec![Patient {
+            task: run.task,
+            optimizer: run.optimizer,
+            seed: Some(seed.clone()),
+            findings,
+        }]);
     }
-    let file = directory.join(RESULTS);
-    let again = format!("run `thalweg compare --out {}` again", directory.display());
-    let text = std::fs::read_to_string(&file)
-        .map_err(|e| Error::failed(format!("cannot read {}: {e}", file.display()), &again))?;
-    let document: Document = serde_json::from_str(&text).map_err(|e| {
-        Error::failed(format!("{} holds no findings of this version: {e}", file.display()), &again)
-    })?;
-    let all = document.outcome.tasks.into_iter().flat_map(|t| {
-        let task = t.task;
-        t.standings.into_iter().map(move |s| Patient {
-            task: task.clone(),
-            optimizer: s.optimizer,
-            seed: None,
-            findings: s.findings,
-        })
+    let finals: Vec<&Kept> = kept.iter().filter(|run| run.phase == "final").collect();
+    let together = |a: &&Kept, b: &&Kept| (&a.task, &a.optimizer) == (&b.task, &b.optimizer);
+    let all: Vec<&[&Kept]> = finals.chunk_by(together).collect();
+    let chosen = all.iter().filter(|runs| {
+        wanted.first().is_none_or(|task| *task == runs[0].task)
+            && wanted.get(1).is_none_or(|optimizer| *optimizer == runs[0].optimizer)
     });
-    let all: Vec<Patient> = all.collect();
-    let known: Vec<String> = all.iter().map(|p| format!("{}/{}", p.task, p.optimizer)).collect();
-    let matches = |p: &Patient| {
-        wanted.first().is_none_or(|task| *task == p.task)
-            && wanted.get(1).is_none_or(|optimizer| *optimizer == p.optimizer)
-    };
-    let chosen: Vec<Patient> = all.into_iter().filter(matches).collect();
-    if chosen.is_empty() {
+    let patients = chosen
+        .map(|runs| {
+            let (task, optimizer) = (runs[0].task.clone(), runs[0].optimizer.clone());
+            let findings = found(&database, &kept, runs)?;
+            Ok(Patient { task, optimizer, seed: None, findings })
+        })
+        .collect::<Result<Vec<Patient>>>()?;
+    if all.is_empty() {
         return Err(Error::usage(
-            format!("{} has no `{}`", file.display(), wanted.join("/")),
-            format!("choose one of: {}", known.join(", ")),
+            format!("{} holds no final runs yet, and those are diagnosed", directory.display()),
+            "finish it: give the same `thalweg compare` command again",
         ));
     }
-    Ok(chosen)
+    if patients.is_empty() {
+        let known = all.iter().map(|runs| format!("{}/{}", runs[0].task, runs[0].optimizer));
+        return Err(Error::usage(
+            format!("{} has no final run of `{}`", directory.display(), wanted.join("/")),
+            format!("choose one of: {}", known.collect::<Vec<_>>().join(", ")),
+        ));
+    }
+    Ok(patients)
 }
 
-/// What was found in one final run.
-fn one_run(directory: &Path, [task, optimizer, seed]: [&String; 3]) -> Result<Vec<Patient>> {
-    let database = Database::read(directory)?;
-    let run = database.cell(&format!("{task}/{optimizer}/{seed}"))?;
-    let mut findings = database.findings(run.id)?;
+/// What was found in final runs of one optimizer on one task, among all that were `kept`.
+fn found(database: &Database, kept: &[Kept], runs: &[&Kept]) -> Result<Vec<Finding>> {
+    let seeds = runs.iter().map(|run| database.findings(run.id)).collect::<Result<Vec<_>>>()?;
+    let mut findings = match &seeds[..] {
+        [alone] => alone.clone(),
+        all => over_seeds(&all.iter().map(Vec::as_slice).collect::<Vec<_>>()),
+    };
     let rate = |run: &Kept| run.hypers.iter().find(|(hyper, _)| hyper == "lr").map(|(_, lr)| *lr);
-    if let Some(lr) = rate(&run) {
-        let runs = database.kept(false)?;
-        let own = runs.iter().filter(|r| r.task == run.task && r.optimizer == run.optimizer);
-        within(&mut findings, lr, own.filter(|r| r.divergence.is_some()).filter_map(rate));
+    if let Some((first, lr)) = runs.first().and_then(|run| Some((run, rate(run)?))) {
+        let own =
+            kept.iter().filter(|r| (&r.task, &r.optimizer) == (&first.task, &first.optimizer));
+        let trials = own.filter(|r| ["screening", "extension"].contains(&&*r.phase));
+        within(&mut findings, lr, trials.filter(|r| r.divergence.is_some()).filter_map(rate));
     }
-    let seed = Some(seed.clone());
-    Ok(vec![Patient { task: task.clone(), optimizer: optimizer.clone(), seed, findings }])
+    Ok(findings)
 }
 
 /// The result directory that a path leads into, and the task, optimizer and seed it names there.
@@ -144,14 +129,14 @@ fn locate(run: &Path) -> Result<(PathBuf, Vec<String>)> {
     // A run is a task, an optimizer and a seed below the directory.
     for directory in run.ancestors().take(4) {
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        if directory.join(RESULTS).is_file() {
+        if directory.join(FILE).is_file() {
             wanted.reverse();
             return Ok((directory.to_path_buf(), wanted));
         }
         wanted.extend(directory.file_name().map(|name| name.to_string_lossy().into_owned()));
     }
     Err(Error::usage(
-        format!("{} is no result directory, and not in one: there is no {RESULTS}", run.display()),
+        format!("{} is no result directory, and not in one: there is no {FILE}", run.display()),
         "give the directory that `thalweg compare --out` wrote, or in it DIR/TASK, DIR/TASK/OPTIMIZER or \
          DIR/TASK/OPTIMIZER/SEED",
     ))
@@ -242,8 +227,8 @@ fn certainty(f: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Plan, Silent, compare};
-    use crate::store::{self, Document};
+    use crate::protocol::{Plan, Silent, compare_in, open};
+    use crate::store;
     use crate::{optimizers, tasks};
 
     /// Compares a sound optimizer and one whose learning rates are absurd.
@@ -260,10 +245,11 @@ mod tests {
         let entries = plan.optimizers.as_mut().unwrap();
         (entries[0].tune[0].low, entries[0].tune[0].high) = (1e-2, 1.1e-2);
         (entries[1].tune[0].low, entries[1].tune[0].high) = (1e30, 1e35);
-        let outcome = compare(&plan, &Silent).unwrap();
+        let workloads = open(&plan).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let document = Document::new(outcome, vec![], 1.0);
-        store::write(directory.path(), RESULTS, &document.to_json().unwrap()).unwrap();
+        let facts = store::facts(&plan, &workloads);
+        let database = Database::open(directory.path(), &facts).unwrap();
+        compare_in(&plan, &workloads, &database, &Silent).unwrap();
         directory
     }
 
@@ -355,12 +341,11 @@ mod tests {
         let error = patients(empty.path()).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.fix().contains("--out"));
-        std::fs::write(empty.path().join(RESULTS), "{}").unwrap();
-        assert!(patients(empty.path()).unwrap_err().fix().contains("again"));
-        let outcome = r#"{"outcome":{"tasks":[{"task":"a","standings":
-            [{"optimizer":"b","findings":[]}]}]}}"#;
-        std::fs::write(empty.path().join(RESULTS), outcome).unwrap();
-        assert!(text(&patients(empty.path()).unwrap(), None).contains("nothing found"));
-        assert!(patients(&empty.path().join("a/c")).unwrap_err().fix().contains("a/b"));
+        let _started = Database::open(empty.path(), &Vec::new()).unwrap();
+        let error = patients(empty.path()).unwrap_err();
+        assert!(error.problem().contains("no final runs yet") && error.fix().contains("again"));
+        let done = directory();
+        let error = patients(&done.path().join("digits-softmax/gd")).unwrap_err();
+        assert!(error.fix().contains("digits-softmax/adam, digits-softmax/momentum"));
     }
 }

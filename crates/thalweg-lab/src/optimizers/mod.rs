@@ -122,6 +122,16 @@ const ADDITIVE: &[(&[&str], &str)] = &[
 /// warm-up, so the library allows none.
 const LEARN_THEIR_RATE: &[&str] = &["sgd_hd", "sgd_hd_cosine", "adam_hd", "rprop", "rprop@optax"];
 
+/// How the learning rate of the optimizer `name` changes where tasks ask for `schedule`. Methods that learn
+/// their rate start with it, and schedule-free ones, which take the place of the decay, only warm up.
+pub fn course(name: &str, schedule: Schedule) -> Schedule {
+    match schedule {
+        Schedule::WarmupCosine if LEARN_THEIR_RATE.contains(&name) => Schedule::Constant,
+        Schedule::WarmupCosine if name.starts_with("schedule_free") => Schedule::Warmup,
+        _ => schedule,
+    }
+}
+
 /// Why an optimizer makes no sense on a domain; `None` if it does. Any method that turns gradients into
 /// a direction can be applied through a mirror map; one that works with the parameters themselves cannot.
 pub fn unfit(name: &str, domain: Domain) -> Option<&'static str> {
@@ -187,6 +197,8 @@ pub struct Stepper {
     optimizer: Optimizer<f32>,
     /// Looks for the point whose gradient is followed; `None` follows the gradient it is given.
     ascender: Option<Ascender>,
+    /// Whether rows without a gradient are stepped too: averages are of all rows, at every step.
+    exact: bool,
     /// Of the last step that was taken.
     report: Option<StepReport>,
 }
@@ -201,10 +213,9 @@ pub enum Stepped {
 }
 
 impl Stepper {
-    /// The optimizer `name` with the given hyper-parameters, for a run of `budget` gradient evaluations. A
-    /// learning rate among them is the peak of `schedule`, which is over when they are spent; methods that
-    /// [learn their rate](LEARN_THEIR_RATE) start with it. Updates are applied through the mirror map of
-    /// `domain`.
+    /// The optimizer `name` with the given hyper-parameters, for a run of `budget` gradient evaluations.
+    /// Its learning rate, given or its default, is the peak of its [`course`] under `schedule`, which is over
+    /// when they are spent. Updates are applied through the mirror map of `domain`.
     pub fn new(
         name: &str,
         hypers: &[(&str, f64)],
@@ -220,13 +231,18 @@ impl Stepper {
         let steps = budget / gradients_per_step(name);
         let make = || {
             let mut chain = registry::build(around.map_or(name, |s| s.inner), &inner)?;
-            if schedule == Schedule::WarmupCosine
-                && !LEARN_THEIR_RATE.contains(&name)
-                && let Some((_, lr)) = hypers.iter().find(|(hyper, _)| *hyper == "lr")
-            {
+            let lr = chain.hypers().iter().find(|h| h.spec().name == "lr").map(|h| h.value(0));
+            if let Some(lr) = lr {
                 let warmup = schedule.warmup(steps) as u64;
                 let fall = (steps as u64).saturating_sub(warmup).max(1);
-                chain.set("lr", LibrarySchedule::cosine(*lr, 0.0, fall).after_warmup(warmup))?;
+                let course = match course(name, schedule) {
+                    Schedule::Constant => None,
+                    Schedule::Warmup => Some(LibrarySchedule::Constant(lr)),
+                    Schedule::WarmupCosine => Some(LibrarySchedule::cosine(lr, 0.0, fall)),
+                };
+                if let Some(course) = course {
+                    chain.set("lr", course.after_warmup(warmup))?;
+                }
             }
             let chain = match domain {
                 Domain::Free => chain,
@@ -234,22 +250,23 @@ impl Stepper {
                 Domain::Simplex => chain.over(Simplex::default()),
             };
             // Many runs share the machine, one core each.
+            let exact = chain.has_view();
             let mut builder = Optimizer::<f32>::builder().threads(1).probe_every(NonZeroU64::MAX);
             for probe in [Probe::Gains, Probe::Moments] {
                 if chain.is_seen_by(probe) {
                     builder = builder.probe(probe);
                 }
             }
-            builder.rest("all", chain).build()
+            Ok((builder.rest("all", chain).build()?, exact))
         };
-        make().map(|optimizer| Stepper { optimizer, ascender, report: None }).map_err(
-            |e: thalweg::Error| {
+        make()
+            .map(|(optimizer, exact)| Stepper { optimizer, ascender, exact, report: None })
+            .map_err(|e: thalweg::Error| {
                 Error::failed(
                     format!("cannot make the optimizer `{name}` with {hypers:?}: {e}"),
                     "choose other optimizers with --optimizers, and report this defect",
                 )
-            },
-        )
+            })
     }
 
     /// Whether the optimizer's probes read the next steps; they do not until they are told to.
@@ -260,6 +277,29 @@ impl Stepper {
     /// The optimizer and what it said of its last step, if it took one.
     pub fn seen(&self) -> Option<(&Optimizer<f32>, &StepReport)> {
         Some((&self.optimizer, self.report.as_ref()?))
+    }
+
+    /// Writes to `out` what the optimizer is to be judged at, now that training stands at `values`: the
+    /// averages of those that keep some, and `values` for all others.
+    ///
+    /// # Errors
+    /// If the parameters are not those of the steps before.
+    pub fn judged(
+        &self,
+        parameters: &[ParameterSpec],
+        values: &[Vec<f32>],
+        out: &mut [Vec<f32>],
+    ) -> Result<()> {
+        for ((parameter, values), out) in parameters.iter().zip(values).zip(out) {
+            if self.report.is_none() {
+                out.copy_from_slice(values);
+                continue;
+            }
+            self.optimizer
+                .evaluation(&parameter.name, values, out)
+                .map_err(|e| Error::failed(e.to_string(), "report this defect"))?;
+        }
+        Ok(())
     }
 
     /// One step on all parameters. An optimizer that takes two gradients per step asks `again` for the
@@ -278,7 +318,7 @@ impl Stepper {
         let report = match &self.ascender {
             Some(ascender) => ascender.step(optimizer, parameters, values, gradients, again)?,
             None => optimizer
-                .step(&mut params(parameters, values, gradients))
+                .step(&mut params(parameters, values, gradients, self.exact))
                 .map_err(|error| error.to_string()),
         };
         Ok(match report {
@@ -295,17 +335,23 @@ impl Stepper {
 /// Why a step was refused that is no error of the library's.
 const NOT_FINITE: &str = "a gradient is not finite";
 
-/// The parameters as the library borrows them.
+/// The parameters as the library borrows them; of sparse gradients the `exact` form, or else the lazy one.
 fn params<'a>(
     parameters: &'a [ParameterSpec],
     values: &'a mut [Vec<f32>],
     gradients: &'a [Gradient],
+    exact: bool,
 ) -> Vec<Param<'a, f32>> {
     let all = parameters.iter().zip(values).zip(gradients);
     all.map(|((p, value), gradient)| match gradient {
         Gradient::Dense(gradient) => Param::new(&p.name, &p.shape, value, gradient),
         Gradient::Rows { rows, values } => {
-            Param::of(&p.name, &p.shape, value.as_mut_slice()).sparse_grad(rows, values)
+            let param = Param::of(&p.name, &p.shape, value.as_mut_slice());
+            if exact {
+                param.exact_sparse_grad(rows, values)
+            } else {
+                param.sparse_grad(rows, values)
+            }
         }
     })
     .collect()
@@ -383,22 +429,42 @@ mod tests {
         assert!(unfit("adamw", Domain::Simplex).unwrap().contains("decay"));
     }
 
+    /// Where one parameter stands after each of so many steps on a gradient of one.
+    fn walk(name: &str, hypers: &[(&str, f64)], steps: usize) -> Vec<f32> {
+        let (schedule, domain) = (Schedule::WarmupCosine, Domain::Free);
+        let mut stepper = Stepper::new(name, hypers, schedule, domain, steps).unwrap();
+        let spec = [ParameterSpec { name: "x".to_owned(), shape: vec![1], fan_in: 1 }];
+        let (mut values, mut gradients) = (vec![vec![1.0]], vec![Gradient::default()]);
+        gradients[0].dense().push(1.0);
+        let mut again = |_: &mut [Vec<f32>], _: &mut [Gradient]| -> Result<f64> {
+            unreachable!("one gradient per step")
+        };
+        let mut stand = || {
+            stepper.step(&spec, &mut values, &mut gradients, &mut again).unwrap();
+            values[0][0]
+        };
+        (0..steps).map(|_| stand()).collect()
+    }
+
+    #[test]
+    fn defaults_follow_the_schedule_too_and_schedule_free_methods_only_warm_up() {
+        assert_eq!(walk("adam", &[], 100), walk("adam", &[("lr", 1e-3)], 100));
+        let length = |x: &[f32], step: usize| (x[step] - x[step - 1]).abs();
+        let adam = walk("adam", &[("lr", 0.1)], 100);
+        assert!(length(&adam, 99) < 0.01 * length(&adam, 10));
+        assert_eq!(course("schedule_free_sgd", Schedule::WarmupCosine), Schedule::Warmup);
+        let free = walk("schedule_free_sgd", &[("lr", 0.1)], 100);
+        assert!(free[0] > 0.97 && length(&free, 99) > 0.1 * length(&free, 10));
+    }
+
     #[test]
     fn methods_that_learn_their_rate_start_with_the_tuned_one() {
         for name in LEARN_THEIR_RATE.iter().filter(|name| name.contains("_hd")) {
             // A rate of the rate of 0 leaves it where it starts.
             let hypers = [("lr", 0.125), ("hyper_lr", 0.0)];
-            let (schedule, domain) = (Schedule::WarmupCosine, Domain::Free);
-            let mut stepper = Stepper::new(name, &hypers, schedule, domain, 2_000).unwrap();
-            let spec = ParameterSpec { name: "x".to_owned(), shape: vec![1], fan_in: 1 };
-            let (mut values, mut gradients) = (vec![vec![1.0]], vec![Gradient::default()]);
-            gradients[0].dense().push(1.0);
-            let mut again = |_: &mut [Vec<f32>], _: &mut [Gradient]| -> Result<f64> {
-                unreachable!("one gradient per step")
-            };
-            stepper.step(&[spec], &mut values, &mut gradients, &mut again).unwrap();
+            let first = walk(name, &hypers, 2_000)[0];
             // The first direction of each is the gradient, or its sign.
-            assert!((values[0][0] - 0.875).abs() < 1e-6, "{name}: {}", values[0][0]);
+            assert!((first - 0.875).abs() < 1e-6, "{name}: {first}");
         }
     }
 

@@ -118,7 +118,7 @@ fn step<N: Neighbourhood>(
     again: &mut Again<'_>,
 ) -> Result<std::result::Result<StepReport, String>> {
     spread(parameters, gradients);
-    let ascent = sam.perturb(optimizer, &mut params(parameters, values, gradients));
+    let ascent = sam.perturb(optimizer, &mut params(parameters, values, gradients, false));
     let second = match ascent {
         Ok(Ascent::Perturbed(second)) => second,
         Ok(Ascent::Refused(_)) => return Ok(Err(super::NOT_FINITE.to_owned())),
@@ -126,7 +126,7 @@ fn step<N: Neighbourhood>(
     };
     let loss = again(values, gradients)?;
     spread(parameters, gradients);
-    let mut list: Vec<Param<'_, f32>> = params(parameters, values, gradients);
+    let mut list: Vec<Param<'_, f32>> = params(parameters, values, gradients, false);
     if !loss.is_finite() {
         let why = "the loss at the worst point nearby is not finite".to_owned();
         return Ok(Err(second.cancel(&mut list).map_or_else(|e| e.to_string(), |()| why)));

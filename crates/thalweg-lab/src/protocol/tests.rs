@@ -221,6 +221,44 @@ fn where_gradients_are_noisy_the_end_counts_and_not_the_luckiest_moment() {
     assert!(outcome.rules.words.iter().any(|w| w.starts_with("On scale-jump gradients are noisy")));
 }
 
+/// What an optimizer with an average is judged at is the average of its steps, of which the trajectory tells.
+#[test]
+fn averages_are_what_is_judged() {
+    let task = tasks::select(&["bowl@4".to_owned()], None).unwrap()[0];
+    let trained = |name: &str| {
+        let entry = &optimizers::select(&[name.to_owned()]).unwrap()[0];
+        let spec = RunSpec::new(task, entry, vec![("lr", 0.01)], 1, 100);
+        train(&spec, &(task.open)(task).unwrap(), Phase::Final).unwrap()
+    };
+    let (plain, averaged) = (trained("adam"), trained("weight_average"));
+    assert_eq!(plain.trajectory, averaged.trajectory, "training itself is the same");
+    let [_, steps @ ..] = &averaged.trajectory[..] else { panic!("no steps") };
+    let keep = |old: [f64; 2], new: &[f64; 2]| [0, 1].map(|i| 0.999 * old[i] + 0.001 * new[i]);
+    let [x, y] = steps[1..].iter().fold(steps[0], keep);
+    let expected = (task.plane.unwrap().value)(x, y);
+    for judged in [averaged.points.last().unwrap().validation.loss, averaged.test.unwrap().loss] {
+        assert!((judged / expected - 1.0).abs() < 1e-4, "{judged} {expected}");
+    }
+    assert!(expected > 1.1 * plain.test.unwrap().loss);
+}
+
+/// Time passes by gradient evaluations: an optimizer that takes two per step meets the event when all do.
+#[test]
+fn an_event_comes_for_all_at_the_same_cost() {
+    let task = tasks::select(&["late-feature".to_owned()], None).unwrap()[0];
+    for name in ["momentum", "sam"] {
+        let entry = &optimizers::select(&[name.to_owned()]).unwrap()[0];
+        let spec = RunSpec::new(task, entry, vec![("lr", 0.1)], 1, 500);
+        let run = train(&spec, &(task.open)(task).unwrap(), Phase::Final).unwrap();
+        let at = |step: usize| run.points.iter().find(|p| p.step >= step).unwrap().validation.loss;
+        // The unseen coordinate is two away from where it should be.
+        assert!((at(290) - 2.0).abs() < 0.2 && run.test.unwrap().loss < 0.2, "{name}");
+    }
+    let plan = Plan { tasks: vec![task], ..plan(2) };
+    let outcome = compare(&plan, &silent()).unwrap();
+    assert!(outcome.cannot_say.iter().any(|w| w.contains("runs of 60 end before it")));
+}
+
 #[test]
 fn curves_average_as_the_ranking_does() {
     let plan = Plan { tasks: tasks::select(&["rosenbrock".to_owned()], None).unwrap(), ..plan(2) };

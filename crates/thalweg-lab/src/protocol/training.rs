@@ -157,6 +157,9 @@ pub(super) fn train_watched(
         if (moment > before && spec.budget - moment >= every) || last {
             trainer.record(phase)?;
             watch(&trainer.run);
+            if trainer.run.divergence.is_some() {
+                break;
+            }
         }
     }
     // The caller asks as well whether the run was abandoned, and drops it.
@@ -169,8 +172,13 @@ struct Trainer {
     stepper: Stepper,
     /// Steps taken or tried.
     steps: usize,
+    /// What the step in hand sees: its number among the batches of a data set, and of a formula, whose noise
+    /// and changes come with time, among the gradient evaluations.
+    batch: usize,
     values: Vec<Vec<f32>>,
-    /// The values at the best point, on which the test result will be measured.
+    /// What the optimizer is judged at: averages, for some, while training stands elsewhere.
+    judged: Vec<Vec<f32>>,
+    /// What was judged at the best point, on which the test result will be measured.
     best_values: Vec<Vec<f32>>,
     /// The test results over the ending of a noisy run.
     ending: Vec<Measurement>,
@@ -196,6 +204,7 @@ impl Trainer {
             problem,
             parameters,
             steps: 0,
+            batch: 0,
             stepper: Stepper::new(
                 spec.optimizer,
                 &spec.hypers,
@@ -203,6 +212,7 @@ impl Trainer {
                 task.domain,
                 budget,
             )?,
+            judged: values.clone(),
             best_values: values.clone(),
             ending: Vec::new(),
             gradients: vec![Gradient::default(); values.len()],
@@ -243,7 +253,8 @@ impl Trainer {
 
     /// One batch and one step. The inner error says why the run has diverged.
     fn advance(&mut self) -> Result<std::result::Result<(), String>> {
-        let batch = self.steps;
+        let batch = if self.run.spec.task.is_formula() { self.run.gradients } else { self.steps };
+        self.batch = batch;
         self.problem.prepare(batch)?;
         let start = Instant::now();
         let loss = self.problem.gradient(batch, &mut self.values, &mut self.gradients)?;
@@ -296,7 +307,7 @@ impl Trainer {
     /// The step itself, and the second gradient of the same batch if the optimizer asks for it.
     fn apply(&mut self) -> Result<Stepped> {
         let Trainer { problem, run, .. } = self;
-        let (batch, mut second) = (self.steps - 1, Duration::ZERO);
+        let (batch, mut second) = (self.batch, Duration::ZERO);
         let mut again = |values: &mut [Vec<f32>], gradients: &mut [Gradient]| {
             let start = Instant::now();
             let loss = problem.gradient(batch, values, gradients);
@@ -312,10 +323,11 @@ impl Trainer {
         stepped
     }
 
-    /// Measures where the run stands.
+    /// Measures where the run is to be judged.
     fn record(&mut self, phase: Phase) -> Result<()> {
         let (step, noisy) = (self.run.gradients, self.run.spec.task.noisy);
-        let mut validation = self.problem.evaluate(Part::Validation, &mut self.values)?;
+        self.stepper.judged(&self.parameters, &self.values, &mut self.judged)?;
+        let mut validation = self.problem.evaluate(Part::Validation, &mut self.judged)?;
         validation.loss = self.run.spec.task.counted(validation.loss);
         if step == 0 {
             self.initial_loss = validation.loss;
@@ -331,7 +343,7 @@ impl Trainer {
         }
         if noisy || self.run.best.is_none_or(|best| validation.loss < best.validation.loss) {
             self.run.best = Some(point);
-            for (best, value) in self.best_values.iter_mut().zip(&self.values) {
+            for (best, value) in self.best_values.iter_mut().zip(&self.judged) {
                 best.copy_from_slice(value);
             }
         }
@@ -342,9 +354,9 @@ impl Trainer {
         Ok(())
     }
 
-    /// The test result where the run stands.
+    /// The test result of what was judged last.
     fn test(&mut self) -> Result<Measurement> {
-        let mut test = self.problem.evaluate(Part::Test, &mut self.values)?;
+        let mut test = self.problem.evaluate(Part::Test, &mut self.judged)?;
         test.loss = self.run.spec.task.counted(test.loss);
         Ok(test)
     }
@@ -354,7 +366,7 @@ impl Trainer {
         if phase == Phase::Final && self.run.divergence.is_none() && !interrupt::abandoned() {
             self.run.test = Some(match &self.ending[..] {
                 [] => {
-                    std::mem::swap(&mut self.values, &mut self.best_values);
+                    std::mem::swap(&mut self.judged, &mut self.best_values);
                     self.test()?
                 }
                 ending => average(ending),

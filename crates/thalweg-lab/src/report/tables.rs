@@ -200,7 +200,7 @@ fn diverged(s: &Standing) -> String {
 pub(super) fn fairness(task: &TaskOutcome) -> String {
     let mut html = String::from(
         "<div class=\"wide\"><table>\
-         <thead><tr><th scope=\"col\">optimizer</th><th scope=\"col\">tuned, range</th>\
+         <thead><tr><th scope=\"col\">optimizer</th><th scope=\"col\">tuned, declared range</th>\
          <th scope=\"col\">trials</th><th scope=\"col\">gradients per step</th>\
          <th scope=\"col\">gradients spent</th>\
          <th scope=\"col\">seconds spent</th><th scope=\"col\">of a step's time in the optimizer</th>\
@@ -208,16 +208,16 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
     );
     for s in &task.standings {
         let ranges = s
-            .ranges
+            .declared
             .iter()
             .map(|r| format!("{} {} to {}", escape(r.hyper), number(r.low), number(r.high)))
             .collect::<Vec<_>>()
             .join(", ");
-        let lowered: String = s.extensions.iter().filter(|e| e.all_diverged).map(lowered).collect();
+        let extended: String = s.extensions.iter().map(extended).collect();
         let ranges = if ranges.is_empty() { "nothing".to_owned() } else { ranges };
         let _ = write!(
             html,
-            "<tr><th scope=\"row\">{}</th><td>{ranges}{lowered}</td><td class=\"n\">{}</td>\
+            "<tr><th scope=\"row\">{}</th><td>{ranges}{extended}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}: {} µs of {} µs</td></tr>",
             escape(s.optimizer),
@@ -239,14 +239,15 @@ fn share(s: &Standing) -> String {
     if share.is_finite() { format!("{}\u{a0}%", number(100.0 * share)) } else { "–".to_owned() }
 }
 
-/// The alarm that every trial above a stretch of a range diverged.
-fn lowered(e: &Extension) -> String {
-    format!(
-        "<br/><mark>every trial at {} above {} diverged: searched from {} to there</mark>",
-        escape(e.hyper),
-        number(e.high),
-        number(e.low)
-    )
+/// The alarm that a range had to be left.
+fn extended(e: &Extension) -> String {
+    let (hyper, low, high) = (escape(e.hyper), number(e.low), number(e.high));
+    let why = match (e.all_diverged, e.side) {
+        (true, _) => format!("every trial at {hyper} above {high} diverged"),
+        (false, Side::Low) => format!("the best trial had the lowest {hyper}"),
+        (false, Side::High) => format!("the best trial had the highest {hyper}"),
+    };
+    format!("<br/><mark>{why}: searched {low} to {high} too</mark>")
 }
 
 /// The sample of an optimizer's line, for tables.

@@ -25,7 +25,7 @@ pub struct Manifest {
     pub cpu_features: Vec<&'static str>,
     /// Threads the machine offers.
     pub cpu_threads: usize,
-    /// Seconds the comparison took in all.
+    /// Seconds that the calls of `compare` took which came to a report, one after another.
     pub seconds: f64,
 }
 

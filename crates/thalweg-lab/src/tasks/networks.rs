@@ -26,6 +26,7 @@ const IMAGES: Task = Task {
     limit: Limit::Times(1e3),
     floor: None,
     noisy: false,
+    event: None,
     plane: None,
     open: |task| images::open(task, Network::mlp(&[784, 256, 128, 10]), None),
     batch: 64,

@@ -112,7 +112,7 @@ pub trait Problem: Send {
     /// Where every optimizer starts; depends on task and seed only.
     fn initial_values(&self) -> Vec<Vec<f32>>;
 
-    /// Gets ready what gradient evaluation `step` needs and what does not depend on the values, such as
+    /// Gets ready what batch `step` needs and what does not depend on the values, such as
     /// its batch: the time for it is not counted. Called before [`gradient`](Problem::gradient) of the
     /// same step, which may rely on it.
     ///
@@ -122,9 +122,10 @@ pub trait Problem: Send {
         Ok(())
     }
 
-    /// The loss of gradient evaluation `step` (from 0) at `values`; its gradients are written to
-    /// `gradients`, one per parameter. Examples and noise depend on task, seed and step only, so that
-    /// every optimizer sees the same ones.
+    /// The loss of batch `step` (from 0) at `values`; its gradients are written to `gradients`, one per
+    /// parameter. Examples and noise depend on task, seed and step only, so that every optimizer sees the
+    /// same ones. Where there is no data, `step` is the number of the gradient evaluation: an optimizer that
+    /// takes two of them per step sees the first of each pair twice, and time passes for it as for all.
     ///
     /// # Errors
     /// If the computation itself fails; a loss that is not finite is a result and no error.

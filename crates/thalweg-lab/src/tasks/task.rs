@@ -34,6 +34,8 @@ pub struct Task {
     /// such evaluations is luck that no test set corrects, so a run is judged by where it ends: the mean
     /// over the last tenth of its measurements.
     pub noisy: bool,
+    /// The gradient evaluation at which gradients change for good, if that is what the task is about.
+    pub event: Option<usize>,
     /// The picture of a task with two coordinates.
     pub plane: Option<&'static Plane>,
     /// Loads what the task needs. It gets the task itself, so that several tasks can share a function.
@@ -231,6 +233,8 @@ pub struct Family {
 pub enum Schedule {
     /// It does not change.
     Constant,
+    /// It rises linearly over the first twentieth of the run and stays.
+    Warmup,
     /// It rises linearly over the first twentieth of the run and falls to zero along half a cosine.
     WarmupCosine,
 }
@@ -240,6 +244,7 @@ impl Schedule {
     pub fn describe(self) -> &'static str {
         match self {
             Schedule::Constant => "constant",
+            Schedule::Warmup => "linear warm-up over 5 % of the run, then constant",
             Schedule::WarmupCosine => "linear warm-up over 5 % of the run, then cosine to zero",
         }
     }
@@ -248,7 +253,7 @@ impl Schedule {
     pub fn warmup(self, budget: usize) -> usize {
         match self {
             Schedule::Constant => 0,
-            Schedule::WarmupCosine => budget / 20,
+            Schedule::Warmup | Schedule::WarmupCosine => budget / 20,
         }
     }
 }

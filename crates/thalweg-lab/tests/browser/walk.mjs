@@ -231,6 +231,13 @@ await visit("hidden-runs", DESK, async (page) => {
   for (const { solver, steps } of outcome.profiles) {
     for (const [ratio, share] of steps.filter(([r]) => r <= 16)) near(height(whole.get(solver), ratio), share, solver);
   }
+  for (const task of outcome.tasks) {
+    for (const line of await lines(`fig-${task.task}-targets`)) {
+      const targets = task.standings.find((s) => s.optimizer === line.name).to_target;
+      const all = targets.flatMap((t) => t.gradients);
+      near(line.y.at(-1), all.filter((at) => at !== null).length / all.length, `targets of ${line.name}`);
+    }
+  }
   // Hiding the best makes the others look better, or at least not worse; showing it again undoes that.
   const best = outcome.profiles[0].solver;
   await page.locator("#shown button").first().click();
@@ -259,6 +266,12 @@ await visit("hidden-runs", DESK, async (page) => {
   const last = (l) => l.high[l.high.length - 1] - l.low[l.low.length - 1];
   assert.ok(after.every((l, i) => last(l) <= last(before[i]) + 1e-12));
   assert.ok(after.some((l, i) => last(l) < last(before[i])));
+  const seed = await page.locator(`#chips button[data-kind="seeds"]`).first().getAttribute("data-name");
+  for (const line of await lines(`fig-${task.task}-targets`)) {
+    const standing = task.standings.find((s) => s.optimizer === line.name);
+    const kept = standing.to_target.flatMap((t) => t.gradients.filter((_, i) => String(standing.seeds[i].seed) !== seed));
+    near(line.y.at(-1), kept.filter((at) => at !== null).length / kept.length, `kept targets of ${line.name}`);
+  }
   await page.locator("#shown .reset").click();
 });
 

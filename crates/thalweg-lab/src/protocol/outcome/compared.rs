@@ -167,19 +167,24 @@ pub(super) fn flips(ranked: &[Standing], scale: Scale, noisy: bool) -> Vec<Flip>
     ranked.iter().filter(|s| !s.may_be_best).filter_map(flip).collect()
 }
 
-/// Who leads at each quarter of the budget.
+/// Who leads at each quarter of the budget, among those of whom no run has diverged by then.
 pub(super) fn leaders(
     standings: &[Standing],
     budget: usize,
     scale: Scale,
     noisy: bool,
 ) -> Vec<Leader> {
-    let of = |s: &Standing| (s.optimizer, best_so_far(s, scale, noisy));
-    let curves: Vec<_> = standings.iter().map(of).collect();
+    let curves: Vec<_> = standings.iter().map(|s| (s, best_so_far(s, scale, noisy))).collect();
     let at = |quarter: usize| {
         let limit = budget * quarter / 4;
+        let lasts = |s: &Standing| {
+            s.seeds.iter().filter_map(|r| r.divergence.as_ref()).all(|d| d.step > limit)
+        };
         let last = |curve: &[(usize, f64)]| curve.iter().rfind(|p| p.0 <= limit).copied();
-        let there = curves.iter().filter_map(|(name, curve)| Some((*name, last(curve)?)));
+        let there = curves
+            .iter()
+            .filter(|(s, _)| lasts(s))
+            .filter_map(|(s, curve)| Some((s.optimizer, last(curve)?)));
         let (optimizer, (step, loss)) = there.min_by(|a, b| a.1.1.total_cmp(&b.1.1))?;
         Some(Leader { step, optimizer, loss })
     };

@@ -131,10 +131,10 @@ fn profiles_of(tasks: &[TaskOutcome]) -> Vec<Profile> {
         }
     }
     let cost = |solver: &str, task: &TaskOutcome, i: usize| {
-        let standing = task.standings.iter().find(|s| s.optimizer == solver);
-        standing.and_then(|s| s.to_target[i].median_gradients).unwrap_or(f64::INFINITY)
+        let standing = task.standings.iter().find(|s| s.optimizer == solver)?;
+        Some(standing.to_target[i].median_gradients.unwrap_or(f64::INFINITY))
     };
-    let costs: Vec<Vec<f64>> = solvers
+    let costs: Vec<Vec<Option<f64>>> = solvers
         .iter()
         .map(|solver| {
             let of = |task: &TaskOutcome| {

@@ -1,10 +1,11 @@
 //! The result in sentences.
 
 use super::types::{Standing, TaskOutcome};
+use crate::optimizers;
 use crate::protocol::plan::{LOWERINGS, Plan, ROUNDS};
 use crate::protocol::stats::distributions::sign_test;
 use crate::protocol::stats::scale::Scale;
-use crate::tasks::Task;
+use crate::tasks::{Schedule, Task};
 
 /// The rules as sentences.
 pub(super) fn rules(plan: &Plan) -> Vec<String> {
@@ -25,7 +26,8 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
         ),
         "The best trials are repeated on fresh seeds, and the one with the lowest median validation loss \
          runs on the final seeds. Only those runs see the test set, at their point of lowest validation \
-         loss. A divergence counts as the worst result and is never dropped."
+         loss. Methods that average are judged at their averages. A divergence counts as the worst result and \
+         is never dropped."
             .to_owned(),
         "Optimizers are compared on the same seeds by paired t tests, which take the differences for \
          independent and roughly normal. An optimizer may be the best unless it is worse than some other \
@@ -57,9 +59,36 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
     });
     rules.extend(counts);
     rules.extend(plan.tasks.iter().flat_map(|task| left_out(plan, task)));
+    rules.extend(scheduled(plan));
     rules.extend(twice(plan));
     rules.extend(noisy(plan));
     rules
+}
+
+/// Whose learning rate does not follow the schedule of the tasks, if any have one.
+fn scheduled(plan: &Plan) -> Option<String> {
+    let follow = plan.tasks.iter().find(|t| t.schedule != Schedule::Constant)?;
+    let all = plan.runs();
+    let names = |course: Schedule| -> Vec<&str> {
+        let those =
+            all.iter().filter(|(e, _)| optimizers::course(e.name, follow.schedule) == course);
+        those.map(|(entry, _)| entry.name).collect()
+    };
+    let (learn, warm) = (names(Schedule::Constant), names(Schedule::Warmup));
+    let mut text =
+        "Learning rates follow the schedule of the task, those of the defaults too.".to_owned();
+    if !learn.is_empty() {
+        let verb = if learn.len() == 1 { "learns its" } else { "learn their" };
+        text += &format!(" {} {verb} rate: the tuned one is where it starts.", enumerate(&learn));
+    }
+    if !warm.is_empty() {
+        let verb = if warm.len() == 1 { "averages" } else { "average" };
+        text += &format!(
+            " {} {verb} instead: the rate warms up and stays where it is.",
+            enumerate(&warm)
+        );
+    }
+    Some(text)
 }
 
 /// What a second gradient per step costs, if anybody takes one.
@@ -245,8 +274,26 @@ pub(super) fn limits(plan: &Plan, tasks: &[TaskOutcome]) -> Vec<String> {
             plan.workers
         ),
     ];
-    let budget = tasks.iter().any(|t| t.standings.iter().any(|s| !s.edges.is_empty()));
-    if budget {
+    for task in &plan.tasks {
+        if let Some(event) = task.event.filter(|event| plan.budget(task) <= *event) {
+            limits.push(format!(
+                "{} is about what happens at gradient evaluation {event}, and runs of {} end before it.",
+                task.name,
+                plan.budget(task)
+            ));
+        }
+    }
+    let still: Vec<&str> =
+        plan.tasks.iter().filter(|t| t.is_formula() && !t.noisy).map(|t| t.name).collect();
+    if !still.is_empty() {
+        limits.push(format!(
+            "Without noise a seed only moves the start: on {} intervals say how results vary with that, and \
+             with nothing else.",
+            enumerate(&still)
+        ));
+    }
+    let edges = tasks.iter().any(|t| t.standings.iter().any(|s| !s.edges.is_empty()));
+    if edges {
         limits.push(
             "Where a best value lies at the edge of its range, the optimizer may do better outside."
                 .to_owned(),

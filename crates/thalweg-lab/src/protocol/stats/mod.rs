@@ -43,12 +43,12 @@ impl Estimate {
         Estimate { mean, half_width, count }
     }
 
-    /// The mean difference `a[i] - b[i]` of runs that shared seed `i`, with its interval.
+    /// The mean difference `a[i] - b[i]` of runs that shared seed `i`, with its interval. Runs that both
+    /// diverged are equal.
     ///
     /// Pairing removes what the seed does to both, so fewer seeds give the same certainty.
     pub fn of_differences(a: &[f64], b: &[f64]) -> Self {
-        let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-        Estimate::of(&differences)
+        Estimate::of(&differences(a, b))
     }
 
     /// Whether the interval contains zero, that is, the data do not tell the sign.
@@ -110,6 +110,11 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[below] + share * (sorted[below + 1] - sorted[below])
 }
 
+/// The differences of pairs; two infinite values are equal.
+fn differences(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| if a == b { 0.0 } else { a - b }).collect()
+}
+
 /// The one-sided p-value of a mean difference above zero, from the two-sided one; 1 where the difference
 /// has no sign.
 pub fn above_zero(two_sided: f64, mean: f64) -> f64 {
@@ -127,8 +132,7 @@ pub fn above_zero(two_sided: f64, mean: f64) -> f64 {
 /// always the same one diverged, divergence itself is the difference and the probability is 0; if it is
 /// so in some pairs, only the signs are used (exact sign test). Runs that both diverged are equal.
 pub fn paired_p(a: &[f64], b: &[f64]) -> f64 {
-    let differences: Vec<f64> =
-        a.iter().zip(b).map(|(a, b)| if a == b { 0.0 } else { a - b }).collect();
+    let differences = differences(a, b);
     let n = differences.len();
     let count = |f: fn(&f64) -> bool| differences.iter().filter(|d| f(d)).count();
     let (above, below) = (count(|d| *d > 0.0), count(|d| *d < 0.0));

@@ -19,19 +19,22 @@ pub struct Profile {
     pub mean_ratio: Option<f64>,
     /// The problems it solved.
     pub solved: usize,
-    /// All problems.
+    /// The problems it was given, which its shares are of.
     pub problems: usize,
 }
 
-/// The profiles of solvers whose cost on problem `p` is `costs[solver][p]`, infinite for a miss. A
-/// problem nobody solves counts against everyone.
-pub fn profiles(solvers: &[String], costs: &[Vec<f64>]) -> Vec<Profile> {
+/// The profiles of solvers whose cost on problem `p` is `costs[solver][p]`, infinite for a miss and `None`
+/// for a problem that it was not given. A problem nobody solves counts against all who were given it.
+pub fn profiles(solvers: &[String], costs: &[Vec<Option<f64>>]) -> Vec<Profile> {
     let problems = costs.first().map_or(0, Vec::len);
-    let best: Vec<f64> =
-        (0..problems).map(|p| costs.iter().map(|c| c[p]).fold(f64::INFINITY, f64::min)).collect();
-    let of = |(solver, costs): (&String, &Vec<f64>)| {
-        let ratios = costs.iter().zip(&best).map(|(cost, best)| ratio(*cost, *best));
-        profile(solver, ratios.filter(|r| r.is_finite()).collect(), problems)
+    let best: Vec<f64> = (0..problems)
+        .map(|p| costs.iter().filter_map(|c| c[p]).fold(f64::INFINITY, f64::min))
+        .collect();
+    let of = |(solver, costs): (&String, &Vec<Option<f64>>)| {
+        let given = costs.iter().zip(&best).filter_map(|(cost, best)| Some(((*cost)?, *best)));
+        let ratios: Vec<f64> = given.map(|(cost, best)| ratio(cost, best)).collect();
+        let solved = ratios.iter().copied().filter(|r| r.is_finite()).collect();
+        profile(solver, solved, ratios.len())
     };
     solvers.iter().zip(costs).map(of).collect()
 }
@@ -56,7 +59,8 @@ fn profile(solver: &str, mut ratios: Vec<f64>, problems: usize) -> Profile {
         }
     }
     // Each solved problem earns credit from its ratio up to the horizon.
-    let credit: f64 = ratios.iter().map(|r| (HORIZON - r).max(0.0)).sum();
+    // (The sum of nothing would be a negative zero.)
+    let credit = ratios.iter().fold(0.0, |sum, r| sum + (HORIZON - r).max(0.0));
     let logs: f64 = ratios.iter().map(|r| r.ln()).sum();
     Profile {
         solver: solver.to_owned(),

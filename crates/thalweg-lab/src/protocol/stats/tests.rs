@@ -183,7 +183,9 @@ fn expected_best_is_the_mean_over_all_subsets() {
 #[test]
 fn profile_scores_agree_with_quadrature() {
     let case = known("profile");
-    let costs: Vec<Vec<f64>> = case["costs"].as_array().unwrap().iter().map(numbers).collect();
+    let given = |costs| numbers(costs).into_iter().map(Some).collect();
+    let costs: Vec<Vec<Option<f64>>> =
+        case["costs"].as_array().unwrap().iter().map(given).collect();
     let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
     let profiles = profile::profiles(&names, &costs);
     for (ours, theirs) in profiles.iter().zip(numbers(&case["score"])) {
@@ -196,11 +198,32 @@ fn profile_scores_agree_with_quadrature() {
 #[test]
 fn a_problem_nobody_solves_counts_against_everyone() {
     let names: Vec<String> = ["a", "b"].map(str::to_owned).to_vec();
-    let miss = f64::INFINITY;
-    let profiles = profile::profiles(&names, &[vec![1.0, miss], vec![2.0, miss]]);
+    let miss = Some(f64::INFINITY);
+    let profiles = profile::profiles(&names, &[vec![Some(1.0), miss], vec![Some(2.0), miss]]);
     assert_eq!(profiles[0].steps, [(1.0, 0.5)]);
     near(profiles[1].score, (4.0 - 2.0) / 3.0 / 2.0, 1e-15);
     assert_eq!(profiles[1].mean_ratio.map(|r| (r * 1e9).round()), Some(2e9));
+}
+
+#[test]
+fn a_problem_that_was_not_given_is_no_miss() {
+    let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let miss = Some(f64::INFINITY);
+    let costs = [vec![Some(1.0), Some(1.0)], vec![Some(2.0), None], vec![None, miss]];
+    let profiles = profile::profiles(&names, &costs);
+    let of = |i: usize| (profiles[i].solved, profiles[i].problems, profiles[i].score);
+    assert_eq!([of(0), of(1)], [(2, 2, 1.0), (1, 1, 2.0 / 3.0)]);
+    assert_eq!(profiles[1].steps, [(1.0, 0.0), (2.0, 1.0)]);
+    // Nothing met is a score of zero, and not of minus zero.
+    assert_eq!((of(2).0, of(2).1, of(2).2.to_bits()), (0, 1, 0));
+}
+
+#[test]
+fn runs_that_both_diverged_do_not_hide_what_the_others_say() {
+    let far = f64::INFINITY;
+    let (a, b) = ([far, 3.0, 5.0, 4.0], [far, 1.0, 2.0, 2.5]);
+    assert_eq!(Estimate::of_differences(&a, &b).mean, 6.5 / 4.0);
+    assert!(above_zero(paired_p(&a, &b), Estimate::of_differences(&a, &b).mean) < 0.5);
 }
 
 #[test]

@@ -55,12 +55,16 @@ const live = (() => {
       const kept = Object.entries(spec.costs).filter(([name]) => !hidden.optimizers.has(name));
       return recompute.profile(recompute.costs(Object.fromEntries(kept), shows), spec.limit);
     }
+    if (spec.kind === "reached") {
+      const kept = Object.entries(spec.runs).filter(([name]) => !hidden.optimizers.has(name));
+      return recompute.reached(Object.fromEntries(kept), spec.budget, shows);
+    }
     return spec.lines.filter((line) => !hidden.optimizers.has(line.name));
   }
 
   function names(spec) {
     if (spec.kind === "runs") return [...new Set(report.tasks[spec.task].runs.map((r) => r.optimizer))];
-    return spec.kind === "profile" ? spec.order : spec.lines.map((l) => l.name);
+    return spec.order ?? spec.lines.map((l) => l.name);
   }
 
   // ---- a chart ----

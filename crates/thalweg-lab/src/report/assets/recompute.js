@@ -76,33 +76,53 @@ const recompute = {
     return Number.isFinite(middle) ? middle : null;
   },
 
-  // The cost of every optimizer on every problem over the runs that `shows` keeps.
+  // The costs of a problem over the runs that `shows` keeps.
+  kept(name, problem, shows) {
+    return problem.gradients.filter((_, i) => shows(name, problem.seeds[i], problem.task));
+  },
+
+  // The cost of every optimizer on every problem over the runs that `shows` keeps; undefined where it has
+  // none.
   costs(table, shows) {
-    const of = (name, problem) => problem && recompute.median(problem.gradients.filter((_, i) =>
-      shows(name, problem.seeds[i], problem.task)));
+    const of = (name, problem) => {
+      const kept = problem ? recompute.kept(name, problem, shows) : [];
+      return kept.length ? recompute.median(kept) : undefined;
+    };
     return Object.fromEntries(Object.entries(table).map(([name, problems]) =>
       [name, problems.map((problem) => of(name, problem))]));
   },
 
   // The performance profile of Dolan and Moré: for each solver the share of problems that it solves at
   // a cost of at most `ratio` times that of the best solver shown. costs[solver][problem] is null for
-  // a miss. Problems that no shown solver solves stay in the denominator.
+  // a miss, and undefined for a problem that it was not given. Problems that no shown solver solves stay in
+  // the denominator.
   profile(costs, limit) {
     const solvers = Object.keys(costs);
     const problems = solvers.length ? costs[solvers[0]].length : 0;
     const best = Array.from({ length: problems }, (_, p) =>
       Math.min(...solvers.map((s) => costs[s][p] ?? Infinity)));
     return solvers.map((name) => {
-      const ratios = costs[name].map((cost, p) => (cost === null ? Infinity : cost / best[p]))
+      const given = costs[name].filter((cost) => cost !== undefined).length || 1;
+      const ratios = costs[name].map((cost, p) => (cost === best[p] ? 1 : (cost ?? Infinity) / best[p]))
         .filter((r) => r <= limit).sort((a, b) => a - b);
-      const line = { name, x: [1], y: [ratios.filter((r) => r <= 1).length / problems] };
+      const line = { name, x: [1], y: [ratios.filter((r) => r <= 1).length / given] };
       ratios.forEach((ratio, i) => {
-        if (ratio > 1) { line.x.push(ratio); line.y.push((i + 1) / problems); }
+        if (ratio > 1) { line.x.push(ratio); line.y.push((i + 1) / given); }
       });
       line.x.push(limit);
-      line.y.push(ratios.length / problems);
+      line.y.push(ratios.length / given);
       return line;
     });
+  },
+
+  // For each optimizer the share of its runs and targets that were met by so many gradient evaluations, over
+  // the runs that `shows` keeps.
+  reached(table, budget, shows) {
+    return Object.entries(table).map(([name, targets]) => {
+      const all = targets.flatMap((target) => recompute.kept(name, target, shows));
+      const met = all.filter((at) => at !== null).sort((a, b) => a - b);
+      return { name, x: [0, ...met, budget], y: [0, ...met.map((_, i) => (i + 1) / all.length), met.length / all.length] };
+    }).filter((line) => line.y.every(Number.isFinite));
   },
 
   // Lines with their own positions as one table with shared positions: [x, y of line 0, …], null

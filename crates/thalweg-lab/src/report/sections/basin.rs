@@ -74,7 +74,7 @@ fn panels(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         title: format!("Every tuning trial on {}", task.task),
         caption: format!(
             "Each dot is a tuning trial: its {} over the value of the named \
-                  hyper-parameter, in the declared range. The ring marks the trial that was chosen, a \
+                  hyper-parameter, in all of the range that was searched. The ring marks the trial that was chosen, a \
                   cross a trial that diverged or stayed above the loss of the untrained model. All panels \
                   share the vertical axis. The shaded stretch is the basin: the rates around the chosen one (or \
                   the best one, if that is not among them) that keep at least 95 % of the best trial's way \

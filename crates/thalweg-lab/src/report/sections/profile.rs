@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::{Part, Section};
 use crate::protocol::stats::profile::{HORIZON, Profile};
 use crate::protocol::{Standing, TaskOutcome, ToTarget};
-use crate::report::data::rounded;
 use crate::report::draw::{Line, LineChart, Name, Point, Role, Scale, Shape};
 use crate::report::figure::{Figure, table};
 use crate::report::markup::number;
@@ -40,10 +39,17 @@ fn role(place: usize, of: usize) -> Role {
 
 fn profile(view: &View<'_>) -> Option<Figure> {
     let profiles = &view.document.outcome.profiles;
-    let problems = profiles.first().map_or(0, |p| p.problems);
+    let problems: usize = view.tasks().iter().map(|task| task.targets.len()).sum();
     if problems == 0 {
         return None;
     }
+    let partly = match profiles.iter().any(|p| p.problems < problems) {
+        true => {
+            " Not every optimizer was run on every task: each share is of the targets of those it was run on, \
+             so two that were run on different tasks are not to be compared by it."
+        }
+        false => "",
+    };
     let lines: Vec<Line<'_>> = profiles
         .iter()
         .enumerate()
@@ -89,8 +95,8 @@ fn profile(view: &View<'_>) -> Option<Figure> {
         caption: format!(
             "For every optimizer the share of the {problems} targets (three per task) that it meets with \
              at most so many times the gradient evaluations of the fastest. At 1: how often it is the \
-             fastest. The score is the mean height from 1 to {HORIZON}. When runs are hidden the profile \
-             is computed again among those shown."
+             fastest. The score is the mean height from 1 to {HORIZON}.{partly} When runs are hidden the \
+             profile is computed again among those shown."
         ),
         pictures: vec![chart.render()],
         table: scores(profiles),
@@ -162,11 +168,16 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
     let names = |roles: &[Role]| {
         lines.iter().filter(|l| roles.contains(&l.role)).map(|l| l.name).collect::<Vec<_>>()
     };
+    let runs = task.standings.iter().map(|s| {
+        let targets = (0..task.targets.len()).map(|i| runs(task, s, i)).collect::<Vec<_>>();
+        (s.optimizer.to_owned(), Value::from(targets))
+    });
     let live = json!({
-        "kind": "lines", "x": "gradient evaluations", "y": "share of runs and targets met", "steps": true,
+        "kind": "reached", "x": "gradient evaluations", "y": "share of runs and targets met", "steps": true,
         "range": [0, 1],
         "leads": names(&[Role::Lead]), "named": names(&[Role::Lead, Role::Label]),
-        "lines": lines.iter().map(spec).collect::<Vec<_>>(),
+        "budget": task.budget, "order": lines.iter().map(|l| l.name).collect::<Vec<_>>(),
+        "runs": runs.collect::<serde_json::Map<_, _>>(),
     });
     let title = format!("Targets met on {}", task.task);
     let losses: Vec<String> = task
@@ -209,12 +220,6 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         table: numbers(task),
         live: Some(live),
     })
-}
-
-/// A line for the scripts.
-fn spec(line: &Line<'_>) -> Value {
-    let of = |f: fn(&Point) -> f64| line.points.iter().map(|p| rounded(f(p))).collect::<Vec<_>>();
-    json!({"name": line.name, "x": of(|p| p.x), "y": of(|p| p.y)})
 }
 
 fn distribution(task: &TaskOutcome, s: &Standing) -> Vec<Point> {

@@ -1,7 +1,7 @@
 //! The tasks by name.
 
 use super::super::{Domain, Family, Limit, Metric, Plane, Schedule, Task, Tier};
-use super::streams::{LateFeature, NoisyQuadratic, ScaleJump};
+use super::streams::{JUMP, LATE, LateFeature, NoisyQuadratic, ScaleJump};
 use super::surfaces::{Bowl, FlatToSteep, Regression, Rosenbrock, Saddle};
 use crate::tasks::formula::{Function, open};
 use crate::{Error, Result};
@@ -23,6 +23,7 @@ const COMMON: Task = Task {
     limit: Limit::Times(1e3),
     floor: None,
     noisy: false,
+    event: None,
     plane: None,
     open: |task| open(task, Saddle),
     batch: 0,
@@ -121,10 +122,11 @@ pub(in crate::tasks) const TASKS: &[Task] = &[
     },
     Task {
         name: "scale-jump",
-        summary: "a noisy bowl whose gradients become 100 times as large at step 300",
+        summary: "a noisy bowl whose gradients become 100 times as large at evaluation 300",
         groups: &["analytic", "plane"],
         loss: "value of the function before the jump of its unit",
         noisy: true,
+        event: Some(JUMP.0),
         // The jump itself is no divergence.
         limit: Limit::Times(1e5),
         plane: Some(&Plane {
@@ -139,8 +141,9 @@ pub(in crate::tasks) const TASKS: &[Task] = &[
     },
     Task {
         name: "late-feature",
-        summary: "five noisy coordinates, the last without a gradient until step 300",
+        summary: "five noisy coordinates, the last without a gradient until evaluation 300",
         noisy: true,
+        event: Some(LATE),
         open: |task| open(task, LateFeature),
         ..COMMON
     },

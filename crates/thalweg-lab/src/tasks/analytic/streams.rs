@@ -48,11 +48,11 @@ impl Function for NoisyQuadratic {
     }
 }
 
-/// `½ (x² + 10 y²)` with noise, multiplied by 100 from one step on, as if the loss had changed its unit.
+/// `½ (x² + 10 y²)` with noise, multiplied by 100 from one evaluation on, as if the loss had changed its unit.
 /// Evaluation is in the first unit.
 pub(super) struct ScaleJump;
 
-/// When the gradients jump, and by what factor.
+/// The gradient evaluation at which the gradients jump, and by what factor.
 pub(super) const JUMP: (usize, f64) = (300, 100.0);
 
 impl Function for ScaleJump {
@@ -85,7 +85,7 @@ impl Function for ScaleJump {
 /// appears when all others have been learned.
 pub(super) struct LateFeature;
 
-/// The step at which the last coordinate appears.
+/// The gradient evaluation at which the last coordinate appears.
 pub(super) const LATE: usize = 300;
 const TARGET: [f64; 5] = [1.0, -2.0, 0.5, 1.5, 2.0];
 

@@ -28,6 +28,7 @@ const SMALL: Task = Task {
     limit: Limit::Times(1e3),
     floor: None,
     noisy: false,
+    event: None,
     plane: None,
     open: |task| formula::open(task, Experts),
     batch: 0,

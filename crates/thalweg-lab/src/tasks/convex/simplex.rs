@@ -14,6 +14,11 @@ fn shares(stream: &mut Stream) -> Vec<f64> {
     weights.iter().map(|w| w / sum).collect()
 }
 
+/// A day, which another seed does not see at the same time.
+fn any(stream: &mut Stream) -> usize {
+    stream.below(DAYS as u32) as usize
+}
+
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
@@ -47,7 +52,7 @@ impl Portfolio {
     }
 
     fn day(day: usize, x: &[f64], gradient: &mut [f64]) -> f64 {
-        let relatives = Self::relatives(day % DAYS);
+        let relatives = Self::relatives(day);
         let growth = dot(x, &relatives);
         gradient.iter_mut().zip(relatives).for_each(|(g, r)| *g = -r / growth);
         -growth.ln() - BEST
@@ -63,8 +68,8 @@ impl Function for Portfolio {
         mean(x, gradient, Self::day)
     }
 
-    fn seen(&self, step: usize, _: &mut Stream, x: &[f64], gradient: &mut [f64]) -> f64 {
-        Self::day(step, x, gradient)
+    fn seen(&self, _: usize, stream: &mut Stream, x: &[f64], gradient: &mut [f64]) -> f64 {
+        Self::day(any(stream), x, gradient)
     }
 
     fn optimum(&self) -> Option<f64> {
@@ -91,7 +96,7 @@ impl Experts {
     }
 
     fn round(round: usize, x: &[f64], gradient: &mut [f64]) -> f64 {
-        let losses = Self::losses(round % DAYS);
+        let losses = Self::losses(round);
         gradient.copy_from_slice(&losses);
         dot(x, &losses)
     }
@@ -106,8 +111,8 @@ impl Function for Experts {
         mean(x, gradient, Self::round)
     }
 
-    fn seen(&self, step: usize, _: &mut Stream, x: &[f64], gradient: &mut [f64]) -> f64 {
-        Self::round(step, x, gradient)
+    fn seen(&self, _: usize, stream: &mut Stream, x: &[f64], gradient: &mut [f64]) -> f64 {
+        Self::round(any(stream), x, gradient)
     }
 
     fn optimum(&self) -> Option<f64> {
@@ -124,6 +129,7 @@ impl Function for Experts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::stats::Estimate;
     use crate::rng::Purpose;
     use crate::tasks::formula::check_gradient;
 
@@ -137,19 +143,21 @@ mod tests {
         check_gradient("experts", &Experts, &start());
     }
 
+    /// What is seen has the mean over all days as its expectation: four standard errors are allowed.
     #[test]
-    fn gradients_of_days_average_to_that_of_all() {
+    fn days_are_drawn_alike_and_by_the_seed() {
         for function in [&Portfolio as &dyn Function, &Experts] {
-            let (x, mut sum, mut all) = (start(), [0.0; COUNT], [0.0; COUNT]);
-            let mut day = [0.0; COUNT];
-            let mut noise = Stream::new("t", 1, Purpose::Noise, 0);
-            let mut loss = 0.0;
-            for step in DAYS..2 * DAYS {
-                loss += function.seen(step, &mut noise, &x, &mut day) / DAYS as f64;
-                sum.iter_mut().zip(day).for_each(|(s, g)| *s += g / DAYS as f64);
-            }
-            assert!((function.at(&x, &mut all) - loss).abs() < 1e-12);
-            assert!(sum.iter().zip(all).all(|(a, b)| (a - b).abs() < 1e-12));
+            let (x, mut all, mut day) = (start(), [0.0; COUNT], [0.0; COUNT]);
+            let loss = function.at(&x, &mut all);
+            let mut seen = |seed, step| {
+                let mut noise = Stream::new("t", seed, Purpose::Noise, step);
+                function.seen(0, &mut noise, &x, &mut day)
+            };
+            let losses: Vec<f64> = (0..20_000).map(|step| seen(1, step)).collect();
+            let Estimate { mean, half_width, .. } = Estimate::of(&losses);
+            assert!((mean - loss).abs() < 2.0 * half_width.unwrap(), "{mean} {loss}");
+            let apart = (0..100).filter(|step| seen(2, *step) != losses[*step as usize]).count();
+            assert!(apart > 90, "{apart}");
         }
     }
 
