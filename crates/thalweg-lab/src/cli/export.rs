@@ -33,7 +33,7 @@ pub struct ExportArgs {
 /// What other tools read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// One JSON object per line: the manifest, the runs, their measurements.
+    /// One JSON object per line: the manifest, the runs, their measurements, probes and findings.
     Jsonl,
     /// One line per measurement.
     Csv,
@@ -57,7 +57,10 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
         None => database.kept(true)?,
     };
     match args.format {
-        Format::Jsonl => text(args, &export::jsonl(&database.facts()?, &runs), runs.len()),
+        Format::Jsonl => {
+            let saw = |run: &Kept| Ok((database.probes(run.id)?, database.findings(run.id)?));
+            text(args, &export::jsonl(&database.facts()?, &runs, saw)?, runs.len())
+        }
         Format::Csv => text(args, &export::csv(&runs), runs.len()),
         Format::Tensorboard => {
             let to = args.to.clone().unwrap_or_else(|| PathBuf::from("tb"));

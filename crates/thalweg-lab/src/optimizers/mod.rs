@@ -64,6 +64,21 @@ pub fn gradients_per_step(name: &str) -> usize {
     if sharp::get(name).is_some() { 2 } else { 1 }
 }
 
+/// The hyper-parameters of an optimizer that are not tuned, with the values they keep.
+pub fn fixed(entry: &Entry) -> Vec<(&'static str, f64)> {
+    let inner = sharp::get(entry.name).map_or(entry.name, |s| s.inner);
+    let Ok(chain) = registry::build(inner, &[]) else { return Vec::new() };
+    let mut fixed: Vec<(&'static str, f64)> = Vec::new();
+    for hyper in chain.hypers() {
+        let name = hyper.spec().name;
+        let known = fixed.iter().any(|(n, _)| *n == name);
+        if !known && !entry.tune.iter().any(|range| range.hyper == name) {
+            fixed.push((name, hyper.value(0)));
+        }
+    }
+    fixed
+}
+
 /// One method of each family: what is compared on tasks that name none.
 pub const REPRESENTATIVES: &[&str] = &[
     "gd",
@@ -444,6 +459,12 @@ mod tests {
             values[0][0]
         };
         (0..steps).map(|_| stand()).collect()
+    }
+
+    #[test]
+    fn what_is_not_tuned_is_known() {
+        let entry = &select(&["adamw".to_owned()]).unwrap()[0];
+        assert_eq!(fixed(entry), [("beta1", 0.9), ("beta2", 0.999), ("eps", 1e-8)]);
     }
 
     #[test]

@@ -30,8 +30,8 @@ pub use difference::{Change, Changes, Loss, RankFlip, changes};
 pub use executor::in_parallel;
 pub(crate) use outcome::shown;
 pub use outcome::{
-    Apart, Band, CurvePoint, Edge, Extension, Flip, Half, Leader, Level, Map, Outcome, Repeat,
-    Rules, SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
+    Apart, Band, CurvePoint, Edge, Extension, Flip, Half, Leader, Level, Map, Outcome, Pair,
+    Repeat, Rules, SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
 };
 pub use plan::{FINAL_SEEDS, FIRST_SEED, LOWERINGS, Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
 pub use reproduce::{Difference, first_difference};

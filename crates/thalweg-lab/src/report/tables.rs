@@ -200,7 +200,7 @@ fn diverged(s: &Standing) -> String {
 pub(super) fn fairness(task: &TaskOutcome) -> String {
     let mut html = String::from(
         "<div class=\"wide\"><table>\
-         <thead><tr><th scope=\"col\">optimizer</th><th scope=\"col\">tuned, declared range</th>\
+         <thead><tr><th scope=\"col\">optimizer</th><th scope=\"col\">tuned, declared range</th><th scope=\"col\">not tuned</th>\
          <th scope=\"col\">trials</th><th scope=\"col\">gradients per step</th>\
          <th scope=\"col\">gradients spent</th>\
          <th scope=\"col\">seconds spent</th><th scope=\"col\">of a step's time in the optimizer</th>\
@@ -213,11 +213,15 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
             .map(|r| format!("{} {} to {}", escape(r.hyper), number(r.low), number(r.high)))
             .collect::<Vec<_>>()
             .join(", ");
+        let fixed: Vec<String> =
+            s.fixed.iter().map(|(hyper, v)| format!("{} {}", escape(hyper), number(*v))).collect();
+        let fixed = if fixed.is_empty() { "nothing".to_owned() } else { fixed.join(", ") };
         let extended: String = s.extensions.iter().map(extended).collect();
         let ranges = if ranges.is_empty() { "nothing".to_owned() } else { ranges };
         let _ = write!(
             html,
-            "<tr><th scope=\"row\">{}</th><td>{ranges}{extended}</td><td class=\"n\">{}</td>\
+            "<tr><th scope=\"row\">{}</th><td>{ranges}{extended}</td><td>{fixed}</td>\
+             <td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}: {} µs of {} µs</td></tr>",
             escape(s.optimizer),

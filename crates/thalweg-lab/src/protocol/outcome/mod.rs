@@ -7,8 +7,8 @@ mod types;
 mod words;
 
 pub use types::{
-    Apart, Band, CurvePoint, Edge, Extension, Flip, Half, Leader, Level, Map, Outcome, Repeat,
-    Rules, SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
+    Apart, Band, CurvePoint, Edge, Extension, Flip, Half, Leader, Level, Map, Outcome, Pair,
+    Repeat, Rules, SeedResult, Side, Standing, Target, TaskOutcome, ToTarget, Trial,
 };
 pub(crate) use words::shown;
 
@@ -68,6 +68,8 @@ fn task_outcome(
         contests.iter().map(|c| standing::standing(c, initial_loss, scale)).collect();
     rank(&mut standings, task);
     compared::place(&mut standings, scale);
+    let pairs = compared::pairs(&standings, scale);
+    compared::group(&mut standings, &pairs);
     let targets = compared::targets(&standings);
     let budget = plan.budget(task);
     let reached = compared::Reached::on(task, budget);
@@ -99,6 +101,7 @@ fn task_outcome(
         flips: compared::flips(&standings, scale, task.noisy),
         apart: apart::apart(&standings),
         leaders: compared::leaders(&standings, budget, scale, task.noisy),
+        pairs,
         verdict: words::verdict(task, &standings, plan.seeds(task).count(), scale),
         standings,
     }

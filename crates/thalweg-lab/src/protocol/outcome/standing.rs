@@ -2,6 +2,7 @@
 
 use super::types::{Band, CurvePoint, Repeat, SeedResult, Standing, Trial};
 use crate::diagnosis::{self, Courses, Finding, Probe};
+use crate::optimizers;
 use crate::protocol::Phase;
 use crate::protocol::search::{Contest, Record, edges};
 use crate::protocol::stats::basin::{Basin, basin};
@@ -36,6 +37,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> St
         ranges: contest.ranges.clone(),
         extensions: contest.extensions.clone(),
         edges: chosen.map(|best| edges(best, &trials)).unwrap_or_default(),
+        fixed: optimizers::fixed(entry),
         chosen: chosen.map(|best| best.run.spec.hypers.clone()).unwrap_or_default(),
         chosen_trial: chosen.map_or(0, |best| best.trial),
         repeats: repeats(contest),
@@ -53,6 +55,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> St
         behind_interval: None,
         p_best: 1.0,
         may_be_best: false,
+        letters: String::new(),
         curve: curve(&finals, task, cost, scale),
         findings: findings(&finals, &trials),
         courses: Courses::of(&finals.iter().map(|run| &run.probes[..]).collect::<Vec<&[Probe]>>()),
@@ -168,7 +171,7 @@ fn curve(finals: &[&Run], task: &Task, cost: usize, scale: Scale) -> Vec<CurvePo
 mod tests {
     use super::*;
     use crate::protocol::{Divergence, RunSpec, train};
-    use crate::{optimizers, tasks};
+    use crate::tasks;
 
     #[test]
     fn means_end_where_the_first_seed_diverges() {

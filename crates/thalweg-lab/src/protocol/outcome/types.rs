@@ -22,8 +22,8 @@ pub struct Outcome {
     /// One result per task.
     pub tasks: Vec<TaskOutcome>,
     /// Performance profiles over all tasks and targets: a problem is a target of a task, the cost of an
-    /// optimizer its median gradient evaluations to it over the final seeds, misses infinite. Optimizers
-    /// that were not run on a task miss its targets. The highest score first.
+    /// optimizer its median gradient evaluations to it over the final seeds, misses infinite. What an
+    /// optimizer was not run on is no problem of its. The highest score first.
     pub profiles: Vec<Profile>,
     /// What was not done because the comparison was interrupted; `None` if it is complete.
     pub interrupted: Option<String>,
@@ -97,6 +97,8 @@ pub struct TaskOutcome {
     /// Who had the lowest mean validation loss so far at a quarter, half and three quarters of the budget and at
     /// its end.
     pub leaders: Vec<Leader>,
+    /// Every two optimizers, in the order of their ranks.
+    pub pairs: Vec<Pair>,
     /// What sets the first apart from all that are ruled out, as far as the probes of the final runs tell.
     pub apart: Vec<Apart>,
     /// The result in a sentence or two.
@@ -240,6 +242,21 @@ pub struct Apart {
     pub others: [f64; 2],
 }
 
+/// Two optimizers of a task against each other, on the seeds that both have run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pair {
+    /// The one that ranks before the other, and the other.
+    pub optimizers: [&'static str; 2],
+    /// How far the other is behind: as [`behind_first`](Standing::behind_first).
+    pub behind: f64,
+    /// The 95 % bootstrap interval of that.
+    pub interval: Option<Interval>,
+    /// Two-sided paired t test, corrected for all pairs of the task (Holm).
+    pub p_adjusted: f64,
+    /// Whether that is below 0.05.
+    pub distinguishable: bool,
+}
+
 /// Who leads at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Leader {
@@ -271,6 +288,8 @@ pub struct Standing {
     pub extensions: Vec<Extension>,
     /// Every tuning trial.
     pub trials: Vec<Trial>,
+    /// The hyper-parameters that were not tuned, with their values.
+    pub fixed: Vec<(&'static str, f64)>,
     /// The hyper-parameters of the chosen trial.
     pub chosen: Vec<(&'static str, f64)>,
     /// The number of the chosen trial; 0 for the defaults.
@@ -314,6 +333,9 @@ pub struct Standing {
     /// loss is finite or the first's is not either. At 95 % confidence the best one is among these. With
     /// fewer than two finite losses of the first nothing is ruled out.
     pub may_be_best: bool,
+    /// Optimizers that share a letter cannot be told apart by the [`pairs`](TaskOutcome::pairs) of their
+    /// task; empty where there are more groups than letters.
+    pub letters: String,
     /// Means over the final seeds, up to the last measurement before the first of them diverged.
     pub curve: Vec<CurvePoint>,
     /// What the diagnosis found in the final runs, each with the number of them: first what most have, the

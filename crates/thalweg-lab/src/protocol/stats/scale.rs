@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::bootstrap::{Interval, mean_interval};
-use super::{Estimate, mean};
+use super::{Estimate, differences, mean};
 
 /// How far some losses are from others that share their seeds: by which difference, or by which factor.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,10 +77,7 @@ impl Scale {
 
     /// How far `to` is from `from`, paired in order.
     pub fn distance(self, from: &[f64], to: &[f64]) -> Distance {
-        let pairs = self.places(from).into_iter().zip(self.places(to));
-        // Two diverged runs are equal, and their difference is no number.
-        let differences: Vec<f64> =
-            pairs.map(|(from, to)| if from == to { 0.0 } else { to - from }).collect();
+        let differences = differences(&self.places(to), &self.places(from));
         let (mean, interval) = (Estimate::of(&differences), mean_interval(&differences));
         match self {
             Scale::Plain => Distance { mean, factor: None, interval },

@@ -8,14 +8,23 @@ use crate::report::view::View;
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     let m = &view.document.manifest;
+    let rules = &view.document.outcome.rules;
     let mut rows: Vec<(&str, String)> = vec![
-        ("program", format!("thalweg {}", m.version)),
+        ("program", format!("thalweg {}, SHA-256 {}", m.version, m.program_sha256)),
         ("engine", m.engine.to_owned()),
         ("command", m.command.join(" ")),
         ("machine", format!("{}, {}, {} threads", m.cpu, m.platform, m.cpu_threads)),
         ("instruction sets", m.cpu_features.join(" ")),
-        ("duration", format!("{} s", number(m.seconds))),
+        ("duration", format!("{} s, {} runs at once", number(m.seconds), rules.workers)),
+        (
+            "seeds",
+            format!("tuning on {}, repetitions from {} on", rules.tuning_seed, rules.repeat_seed),
+        ),
     ];
+    for task in view.tasks() {
+        let seeds: Vec<String> = task.seeds.iter().map(u64::to_string).collect();
+        rows.push(("", format!("final runs on {}: {}", task.task, seeds.join(", "))));
+    }
     let mut seen: Vec<&str> = Vec::new();
     for task in view.tasks() {
         if !task.data.is_empty() && !seen.contains(&task.data) {
@@ -36,7 +45,9 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
     let html = format!(
         "<table class=\"manifest\"><tbody>{rows}</tbody></table>\
          <p id=\"downloads\">All numbers, every seed and every tuning trial are in \
-         <code>results.json</code> beside this file.</p>\
+         <code>results.json</code> beside this file. <code>thalweg rerun TASK/OPTIMIZER/SEED --out DIR</code>, \
+         with the directory of this file, makes a final run again and says whether it is the same bit for \
+         bit.</p>\
          <details><summary>Licence of uPlot, which draws the interactive charts</summary>\
          <pre>{licence}</pre></details>\n"
     );

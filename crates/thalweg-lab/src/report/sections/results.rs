@@ -13,7 +13,13 @@ use crate::report::view::{View, id};
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     let mut section = Section::per_task(view, "results", "Results", |task| {
-        vec![Part::Html(about(task)), Part::Html(ranking(view, task)), seeds(view, task).into()]
+        let mut parts = vec![
+            Part::Html(about(task)),
+            Part::Html(ranking(view, task)),
+            seeds(view, task).into(),
+        ];
+        parts.extend(pairs(task).map(Part::from));
+        parts
     });
     if view.tasks().len() > 1 {
         section.parts.insert(0, ranks(view).into());
@@ -134,6 +140,88 @@ fn numbers(task: &TaskOutcome) -> String {
     let labels: Vec<String> = task.seeds.iter().map(|s| format!("seed {s}")).collect();
     let header: Vec<&str> = ["optimizer"].into_iter().chain(labels.iter().map(|l| &**l)).collect();
     table(&header, rows)
+}
+
+/// The most optimizers of which every pair is drawn.
+const PAIRED: usize = 24;
+
+/// Every two optimizers of a task, where there are more than the ranking compares.
+fn pairs(task: &TaskOutcome) -> Option<Figure> {
+    let shown: Vec<&Standing> = task.standings.iter().take(PAIRED).collect();
+    if shown.len() < 3 || task.pairs.is_empty() {
+        return None;
+    }
+    let names: Vec<String> = shown
+        .iter()
+        .map(|s| format!("{} {}{}", s.rank, s.optimizer, in_brackets(&s.letters)))
+        .collect();
+    let ranks: Vec<String> = shown.iter().map(|s| s.rank.to_string()).collect();
+    let row = |s: &Standing| shown.iter().map(|other| pair(task, s, other)).collect::<Vec<Cell>>();
+    let rows: Vec<(&str, Vec<Cell>)> =
+        names.iter().zip(&shown).map(|(name, s)| (&**name, row(s))).collect();
+    let header: Vec<&str> = ["optimizer"].into_iter().chain(ranks.iter().map(|r| &**r)).collect();
+    let numbers = rows.iter().map(|(name, cells)| {
+        [(*name).to_owned()].into_iter().chain(cells.iter().map(|c| c.hint.clone())).collect()
+    });
+    let numbers = table(&header, numbers);
+    let title = format!("Every pair on {}", task.task);
+    let map = HeatMap {
+        name: Name::new(
+            id(&[task.task, "pairs"]),
+            &title,
+            format!(
+                "{0} rows and {0} columns in the order of ranks, a cell for each pair.",
+                shown.len()
+            ),
+        ),
+        columns: ranks.iter().map(|r| &**r).collect(),
+        rows,
+    };
+    Some(Figure {
+        id: id(&[task.task, "pairs"]),
+        title,
+        caption: format!(
+            "“+”: the optimizer of the row is better than that of the column, “−”: worse, “≈”: not \
+             distinguishable with {} seeds (two-sided paired t tests, corrected for all {} pairs by Holm’s \
+             method). Optimizers that share a letter cannot be told apart. The numbers say how far the row \
+             is behind the column, with p.{}",
+            task.seeds.len(),
+            task.pairs.len(),
+            left_out(shown.len(), task.standings.len(), "pairs"),
+        ),
+        pictures: vec![map.render()],
+        table: numbers,
+        live: None,
+    })
+}
+
+fn in_brackets(letters: &str) -> String {
+    if letters.is_empty() { String::new() } else { format!(" ({letters})") }
+}
+
+/// How `row` did against `column`.
+fn pair(task: &TaskOutcome, row: &Standing, column: &Standing) -> Cell {
+    let of = |first: &Standing, second: &Standing| {
+        task.pairs.iter().find(|p| p.optimizers == [first.optimizer, second.optimizer])
+    };
+    let (pair, ahead) = match (of(row, column), of(column, row)) {
+        (Some(pair), _) => (pair, true),
+        (None, Some(pair)) => (pair, false),
+        (None, None) => return Cell { shade: None, text: String::new(), hint: "–".to_owned() },
+    };
+    let (shade, text) = match (pair.distinguishable, ahead) {
+        (false, _) => (None, "≈"),
+        (true, true) => (Some(0.0), "+"),
+        (true, false) => (Some(1.0), "−"),
+    };
+    let behind = match (task.scale, ahead) {
+        (Scale::Plain, true) => number(-pair.behind),
+        (Scale::Plain, false) => number(pair.behind),
+        (Scale::Above(_), true) => format!("× {}", number(1.0 / pair.behind)),
+        (Scale::Above(_), false) => format!("× {}", number(pair.behind)),
+    };
+    let hint = format!("{text} {behind}, p {}", number(pair.p_adjusted));
+    Cell { shade, text: text.to_owned(), hint }
 }
 
 /// The rank of every optimizer on every task.

@@ -23,6 +23,11 @@ const SCHEMA: &str = "message runs {
     REQUIRED BYTE_ARRAY phase (UTF8);
     REQUIRED INT64 seed;
     REQUIRED BYTE_ARRAY hypers (UTF8);
+    REQUIRED INT64 budget;
+    REQUIRED INT64 gradients;
+    OPTIONAL DOUBLE diverged_at;
+    OPTIONAL DOUBLE test_loss;
+    OPTIONAL DOUBLE test_metric;
     REQUIRED INT64 step;
     REQUIRED DOUBLE seconds;
     OPTIONAL DOUBLE train_loss;
@@ -57,11 +62,16 @@ fn table(path: &Path, runs: &[Kept]) -> std::result::Result<(), ParquetError> {
     texts(&mut group, &rows, |r, _| r.phase.clone())?;
     integers(&mut group, &rows, |r, _| r.seed as i64)?;
     texts(&mut group, &rows, |r, _| super::hypers(r))?;
+    integers(&mut group, &rows, |r, _| r.budget as i64)?;
+    integers(&mut group, &rows, |r, _| r.gradients as i64)?;
+    numbers(&mut group, &rows, true, |r, _| r.divergence.as_ref().map(|d| d.0 as f64))?;
+    numbers(&mut group, &rows, true, |r, _| r.test_loss)?;
+    numbers(&mut group, &rows, true, |r, _| r.test_metric)?;
     integers(&mut group, &rows, |_, p| p.step as i64)?;
-    numbers(&mut group, &rows, false, |p| Some(p.seconds))?;
-    numbers(&mut group, &rows, true, |p| p.train_loss)?;
-    numbers(&mut group, &rows, false, |p| Some(p.validation.loss))?;
-    numbers(&mut group, &rows, true, |p| p.validation.metric)?;
+    numbers(&mut group, &rows, false, |_, p| Some(p.seconds))?;
+    numbers(&mut group, &rows, true, |_, p| p.train_loss)?;
+    numbers(&mut group, &rows, false, |_, p| Some(p.validation.loss))?;
+    numbers(&mut group, &rows, true, |_, p| p.validation.metric)?;
     group.close()?;
     writer.close()?;
     Ok(())
@@ -101,10 +111,10 @@ fn numbers(
     group: &mut Group<'_>,
     rows: &Rows<'_>,
     optional: bool,
-    of: impl Fn(&Point) -> Option<f64>,
+    of: impl Fn(&Kept, &Point) -> Option<f64>,
 ) -> std::result::Result<(), ParquetError> {
-    let values: Vec<f64> = rows.iter().filter_map(|(_, p)| of(p)).collect();
-    let there: Vec<i16> = rows.iter().map(|(_, p)| i16::from(of(p).is_some())).collect();
+    let values: Vec<f64> = rows.iter().filter_map(|(r, p)| of(r, p)).collect();
+    let there: Vec<i16> = rows.iter().map(|(r, p)| i16::from(of(r, p).is_some())).collect();
     let levels = optional.then_some(&there[..]);
     let mut column = group.next_column()?.ok_or_else(missing)?;
     column.typed::<DoubleType>().write_batch(&values, levels, None)?;

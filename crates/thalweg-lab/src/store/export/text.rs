@@ -1,12 +1,23 @@
 //! JSON lines and comma-separated values.
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::super::{Facts, Kept};
+use crate::diagnosis::{Finding, Probe};
+use crate::{Error, Result};
 
-/// JSON lines: the manifest, then for each run a line that describes it and one line per measurement.
-/// Every line has a `type`: `manifest`, `run` or `point`. What is not finite is `null`.
-pub fn jsonl(facts: &Facts, runs: &[Kept]) -> String {
+/// JSON lines: the manifest, then for each run a line that describes it, one line per measurement, and those
+/// of what the diagnosis `saw` of it. Every line has a `type`: `manifest`, `run`, `point`, `probe` or
+/// `finding`. What is not finite is `null`.
+///
+/// # Errors
+/// Those of `saw`.
+pub fn jsonl(
+    facts: &Facts,
+    runs: &[Kept],
+    saw: impl Fn(&Kept) -> Result<(Vec<Probe>, Vec<Finding>)>,
+) -> Result<String> {
     let manifest: serde_json::Map<String, serde_json::Value> =
         facts.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
     let mut text = format!("{}\n", json!({"type": "manifest", "facts": manifest}));
@@ -24,8 +35,30 @@ pub fn jsonl(facts: &Facts, runs: &[Kept]) -> String {
             });
             text += &format!("{line}\n");
         }
+        let (probes, findings) = saw(run)?;
+        for probe in &probes {
+            text += &labelled("probe", run, probe)?;
+        }
+        for finding in &findings {
+            text += &labelled("finding", run, finding)?;
+        }
     }
-    text
+    Ok(text)
+}
+
+/// A line of what the diagnosis saw.
+fn labelled(kind: &str, run: &Kept, seen: &impl Serialize) -> Result<String> {
+    #[derive(Serialize)]
+    struct Line<'a, S> {
+        r#type: &'a str,
+        run: String,
+        #[serde(flatten)]
+        seen: &'a S,
+    }
+    let line = Line { r#type: kind, run: run.cell(), seen };
+    serde_json::to_string(&line).map(|line| line + "\n").map_err(|e| {
+        Error::failed(format!("cannot write a {kind} as JSON: {e}"), "report this defect")
+    })
 }
 
 fn description(run: &Kept) -> serde_json::Value {
@@ -50,19 +83,23 @@ fn description(run: &Kept) -> serde_json::Value {
     })
 }
 
-/// Comma-separated values, one line per measurement, as in RFC 4180 but for lines that end in `\n`. A cell
+/// Comma-separated values, one line per measurement with what is known of its whole run, as in RFC 4180 but for lines that end in `\n`. A cell
 /// is empty where there is no number.
 pub fn csv(runs: &[Kept]) -> String {
-    let mut text = "run,task,optimizer,trial,phase,seed,hypers,step,seconds,train_loss,\
-                    validation_loss,validation_metric\n"
-        .to_owned();
+    let mut text =
+        "run,task,optimizer,trial,phase,seed,hypers,budget,gradients,diverged_at,test_loss,\
+                    test_metric,step,seconds,train_loss,validation_loss,validation_metric\n"
+            .to_owned();
     let number = |x: Option<f64>| x.map(|x| x.to_string()).unwrap_or_default();
     for run in runs {
         let start = [&run.cell(), &run.task, &run.optimizer].map(|text| quoted(text)).join(",");
         let hypers = quoted(&super::hypers(run));
+        let diverged = run.divergence.as_ref().map(|d| d.0.to_string()).unwrap_or_default();
+        let (loss, metric) = (number(run.test_loss), number(run.test_metric));
+        let whole = format!("{},{},{diverged},{loss},{metric}", run.budget, run.gradients);
         for p in &run.points {
             text += &format!(
-                "{start},{},{},{},{hypers},{},{},{},{},{}\n",
+                "{start},{},{},{},{hypers},{whole},{},{},{},{},{}\n",
                 run.trial,
                 run.phase,
                 run.seed,
