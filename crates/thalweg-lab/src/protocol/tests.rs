@@ -219,6 +219,12 @@ fn where_gradients_are_noisy_the_end_counts_and_not_the_luckiest_moment() {
         .collect();
     assert!(ends[0].is_finite() && ends.windows(2).all(|pair| pair[0] <= pair[1]), "{ends:?}");
     assert!(outcome.rules.words.iter().any(|w| w.starts_with("On scale-jump gradients are noisy")));
+    // Whoever is ruled out lost to somebody in a test of the two alone.
+    assert_eq!(task.pairs.len(), 6);
+    for s in task.standings.iter().filter(|s| !s.may_be_best && s.diverged_seeds == 0) {
+        let lost = |p: &&Pair| p.optimizers[1] == s.optimizer && p.distinguishable;
+        assert!(task.pairs.iter().any(|p| lost(&p)), "{}", s.optimizer);
+    }
 }
 
 /// What an optimizer with an average is judged at is the average of its steps, of which the trajectory tells.

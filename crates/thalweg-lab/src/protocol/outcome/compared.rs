@@ -1,7 +1,7 @@
 //! Optimizers against each other: who may be the best, flips, targets.
 
 use super::types::{Flip, Leader, Level, Pair, SeedResult, Standing, Target, ToTarget};
-use crate::protocol::stats::multiple::{holm, letters, may_be_best};
+use crate::protocol::stats::multiple::may_be_best;
 use crate::protocol::stats::scale::{Distance, Scale};
 use crate::protocol::stats::{Estimate, above_zero, mean, median, paired_p, quantile};
 use crate::protocol::training::Point;
@@ -51,36 +51,19 @@ pub(super) fn place(ranked: &mut [Standing], scale: Scale) {
 pub(super) fn pairs(ranked: &[Standing], scale: Scale) -> Vec<Pair> {
     let run: Vec<&Standing> = ranked.iter().filter(|s| !s.seeds.is_empty()).collect();
     let twos = run.iter().enumerate().flat_map(|(i, a)| run[i + 1..].iter().map(move |b| (*a, *b)));
-    let mut pairs: Vec<Pair> = twos
-        .map(|(a, b)| {
-            let (own, first) = shared(b, a);
-            let behind = scale.distance(&first, &own);
-            Pair {
-                optimizers: [a.optimizer, b.optimizer],
-                behind: behind.mean.mean,
-                interval: behind.interval,
-                p_adjusted: paired_p(&scale.places(&own), &scale.places(&first)),
-                distinguishable: false,
-            }
-        })
-        .collect();
-    let adjusted = holm(&pairs.iter().map(|p| p.p_adjusted).collect::<Vec<_>>());
-    for (pair, p) in pairs.iter_mut().zip(adjusted) {
-        (pair.p_adjusted, pair.distinguishable) = (p, p < SIGNIFICANT);
-    }
-    pairs
-}
-
-/// Writes the letters of the groups that cannot be told apart into the standings.
-pub(super) fn group(ranked: &mut [Standing], pairs: &[Pair]) {
-    let place = |name: &str| ranked.iter().position(|s| s.optimizer == name);
-    let apart: Vec<(usize, usize)> = pairs
-        .iter()
-        .filter(|pair| pair.distinguishable)
-        .filter_map(|pair| Some((place(pair.optimizers[0])?, place(pair.optimizers[1])?)))
-        .collect();
-    let letters = letters(ranked.len(), &apart);
-    ranked.iter_mut().zip(letters).for_each(|(standing, letters)| standing.letters = letters);
+    let pair = |(a, b): (&Standing, &Standing)| {
+        let (own, first) = shared(b, a);
+        let behind = scale.distance(&first, &own);
+        let p = paired_p(&scale.places(&own), &scale.places(&first));
+        Pair {
+            optimizers: [a.optimizer, b.optimizer],
+            behind: behind.mean.mean,
+            interval: behind.interval,
+            p,
+            distinguishable: p < SIGNIFICANT,
+        }
+    };
+    twos.map(pair).collect()
 }
 
 /// The targets that follow from the optimizers' repetitions; see [`Target::loss`].

@@ -68,8 +68,6 @@ fn task_outcome(
         contests.iter().map(|c| standing::standing(c, initial_loss, scale)).collect();
     rank(&mut standings, task);
     compared::place(&mut standings, scale);
-    let pairs = compared::pairs(&standings, scale);
-    compared::group(&mut standings, &pairs);
     let targets = compared::targets(&standings);
     let budget = plan.budget(task);
     let reached = compared::Reached::on(task, budget);
@@ -101,7 +99,7 @@ fn task_outcome(
         flips: compared::flips(&standings, scale, task.noisy),
         apart: apart::apart(&standings),
         leaders: compared::leaders(&standings, budget, scale, task.noisy),
-        pairs,
+        pairs: compared::pairs(&standings, scale),
         verdict: words::verdict(task, &standings, plan.seeds(task).count(), scale),
         standings,
     }

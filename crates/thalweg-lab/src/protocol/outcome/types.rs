@@ -251,8 +251,9 @@ pub struct Pair {
     pub behind: f64,
     /// The 95 % bootstrap interval of that.
     pub interval: Option<Interval>,
-    /// Two-sided paired t test, corrected for all pairs of the task (Holm).
-    pub p_adjusted: f64,
+    /// Two-sided paired t test on the task's scale, of this pair alone: for a question that was asked before
+    /// the losses were seen.
+    pub p: f64,
     /// Whether that is below 0.05.
     pub distinguishable: bool,
 }
@@ -333,9 +334,6 @@ pub struct Standing {
     /// loss is finite or the first's is not either. At 95 % confidence the best one is among these. With
     /// fewer than two finite losses of the first nothing is ruled out.
     pub may_be_best: bool,
-    /// Optimizers that share a letter cannot be told apart by the [`pairs`](TaskOutcome::pairs) of their
-    /// task; empty where there are more groups than letters.
-    pub letters: String,
     /// Means over the final seeds, up to the last measurement before the first of them diverged.
     pub curve: Vec<CurvePoint>,
     /// What the diagnosis found in the final runs, each with the number of them: first what most have, the

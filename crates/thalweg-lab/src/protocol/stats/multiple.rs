@@ -14,41 +14,6 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// As many groups as there are letters for.
-const LETTERS: usize = 26;
-
-/// The letters of each of `n` competitors, such that two share one exactly if they are not among the pairs
-/// that were told `apart`: a compact letter display (Piepho, J. Comput. Graph. Stat. 13(2), 2004, insert and
-/// absorb). Groups are named in the order of their members; empty if there are more than 26.
-pub fn letters(n: usize, apart: &[(usize, usize)]) -> Vec<String> {
-    let mut groups: Vec<Vec<bool>> = vec![vec![true; n]];
-    for (i, j) in apart {
-        let (both, mut others): (Vec<_>, Vec<_>) =
-            groups.into_iter().partition(|group| group[*i] && group[*j]);
-        for group in both {
-            for without in [*i, *j] {
-                let mut part = group.clone();
-                part[without] = false;
-                let within = |a: &[bool], b: &[bool]| a.iter().zip(b).all(|(a, b)| *b || !a);
-                if !others.iter().any(|other| within(&part, other)) {
-                    others.retain(|other| !within(other, &part));
-                    others.push(part);
-                }
-            }
-        }
-        groups = others;
-        if groups.len() > LETTERS {
-            return vec![String::new(); n];
-        }
-    }
-    groups.sort_by(|a, b| b.cmp(a));
-    let of = |i: usize| {
-        let own = ('a'..='z').zip(&groups).filter(|(_, group)| group[i]);
-        own.map(|(letter, _)| letter).collect()
-    };
-    (0..n).map(of).collect()
-}
-
 /// For each of `n` competitors a probability such that, at 95 % confidence, the best one is among those
 /// whose probability is at least 0.05; `worse(i, j)` is the one-sided p-value of `i` being worse than `j`.
 ///

@@ -196,30 +196,6 @@ fn profile_scores_agree_with_quadrature() {
 }
 
 #[test]
-fn two_share_a_letter_exactly_if_they_were_not_told_apart() {
-    let [a, b] = [&[(0, 2), (0, 3), (1, 3)][..], &[]].map(|apart| multiple::letters(4, apart));
-    assert_eq!(a, ["a", "ab", "bc", "c"]);
-    assert_eq!(b, ["a"; 4]);
-    let mut stream = Stream::new("letters", 1, Purpose::Noise, 0);
-    for n in 2..9 {
-        for share in [0.1, 0.5, 0.9] {
-            let all = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
-            let apart: Vec<_> = all.filter(|_| stream.uniform() < share).collect();
-            let letters = multiple::letters(n, &apart);
-            for i in 0..n {
-                for j in i + 1..n {
-                    let shared = letters[i].chars().any(|letter| letters[j].contains(letter));
-                    assert_eq!(shared, !apart.contains(&(i, j)), "{apart:?} {letters:?}");
-                }
-            }
-        }
-    }
-    // 30 pairs told apart, nothing else: 2³⁰ groups.
-    let many: Vec<_> = (0..30).map(|i| (2 * i, 2 * i + 1)).collect();
-    assert!(multiple::letters(60, &many).iter().all(String::is_empty));
-}
-
-#[test]
 fn a_problem_nobody_solves_counts_against_everyone() {
     let names: Vec<String> = ["a", "b"].map(str::to_owned).to_vec();
     let miss = Some(f64::INFINITY);

@@ -38,14 +38,18 @@ impl HeatMap<'_> {
     pub(in crate::report) fn render(&self) -> String {
         let left = room(self.rows.iter().map(|r| r.0)) + 14.0;
         let longest = room(self.columns.iter().copied());
-        let lean = LEAN.to_radians();
+        // Numbers need not lean.
+        let short = self.columns.iter().all(|column| column.chars().count() < 3);
+        let (angle, anchor) = if short { (0.0, "middle") } else { (LEAN, "start") };
+        let lean = angle.to_radians();
         let (over, top) = (longest * lean.cos(), longest * lean.sin() + LETTER + 10.0);
         let width = ((WIDTH - left - over) / self.columns.len().max(1) as f64).min(WIDEST);
         let mut svg = self.name.open(WIDTH, top + self.rows.len() as f64 * ROW + 6.0);
         for (i, column) in self.columns.iter().enumerate() {
             let _ = write!(
                 svg,
-                "<text class=\"label\" transform=\"translate({} {}) rotate(-{LEAN})\">{}</text>",
+                "<text class=\"label\" text-anchor=\"{anchor}\" transform=\"translate({} {}) \
+                 rotate(-{angle})\">{}</text>",
                 px(left + (i as f64 + 0.5) * width),
                 px(top - 6.0),
                 escape(column)

@@ -151,14 +151,9 @@ fn pairs(task: &TaskOutcome) -> Option<Figure> {
     if shown.len() < 3 || task.pairs.is_empty() {
         return None;
     }
-    let names: Vec<String> = shown
-        .iter()
-        .map(|s| format!("{} {}{}", s.rank, s.optimizer, in_brackets(&s.letters)))
-        .collect();
     let ranks: Vec<String> = shown.iter().map(|s| s.rank.to_string()).collect();
     let row = |s: &Standing| shown.iter().map(|other| pair(task, s, other)).collect::<Vec<Cell>>();
-    let rows: Vec<(&str, Vec<Cell>)> =
-        names.iter().zip(&shown).map(|(name, s)| (&**name, row(s))).collect();
+    let rows: Vec<(&str, Vec<Cell>)> = shown.iter().map(|s| (s.optimizer, row(s))).collect();
     let header: Vec<&str> = ["optimizer"].into_iter().chain(ranks.iter().map(|r| &**r)).collect();
     let numbers = rows.iter().map(|(name, cells)| {
         [(*name).to_owned()].into_iter().chain(cells.iter().map(|c| c.hint.clone())).collect()
@@ -181,22 +176,18 @@ fn pairs(task: &TaskOutcome) -> Option<Figure> {
         id: id(&[task.task, "pairs"]),
         title,
         caption: format!(
-            "“+”: the optimizer of the row is better than that of the column, “−”: worse, “≈”: not \
-             distinguishable with {} seeds (two-sided paired t tests, corrected for all {} pairs by Holm’s \
-             method). Optimizers that share a letter cannot be told apart. The numbers say how far the row \
-             is behind the column, with p.{}",
+            "For two that you had in mind before you looked: “+” says that the optimizer of the row is better \
+             than that of the column (numbered by rank), “−” worse, “≈” not distinguishable with {} seeds, by a \
+             two-sided paired t test of this pair alone. Of equal ones a pair in twenty looks unequal, so do \
+             not search this picture for differences; who may be the best stands above. The numbers say how \
+             far the row is behind the column, with p.{}",
             task.seeds.len(),
-            task.pairs.len(),
             left_out(shown.len(), task.standings.len(), "pairs"),
         ),
         pictures: vec![map.render()],
         table: numbers,
         live: None,
     })
-}
-
-fn in_brackets(letters: &str) -> String {
-    if letters.is_empty() { String::new() } else { format!(" ({letters})") }
 }
 
 /// How `row` did against `column`.
@@ -220,7 +211,7 @@ fn pair(task: &TaskOutcome, row: &Standing, column: &Standing) -> Cell {
         (Scale::Above(_), true) => format!("× {}", number(1.0 / pair.behind)),
         (Scale::Above(_), false) => format!("× {}", number(pair.behind)),
     };
-    let hint = format!("{text} {behind}, p {}", number(pair.p_adjusted));
+    let hint = format!("{text} {behind}, p {}", number(pair.p));
     Cell { shade, text: text.to_owned(), hint }
 }
 
