@@ -235,6 +235,7 @@ impl Chain {
     pub(crate) fn check(&self) -> Result<(), Error> {
         crate::part::check(self)?;
         self.stages.iter().try_for_each(|stage| stage.check())?;
+        crate::rules::same_rates(&self.blocks())?;
         self.check_order()?;
         let all = self.memory_per_coordinate();
         // One more may be added for the parameter's own precision.

@@ -51,6 +51,7 @@ const LANGUAGE: &[&str] = &[
     "notation.rs",
     "hyper.rs",
     "schedule.rs",
+    "plateau.rs",
     "rule.rs",
     "part.rs",
     "convention.rs",

@@ -46,24 +46,16 @@ pub(super) fn compare(group: &str, saved: &GroupHeader, chain: &Chain) -> Vec<St
         match saved_as(saved, *label) {
             Some(then) if then == now => {}
             Some(then) => {
-                let (then, now) = (show(then), show(now));
                 differences.push(format!("{group}.{name}: saved {then}, here {now}"));
             }
-            None => differences.push(format!("{group}.{name}: not saved, here {}", show(now))),
+            None => differences.push(format!("{group}.{name}: not saved, here {now}")),
         }
     }
     let saved_labels = labels(saved.hypers.iter().map(|(name, _)| name.as_str()));
     for (label, (name, then)) in saved_labels.iter().zip(&saved.hypers) {
         if !here_labels.contains(label) {
-            differences.push(format!("{group}.{name}: saved {}, not here", show(then)));
+            differences.push(format!("{group}.{name}: saved {then}, not here"));
         }
     }
     differences
-}
-
-fn show(schedule: &Schedule) -> String {
-    match schedule {
-        Schedule::Constant(value) => value.to_string(),
-        other => format!("{other:?}"),
-    }
 }
