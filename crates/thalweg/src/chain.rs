@@ -111,18 +111,20 @@ impl Chain {
     ///
     /// # Errors
     /// [`Error::UnknownHyper`] if there is none; [`Error::Hyper`] or [`Error::Schedule`] if the
-    /// value is not allowed.
+    /// value is not allowed. Then the chain is as it was.
     pub fn set(&mut self, name: &str, value: impl Into<Schedule>) -> Result<(), Error> {
         let schedule = value.into();
-        let mut checked = None;
-        self.each_mut(&mut |hyper| {
+        let (mut changed, mut checked) = (self.clone(), None);
+        changed.each_mut(&mut |hyper| {
             if hyper.spec().name == name {
                 hyper.set(schedule.clone());
                 // Equal names may have different ranges.
                 checked = Some(checked.take().unwrap_or(Ok(())).and_then(|()| hyper.check()));
             }
         });
-        checked.unwrap_or_else(|| Err(self.unknown(name)))
+        checked.unwrap_or_else(|| Err(self.unknown(name)))?;
+        *self = changed;
+        Ok(())
     }
 
     /// [`set`](Self::set) in a row.

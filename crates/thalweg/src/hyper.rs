@@ -168,8 +168,8 @@ impl Hyper {
         self.schedule.resume(saved);
     }
 
-    pub(crate) fn observe(&mut self, metric: f64) {
-        self.schedule.observe(metric);
+    pub(crate) fn observe(&mut self, step: u64, metric: f64) {
+        self.schedule.observe(step, metric);
     }
 }
 

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// Multiplies its value by `factor` whenever the metric it is told by
 /// [`Optimizer::observe`](crate::Optimizer::observe) has not fallen by more than `threshold`
-/// (relative) for `patience` observations in a row (torch `ReduceLROnPlateau`, mode "min").
+/// (relative) for `patience` observations in a row (torch `ReduceLROnPlateau`, mode "min"). During a
+/// warm-up before it, or while another part of a sequence is active, nothing is observed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
     /// The value now.
@@ -67,5 +68,24 @@ impl Plateau {
             self.cooling = self.cooldown;
             self.bad = 0;
         }
+    }
+
+    /// Where it began.
+    fn base(&self) -> f64 {
+        self.start.unwrap_or(self.value)
+    }
+
+    /// Goes on where a saved one was: what that one had reached in proportion to its own start is
+    /// applied to the start here.
+    pub(crate) fn resume(&mut self, saved: &Plateau) {
+        let (base, then) = (self.base(), saved.base());
+        // A quotient of equal numbers times one of them would be rounded.
+        let value = match saved.start {
+            None => base,
+            Some(_) if base == then => saved.value,
+            Some(_) => base * (saved.value / then),
+        };
+        let Plateau { best, bad, cooling, .. } = *saved;
+        *self = Plateau { value, start: saved.start.map(|_| base), best, bad, cooling, ..*self };
     }
 }

@@ -115,7 +115,7 @@ impl<E: Element> Optimizer<E> {
             len: values.len(),
             group,
             t: 0,
-            frozen: self.starts_frozen(param.name, param.shape),
+            frozen: self.asked_frozen(param.name, param.shape).unwrap_or(false),
             value,
             unmet: false,
             slots: self.first_slots(group, value, &values),
@@ -142,10 +142,10 @@ impl<E: Element> Optimizer<E> {
         })
     }
 
-    /// Whether the last pattern that matches a new parameter froze it.
-    pub(super) fn starts_frozen(&self, name: &str, shape: &[usize]) -> bool {
+    /// What the last pattern that matches a parameter asked for: whether it is to be frozen.
+    pub(super) fn asked_frozen(&self, name: &str, shape: &[usize]) -> Option<bool> {
         let asked = self.freezes.iter().rev().find(|(matches, _)| matches(name, shape));
-        asked.is_some_and(|(_, frozen)| *frozen)
+        asked.map(|(_, frozen)| *frozen)
     }
 
     /// What a parameter with these values remembers before the first step.

@@ -5,6 +5,7 @@ mod builder;
 mod cast;
 mod checkpoint;
 mod differences;
+mod entries;
 mod evaluation;
 mod fit;
 mod group;
@@ -22,6 +23,8 @@ mod together;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 pub use builder::Builder;
 pub use checkpoint::Loaded;
@@ -47,7 +50,7 @@ use step::Work;
 
 /// What to do with a gradient that holds NaN or infinity. It never reaches state or parameter
 /// unless the check is switched off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NonFinite {
     /// Leave everything as it is, say so in the report, and fail after this many refused steps in
     /// a row. The default is `Skip { limit: 10 }`.
@@ -63,7 +66,7 @@ pub enum NonFinite {
 }
 
 /// What a step makes of the gradients accumulated since the last one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Accumulation {
     /// Their mean, weighted as [`Optimizer::accumulate`] is told: with the number of samples as
     /// weights, the gradient of the mean loss over all of them.
@@ -202,10 +205,11 @@ impl<E: Element> Optimizer<E> {
         Ok(())
     }
 
-    /// Tells the plateau schedules a measured quantity, lower being better (validation loss).
+    /// Tells the plateau schedules that are active at the next step a measured quantity, lower being
+    /// better (validation loss).
     pub fn observe(&mut self, metric: f64) {
         for group in &mut self.groups {
-            group.chain.each_mut(&mut |hyper| hyper.observe(metric));
+            group.chain.each_mut(&mut |hyper| hyper.observe(self.steps, metric));
         }
     }
 
@@ -220,8 +224,8 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// Leaves the parameters that match alone from now on, those met later too; their state is kept. A
-    /// checkpoint says of each parameter that it holds whether it is frozen, but not the patterns. Returns
-    /// how many of the parameters seen so far match.
+    /// checkpoint says of each parameter that it holds whether it is frozen, but not the patterns; those
+    /// given before one is loaded stay in force. Returns how many of the parameters seen so far match.
     ///
     /// # Errors
     /// [`Error::Pattern`] if the pattern cannot be read.
