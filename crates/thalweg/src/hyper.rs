@@ -194,7 +194,7 @@ pub struct Block {
 impl Block {
     /// The type's own name, without its path and what it is generic over.
     pub fn name(&self) -> &'static str {
-        crate::rule::own_name(self.path)
+        crate::member::own_name(self.path)
     }
 
     /// All hyper-parameters in the order of [`Hypers::each`].

@@ -58,6 +58,7 @@ mod formula;
 pub mod geometry;
 mod hyper;
 mod math;
+mod member;
 mod notation;
 pub mod online;
 mod optimizer;

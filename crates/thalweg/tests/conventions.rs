@@ -90,6 +90,9 @@ fn what_takes_an_update_for_the_whole_step_stands_last_and_takes_no_geometry() {
     let entropy = |chain: Chain| chain.over(NegativeEntropy::default());
     says(entropy(sgd().then(average())), &["WeightAverage", "x − u", "`NegativeEntropy`"]);
     says(entropy(recipes::mechanic().then(average())), &["WeightAverage", "`NegativeEntropy`"]);
+    says(recipes::d_adapt_sgd().then(Scale::default()), &["DAdaptSgd", "`Scale` follows"]);
+    says(recipes::d_adapt_sgd().then(DecayWeights::default()), &["`DecayWeights` follows"]);
+    says(entropy(recipes::d_adapt_sgd()), &["DAdaptSgd", "x − u", "`NegativeEntropy`"]);
     for entry in ["lookahead", "swa", "weight_average", "asgd", "schedule_free_sgd"] {
         says(entropy(registry::build(entry, &[]).expect("an entry")), &["x − u"]);
     }

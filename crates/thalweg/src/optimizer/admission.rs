@@ -130,15 +130,12 @@ impl<E: Element> Optimizer<E> {
 
     /// Whether rows of a parameter can be stepped alone.
     fn takes_rows(&self, state: &State<E>) -> Result<(), Error> {
-        let stages = self.groups[state.group].chain.stages();
-        if !stages.iter().any(|s| s.is_geometry() && s.reads()) {
-            return Ok(());
-        }
+        let Some(why) = self.groups[state.group].chain.refuses_rows() else { return Ok(()) };
         Err(Error::Shape {
             parameter: state.name.clone(),
-            what: "has a sparse gradient, but its geometry sums over the whole tensor; pass a dense one \
-                   or an `exact_sparse_grad`"
-                .to_owned(),
+            what: format!(
+                "has a sparse gradient, but {why}; pass a dense one or an `exact_sparse_grad`"
+            ),
         })
     }
 

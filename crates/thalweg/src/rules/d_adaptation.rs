@@ -10,6 +10,8 @@ use crate::rule::{At, Here, Slot, slot, slot_as};
 crate::hypers! {
     /// Dual averaging from the start at the rate `d·η/‖g₁‖`, with the momentum of an average; `d` is
     /// the largest lower bound so far on the distance of the parameters to their solution.
+    ///
+    /// It stands last and takes no geometry: it puts the parameter where the average is.
     pub struct DAdaptSgd {
         /// Learning rate, a factor on the estimated distance (paper 1).
         lr "η" = 1.0 in Range::NON_NEGATIVE,
@@ -33,6 +35,8 @@ impl Part for DAdaptSgd {
         &[slot("d"), slot_as("numerator", "r"), slot_as("first", "G"), slot_as("step", "δ")];
     const JOIN: &'static [Join] = &[Join::Sum; 3];
     const SCOPE: Scope = Scope::Groups;
+    const LAST: bool = true;
+    const PLACES: bool = true;
 
     fn start<F: Real>(&self, x: F) -> [F; 2] {
         [F::number(0.0), x]
