@@ -120,6 +120,7 @@ impl<E: Element> Optimizer<E> {
             unmet: false,
             slots: self.first_slots(group, value, &values),
             sum: None,
+            summed: false,
             scalars: if stages.iter().any(|s| has_own_scalars(s.as_ref())) {
                 stages.iter().map(|s| s.first_scalars()).collect()
             } else {

@@ -105,7 +105,7 @@ impl<E: Element> Optimizer<E> {
                     tensors.push((name, Dtype::F32, vec![scales.len()], bytes));
                 }
             }
-            if let Some(sum) = &state.sum {
+            if let Some(sum) = state.sum.as_ref().filter(|_| state.summed) {
                 let name = format!("{}/@sum", state.name);
                 tensors.push((name, dtype::<E>(None), state.shape.clone(), bytes_of(sum, 0)));
             }
@@ -303,7 +303,7 @@ impl<E: Element> Optimizer<E> {
                     frozen: s.frozen,
                     format: s.value.map(|packing| packing.name().to_owned()),
                     unmet: s.unmet,
-                    summed: s.sum.is_some(),
+                    summed: s.summed,
                 })
                 .collect(),
         }
@@ -406,6 +406,7 @@ impl<E: Element> Optimizer<E> {
             unmet: param.unmet,
             slots,
             sum,
+            summed: param.summed,
             scalars,
         })
     }

@@ -19,6 +19,7 @@ pub mod sam;
 mod settle;
 mod sparse;
 mod step;
+mod sums;
 mod together;
 
 use std::collections::HashMap;
@@ -91,8 +92,10 @@ struct State<E> {
     unmet: bool,
     /// Those of the chain, and the one that makes up for the parameter's format.
     slots: Slots<E>,
-    /// Gradients accumulated since the last step.
+    /// Room for accumulated gradients, zero where there are none.
     sum: Option<Slots<E>>,
+    /// Whether gradients were accumulated since the last step.
+    summed: bool,
     /// Per stage of the chain.
     scalars: Vec<Vec<f64>>,
 }
@@ -298,11 +301,6 @@ impl<E: Element> Optimizer<E> {
     /// [`Builder::loss_scale`].
     pub fn loss_scale(&self) -> f64 {
         self.loss_scale.as_ref().map_or(1.0, LossScale::value)
-    }
-
-    /// The weight of the gradients accumulated since the last step; 0 if there are none.
-    pub fn accumulated(&self) -> f64 {
-        self.accumulated
     }
 
     /// A scalar of a parameter's state (EGDD's `"scale"`), or of its group's.

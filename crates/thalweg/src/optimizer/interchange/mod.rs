@@ -277,6 +277,7 @@ impl<E: Element> Optimizer<E> {
             unmet: true,
             slots,
             sum: None,
+            summed: false,
             scalars,
         })
     }
