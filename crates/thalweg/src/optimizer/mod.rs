@@ -173,7 +173,8 @@ impl<E: Element> Optimizer<E> {
     /// Gives a hyper-parameter of every group (or of the one named) a value or schedule.
     ///
     /// # Errors
-    /// If no group has it, or the value is not allowed; then nothing is changed.
+    /// If no group has it, or the value is not allowed, or it is another one for what is read
+    /// [once](crate::HyperSpec::once) and parameters have been met; then nothing is changed.
     pub fn set(
         &mut self,
         group: Option<&str>,
@@ -193,7 +194,13 @@ impl<E: Element> Optimizer<E> {
             match chain.set(name, schedule.clone()) {
                 Ok(()) => {
                     chain.check()?;
-                    changed.push((k, chain));
+                    let restarts = changes_once(&g.chain, &chain);
+                    if let (Some(name), false) = (restarts, self.states.is_empty()) {
+                        let what = "is read once, when a parameter is met, and parameters have been; set \
+                                    it before the first step";
+                        return Err(Error::Conflict { name, what: what.to_owned() });
+                    }
+                    changed.push((k, chain, restarts.is_some()));
                 }
                 Err(e @ Error::UnknownHyper { .. }) => unknown = Some(e),
                 Err(e) => return Err(e),
@@ -202,7 +209,10 @@ impl<E: Element> Optimizer<E> {
         if let (true, Some(error)) = (changed.is_empty(), unknown) {
             return Err(error);
         }
-        for (k, chain) in changed {
+        for (k, chain, restarts) in changed {
+            if restarts {
+                self.groups[k].scalars = chain.stages().iter().map(|s| s.first_scalars()).collect();
+            }
             self.groups[k].chain = chain;
         }
         Ok(())
@@ -330,6 +340,14 @@ impl<E: Element> Optimizer<E> {
         let sum = |s: &State<E>| s.sum.as_ref().map_or(0, Slots::used_bytes);
         self.states.iter().map(|s| s.slots.used_bytes() + sum(s)).sum()
     }
+}
+
+/// A hyper-parameter that is read once and differs between two forms of a chain.
+fn changes_once(before: &Chain, after: &Chain) -> Option<&'static str> {
+    let (before, after) = (before.hypers(), after.hypers());
+    let mut pairs = before.iter().zip(&after);
+    let other = pairs.find(|(b, a)| b.spec().once && b.schedule() != a.schedule());
+    other.map(|(hyper, _)| hyper.spec().name)
 }
 
 impl<E: Element> std::fmt::Debug for Optimizer<E> {

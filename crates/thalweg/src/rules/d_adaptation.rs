@@ -18,7 +18,7 @@ crate::hypers! {
         /// Share of the parameter kept in its average (dadaptation 0).
         momentum "μ" = 0.0 in Range::RATE,
         /// The first estimate, in units of the parameter (paper 1e-6).
-        d0 "d₀" = 1e-6 in Range::POSITIVE,
+        d0 "d₀" once = 1e-6 in Range::POSITIVE,
         /// Largest growth of the estimate in a step (∞ in the official code: no limit).
         growth "γ" = 1e308 in Range::LIMIT,
     }
@@ -106,7 +106,7 @@ crate::hypers! {
         /// Share of the parameter removed per unit of step (dadaptation 0, decoupled).
         decay "λ" = 0.0 in Range::NON_NEGATIVE,
         /// The first estimate, in units of the parameter (paper 1e-6).
-        d0 "d₀" = 1e-6 in Range::POSITIVE,
+        d0 "d₀" once = 1e-6 in Range::POSITIVE,
         /// Largest growth of the estimate in a step (∞ in the official code: no limit).
         growth "γ" = 1e308 in Range::LIMIT,
     }
