@@ -26,11 +26,10 @@ fn link<F: Real>(x: F, exponent: F, norm: F) -> F {
 }
 
 /// What coordinates are divided by before their p-th powers are added: 1 if that of the largest leaves
-/// room for those of all others on both sides, else the largest.
+/// room for those of all others on both sides, within 1e±200, else the largest.
 fn unit<W: Real<Wide = W>>(largest: W, p: W) -> W {
-    let (power, one) = (largest.pow(p), W::number(1.0));
-    let below = W::select(power.lt(W::number(1e200)), one, largest);
-    W::select(W::number(1e-200).lt(power), below, largest)
+    let fits = (p * largest.ln()).abs().lt(W::number(460.0));
+    W::select(fits, W::number(1.0), largest)
 }
 
 /// The norm from the sum of the p-th powers in this unit.
