@@ -120,14 +120,9 @@ impl Hyper {
     ///
     /// # Errors
     /// [`Error::Hyper`] with the first value that is not, [`Error::Schedule`] if the schedule is
-    /// malformed, [`Error::Conflict`] if there is one for what is read [once](HyperSpec::once).
+    /// malformed.
     pub fn check(&self) -> Result<(), Error> {
         self.schedule.check()?;
-        if self.spec.once && !matches!(self.schedule, Schedule::Constant(_)) {
-            let what =
-                "follows a schedule, but is read once, when a parameter is met; give it a constant";
-            return Err(Error::Conflict { name: self.spec.name, what: what.to_owned() });
-        }
         let mut result = Ok(());
         self.schedule.knots(&mut |step| {
             let (value, range) = (self.schedule.value(step), self.spec.range);
@@ -139,6 +134,16 @@ impl Hyper {
             }
         });
         result
+    }
+
+    /// Whether it is a constant if it must be one.
+    pub(crate) fn check_once(&self) -> Result<(), Error> {
+        if self.spec.once && !matches!(self.schedule, Schedule::Constant(_)) {
+            let what =
+                "follows a schedule, but is read once, when a parameter is met; give it a constant";
+            return Err(Error::Conflict { name: self.spec.name, what: what.to_owned() });
+        }
+        Ok(())
     }
 
     /// Whether it is at no time above `other`.

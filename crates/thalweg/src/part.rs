@@ -312,7 +312,7 @@ pub(crate) fn check(part: &dyn Hypers) -> Result<(), Error> {
     let mut result = Ok(());
     part.each(&mut |hyper| {
         if result.is_ok() {
-            result = hyper.check();
+            result = hyper.check().and_then(|()| hyper.check_once());
         }
     });
     result

@@ -53,6 +53,7 @@ const LANGUAGE: &[&str] = &[
     "schedule.rs",
     "plateau.rs",
     "rule.rs",
+    "member.rs",
     "part.rs",
     "convention.rs",
     "geometry",

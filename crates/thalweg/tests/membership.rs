@@ -326,7 +326,8 @@ mod settings {
             (yogi(), "initial"),
         ];
         for (chain, name) in cases {
-            says(chain.clone().with(name, Schedule::linear(0.5, 0.25, 9)), &[name, "read once"]);
+            let scheduled = chain.clone().with(name, Schedule::linear(0.5, 0.25, 9)).unwrap();
+            says(Optimizer::<f64>::new(scheduled), &[name, "read once"]);
             let mut late = fresh(chain.clone());
             late.set(None, name, 0.25).unwrap();
             let mut early = fresh(chain.with(name, 0.25).unwrap());
