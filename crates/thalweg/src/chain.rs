@@ -9,9 +9,10 @@ use crate::engine::tensor::MAX_CHAIN_SLOTS;
 use crate::error::Error;
 use crate::formula::Page;
 use crate::hyper::{Block, Hyper, Hypers};
+use crate::member::Member;
 use crate::optimizer::Storage;
 use crate::part::{Fold, Geometry, OfRule};
-use crate::rule::{Kind, Member, Rule, Slot};
+use crate::rule::{Kind, Rule, Slot};
 use crate::schedule::Schedule;
 
 /// Directions one after another, and how the result is applied to the parameter.
@@ -111,18 +112,20 @@ impl Chain {
     ///
     /// # Errors
     /// [`Error::UnknownHyper`] if there is none; [`Error::Hyper`] or [`Error::Schedule`] if the
-    /// value is not allowed.
+    /// value is not allowed. Then the chain is as it was.
     pub fn set(&mut self, name: &str, value: impl Into<Schedule>) -> Result<(), Error> {
         let schedule = value.into();
-        let mut checked = None;
-        self.each_mut(&mut |hyper| {
+        let (mut changed, mut checked) = (self.clone(), None);
+        changed.each_mut(&mut |hyper| {
             if hyper.spec().name == name {
                 hyper.set(schedule.clone());
                 // Equal names may have different ranges.
                 checked = Some(checked.take().unwrap_or(Ok(())).and_then(|()| hyper.check()));
             }
         });
-        checked.unwrap_or_else(|| Err(self.unknown(name)))
+        checked.unwrap_or_else(|| Err(self.unknown(name)))?;
+        *self = changed;
+        Ok(())
     }
 
     /// [`set`](Self::set) in a row.
@@ -214,6 +217,32 @@ impl Chain {
         self.stages.iter().any(|s| s.has_view())
     }
 
+    /// Whether a few rows of a tensor can be stepped alone, as
+    /// [`Param::sparse_grad`](crate::Param::sparse_grad) does; if not,
+    /// [`Param::exact_sparse_grad`](crate::Param::exact_sparse_grad) steps all of them.
+    ///
+    /// ```
+    /// use thalweg::{geometry::Simplex, recipes::{adam, adan, gd, lookahead}};
+    /// assert!(adam().takes_rows());
+    /// assert!(!adan().takes_rows() && !lookahead().takes_rows());
+    /// assert!(!gd().over(Simplex::default()).takes_rows());
+    /// ```
+    pub fn takes_rows(&self) -> bool {
+        self.refuses_rows().is_none()
+    }
+
+    /// Why rows cannot be stepped alone.
+    pub(crate) fn refuses_rows(&self) -> Option<String> {
+        if self.stages.iter().any(|s| s.is_geometry() && s.reads()) {
+            return Some("its geometry sums over the whole tensor".to_owned());
+        }
+        let mut whole = None;
+        let stages = self.stages.iter();
+        stages.for_each(|s| s.members(&mut |m| whole = whole.take().or(m.whole.then_some(m))));
+        let what = "goes by the steps of the whole tensor, which rows stepped alone do not take";
+        whole.map(|member: Member| format!("`{}` {what}", member.name()))
+    }
+
     /// The formulas, as the machine runs them.
     pub fn formulas(&self) -> Page {
         let mut page = Page::default();
@@ -235,6 +264,7 @@ impl Chain {
     pub(crate) fn check(&self) -> Result<(), Error> {
         crate::part::check(self)?;
         self.stages.iter().try_for_each(|stage| stage.check())?;
+        crate::rules::same_rates(&self.blocks())?;
         self.check_order()?;
         let all = self.memory_per_coordinate();
         // One more may be added for the parameter's own precision.
@@ -267,14 +297,14 @@ impl Chain {
                 };
                 let other = member.name();
                 if stage.is_geometry() {
-                    let what = "it averages the parameter as x − u, which is not where";
+                    let what = "it takes the new parameter for x − u, which is not where";
                     let all = format!("{what} `{other}` puts it; leave one of the two out");
-                    wrong = wrong.take().or(before.view.then_some((before, all)));
+                    wrong = wrong.take().or(before.places.then_some((before, all)));
                 } else if !member.last {
                     let what = "it takes the update it is given for the whole step, but";
                     let all = format!("{what} `{other}` follows; put it at the end of the chain");
                     wrong = wrong.take().or(Some((before, all)));
-                } else if member.view {
+                } else if member.places {
                     last = Some(member);
                 }
             });

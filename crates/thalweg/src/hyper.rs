@@ -77,6 +77,9 @@ pub struct HyperSpec {
     pub default: f64,
     /// The permitted values.
     pub range: Range,
+    /// Whether it is read once, when a parameter is met, or must not change while the method runs: no
+    /// schedule is allowed, and no other value once parameters have been met.
+    pub once: bool,
 }
 
 /// The value of a hyper-parameter: constant, or a [`Schedule`].
@@ -133,19 +136,14 @@ impl Hyper {
         result
     }
 
-    /// Whether it is a constant: for what a method starts from, or must not change while it runs.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] if it follows a schedule.
-    pub fn constant(&self) -> Result<(), Error> {
-        match self.schedule {
-            Schedule::Constant(_) => Ok(()),
-            _ => Err(Error::Conflict {
-                name: self.spec.name,
-                what: "follows a schedule, but is read once, when a parameter is met; give it a constant"
-                    .to_owned(),
-            }),
+    /// Whether it is a constant if it must be one.
+    pub(crate) fn check_once(&self) -> Result<(), Error> {
+        if self.spec.once && !matches!(self.schedule, Schedule::Constant(_)) {
+            let what =
+                "follows a schedule, but is read once, when a parameter is met; give it a constant";
+            return Err(Error::Conflict { name: self.spec.name, what: what.to_owned() });
         }
+        Ok(())
     }
 
     /// Whether it is at no time above `other`.
@@ -168,8 +166,8 @@ impl Hyper {
         self.schedule.resume(saved);
     }
 
-    pub(crate) fn observe(&mut self, metric: f64) {
-        self.schedule.observe(metric);
+    pub(crate) fn observe(&mut self, step: u64, metric: f64) {
+        self.schedule.observe(step, metric);
     }
 }
 
@@ -194,7 +192,7 @@ pub struct Block {
 impl Block {
     /// The type's own name, without its path and what it is generic over.
     pub fn name(&self) -> &'static str {
-        crate::rule::own_name(self.path)
+        crate::member::own_name(self.path)
     }
 
     /// All hyper-parameters in the order of [`Hypers::each`].
@@ -254,16 +252,20 @@ pub trait Hypers {
 /// assert_eq!(rule.find("factor").unwrap().value(0), 3.0);
 /// ```
 ///
+/// What is read once, when a parameter is met, is marked so after its symbol: `start "s₀" once = 1.0 in …`.
+///
 /// After the hyper-parameters a rule may have parts, types that complete the formula and may have
 /// hyper-parameters of their own: `with denominator: E = E::new(1e-8),`.
 #[macro_export]
 macro_rules! hypers {
+    (@once) => { false };
+    (@once once) => { true };
     (
         $(#[$meta:meta])*
         $vis:vis struct $name:ident $(<$($kind:ident: $bound:path = $default_kind:ty),+>)? {
             $(
                 #[doc = $doc:literal]
-                $field:ident $symbol:literal = $default:literal in $range:expr,
+                $field:ident $symbol:literal $($once:ident)? = $default:literal in $range:expr,
             )*
             $(with $part:ident: $part_type:ty = $part_default:expr,)*
         }
@@ -286,6 +288,7 @@ macro_rules! hypers {
                             doc: $doc,
                             default: $default,
                             range: $range,
+                            once: $crate::hypers!(@once $($once)?),
                         };
                         $crate::Hyper::new(&SPEC)
                     },)*

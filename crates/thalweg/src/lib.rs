@@ -58,10 +58,12 @@ mod formula;
 pub mod geometry;
 mod hyper;
 mod math;
+mod member;
 mod notation;
 pub mod online;
 mod optimizer;
 mod part;
+mod plateau;
 mod probe;
 mod real;
 mod recipe_file;
@@ -91,8 +93,9 @@ pub use optimizer::{
     Optimizer, Outcome, Param, Pattern, StepReport, Storage, biases_and_norms,
 };
 pub use part::{Fold, Geometry, Join, Part, Scope, Supply};
+pub use plateau::Plateau;
 pub use probe::{GainPlace, GainSlots, Gains, MomentReading, Moments, Probe, QUANTILES, Reading};
 pub use real::Real;
 pub use rule::{At, Flow, Here, Kind, Memory, Rule, Slot, slot, slot_as};
-pub use schedule::{Plateau, Schedule};
+pub use schedule::Schedule;
 pub use sym::{Formula, Sym, SymMask};

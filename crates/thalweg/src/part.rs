@@ -2,9 +2,10 @@
 
 use crate::error::Error;
 use crate::hyper::{Block, Hyper, Hypers};
+use crate::member::Member;
 use crate::probe::GainSlots;
 use crate::real::Real;
-use crate::rule::{At, Flow, Here, Member, Memory, Rule, Slot, zeros};
+use crate::rule::{At, Flow, Here, Memory, Rule, Slot, zeros};
 
 /// Over what a sum runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,11 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
     const ON_GRADIENT: bool = false;
     /// As [`Rule::LAST`].
     const LAST: bool = false;
+    /// As [`Rule::WHOLE`].
+    const WHOLE: bool = Self::HAS_VIEW;
+    /// Whether it takes the new parameter for `x − u`, so that it cannot be applied through a geometry: it
+    /// averages the parameter, or puts it at a place of its own.
+    const PLACES: bool = Self::HAS_VIEW;
     #[doc(hidden)]
     const REDEFINES_GRADIENT: bool = Self::ON_GRADIENT;
     #[doc(hidden)]
@@ -178,7 +184,12 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
 
     #[doc(hidden)]
     fn members(&self, see: &mut dyn FnMut(Member)) {
-        see(Member { path: std::any::type_name::<Self>(), last: Self::LAST, view: Self::HAS_VIEW });
+        see(Member {
+            path: std::any::type_name::<Self>(),
+            last: Self::LAST,
+            places: Self::PLACES,
+            whole: Self::WHOLE,
+        });
     }
 
     #[doc(hidden)]
@@ -301,7 +312,7 @@ pub(crate) fn check(part: &dyn Hypers) -> Result<(), Error> {
     let mut result = Ok(());
     part.each(&mut |hyper| {
         if result.is_ok() {
-            result = hyper.check();
+            result = hyper.check().and_then(|()| hyper.check_once());
         }
     });
     result

@@ -1,6 +1,7 @@
 //! The language: rules of one coordinate, and tuples of them.
 
 use crate::hyper::{Block, Hyper, Hypers};
+use crate::member::Member;
 use crate::probe::GainSlots;
 use crate::real::Real;
 
@@ -261,6 +262,9 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
     /// parameter take it: only others like it may follow in a chain, and one with a view cannot be applied
     /// through a geometry.
     const LAST: bool = false;
+    /// Whether it goes by the steps of the whole tensor, so that a few of its rows cannot be stepped alone:
+    /// its first step is unlike the others, or it keeps an average that all rows enter at every step.
+    const WHOLE: bool = Self::HAS_VIEW;
     #[doc(hidden)]
     const REDEFINES_GRADIENT: bool = Self::ON_GRADIENT;
 
@@ -311,7 +315,12 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
     /// Shows every member of it in order.
     #[doc(hidden)]
     fn members(&self, see: &mut dyn FnMut(Member)) {
-        see(Member { path: std::any::type_name::<Self>(), last: Self::LAST, view: Self::HAS_VIEW });
+        see(Member {
+            path: std::any::type_name::<Self>(),
+            last: Self::LAST,
+            places: Self::HAS_VIEW,
+            whole: Self::WHOLE,
+        });
     }
 
     /// [`at`](Self::at), with the gradient passed along; only tuples write this themselves.
@@ -332,31 +341,6 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
             (Flow { u, g, x }, memory)
         }
     }
-}
-
-/// One rule, fold or geometry of a chain.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug)]
-pub struct Member {
-    /// The whole path of its type.
-    pub path: &'static str,
-    /// See [`Rule::LAST`].
-    pub last: bool,
-    /// See [`Rule::HAS_VIEW`].
-    pub view: bool,
-}
-
-impl Member {
-    /// The type's own name.
-    pub(crate) fn name(self) -> &'static str {
-        own_name(self.path)
-    }
-}
-
-/// The name at the end of a type's path, without what it is generic over.
-pub(crate) fn own_name(path: &'static str) -> &'static str {
-    let path = path.split('<').next().unwrap_or(path);
-    path.rsplit("::").next().unwrap_or(path)
 }
 
 impl Hypers for () {

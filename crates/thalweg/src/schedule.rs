@@ -1,8 +1,11 @@
 //! Schedules: a hyper-parameter as a function of the step, held as data.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::plateau::Plateau;
 
 /// A value that changes with the step number.
 ///
@@ -129,70 +132,11 @@ pub enum Schedule {
     Plateau(Plateau),
 }
 
-/// Multiplies its value by `factor` whenever the metric it is told by
-/// [`Optimizer::observe`](crate::Optimizer::observe) has not fallen by more than `threshold`
-/// (relative) for `patience` observations in a row (torch `ReduceLROnPlateau`, mode "min").
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plateau {
-    /// The value now.
-    pub value: f64,
-    /// The value before the first reduction (none if there has been none).
-    pub start: Option<f64>,
-    /// What a reduction multiplies by, in (0, 1); torch's default 0.1.
-    pub factor: f64,
-    /// Observations without improvement that are tolerated; torch's default 10.
-    pub patience: u64,
-    /// Relative fall that counts as an improvement; torch's default 1e-4.
-    pub threshold: f64,
-    /// Observations after a reduction during which nothing is counted; torch's default 0.
-    pub cooldown: u64,
-    /// The value is never lowered below this; torch's default 0.
-    pub floor: f64,
-    /// The best metric so far (none at the start).
-    pub best: Option<f64>,
-    /// Observations without improvement so far.
-    pub bad: u64,
-    /// Observations of cool-down left.
-    pub cooling: u64,
-}
-
-impl Plateau {
-    /// A plateau schedule that starts at `value`, with torch's defaults.
-    pub fn new(value: f64) -> Plateau {
-        Plateau {
-            value,
-            start: None,
-            factor: 0.1,
-            patience: 10,
-            threshold: 1e-4,
-            cooldown: 0,
-            floor: 0.0,
-            best: None,
-            bad: 0,
-            cooling: 0,
-        }
-    }
-
-    fn observe(&mut self, metric: f64) {
-        let better = match self.best {
-            None => metric < f64::INFINITY,
-            Some(best) => metric < best * (1.0 - self.threshold * best.signum()),
-        };
-        if better {
-            self.best = Some(metric);
-            self.bad = 0;
-        } else {
-            self.bad += 1;
-        }
-        if self.cooling > 0 {
-            self.cooling -= 1;
-            self.bad = 0;
-        }
-        if self.bad > self.patience {
-            self.start.get_or_insert(self.value);
-            self.value = (self.value * self.factor).max(self.floor);
-            self.cooling = self.cooldown;
-            self.bad = 0;
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Schedule::Constant(value) => write!(f, "{value}"),
+            other => write!(f, "{other:?}"),
         }
     }
 }
@@ -252,13 +196,14 @@ impl Schedule {
         Schedule::Warmup { steps, then: Box::new(self) }
     }
 
-    /// The value at `step`, counted from 0.
+    /// The value at `step`, counted from 0. That of a malformed schedule (a [`Step`](Self::Step) every 0
+    /// steps, an empty [`Sequential`](Self::Sequential)), which no optimizer accepts, means nothing.
     pub fn value(&self, step: u64) -> f64 {
         let part = |steps: u64| (step as f64 / steps as f64).min(1.0);
         match self {
             Schedule::Constant(value) => *value,
             Schedule::Step { base, factor, every } => {
-                base * libm::pow(*factor, (step / every) as f64)
+                base * libm::pow(*factor, (step / every.max(&1)) as f64)
             }
             Schedule::MultiStep { base, factor, milestones } => {
                 let reached = milestones.iter().filter(|m| **m <= step).count();
@@ -274,7 +219,7 @@ impl Schedule {
                 half_cosine(*from, *to, at as f64 / length as f64)
             }
             Schedule::OneCycle { peak, start, end, steps, rising } => {
-                let last = (*steps - 1) as f64;
+                let last = steps.saturating_sub(1) as f64;
                 let top = rising * *steps as f64 - 1.0;
                 let at = (step as f64).min(last);
                 if at <= top {
@@ -287,13 +232,14 @@ impl Schedule {
                 if step < *warmup {
                     peak * (step + 1) as f64 / *warmup as f64
                 } else {
-                    let fallen = step.saturating_sub(warmup + stable).min(*decay) as f64;
+                    let fallen = step.saturating_sub(warmup.saturating_add(*stable));
+                    let fallen = fallen.min(*decay) as f64;
                     // The share first: it is exactly 1 at the end, where a product would be rounded.
                     peak + (end - peak) * (fallen / *decay as f64)
                 }
             }
             Schedule::InverseSqrt { peak, warmup } => {
-                let ratio = (step + 1) as f64 / *warmup as f64;
+                let ratio = (step as f64 + 1.0) / *warmup as f64;
                 peak * ratio.min(1.0 / ratio.sqrt())
             }
             Schedule::Warmup { steps, then } => {
@@ -304,14 +250,8 @@ impl Schedule {
                 }
             }
             Schedule::Sequential(parts) => {
-                let mut at = step;
-                for (length, part) in &parts[..parts.len() - 1] {
-                    if at < *length {
-                        return part.value(at);
-                    }
-                    at -= length;
-                }
-                parts[parts.len() - 1].1.value(at)
+                let (k, at) = place(parts, step);
+                parts.get(k).map_or(f64::NAN, |(_, part)| part.value(at))
             }
             Schedule::Plateau(plateau) => plateau.value,
         }
@@ -334,7 +274,7 @@ impl Schedule {
             }
             Schedule::CosineRestarts { first, growth, .. } => {
                 // Longer cycles come nearer to `to`.
-                let (mut end, mut length) = (*first, *first);
+                let (mut end, mut length) = (*first.max(&1), *first.max(&1));
                 [0, end - 1].into_iter().for_each(&mut *see);
                 while *growth > 1 && end < FAR {
                     length = length.saturating_mul(*growth);
@@ -344,23 +284,24 @@ impl Schedule {
             }
             Schedule::OneCycle { steps, rising, .. } => {
                 let top = (rising * *steps as f64 - 1.0) as u64;
-                [0, top, top + 1, steps - 1].into_iter().for_each(see);
+                [0, top, top.saturating_add(1), steps.saturating_sub(1)].into_iter().for_each(see);
             }
             Schedule::Wsd { warmup, stable, decay, .. } => {
-                [0, *warmup, warmup + stable, warmup + stable + decay].into_iter().for_each(see);
+                let fall = warmup.saturating_add(*stable);
+                [0, *warmup, fall, fall.saturating_add(*decay)].into_iter().for_each(see);
             }
             Schedule::InverseSqrt { warmup, .. } => {
-                [0, warmup - 1, FAR].into_iter().for_each(see);
+                [0, warmup.saturating_sub(1), FAR].into_iter().for_each(see);
             }
             Schedule::Warmup { steps, then } => {
                 see(0);
-                then.knots(&mut |knot| see(knot + steps));
+                then.knots(&mut |knot| see(knot.saturating_add(*steps)));
             }
             Schedule::Sequential(parts) => {
-                let mut start = 0;
+                let mut start = 0u64;
                 for (length, part) in parts {
-                    part.knots(&mut |knot| see(start + knot.min(FAR)));
-                    start += length;
+                    part.knots(&mut |knot| see(start.saturating_add(knot.min(FAR))));
+                    start = start.saturating_add(*length);
                     see(start.saturating_sub(1));
                 }
             }
@@ -386,23 +327,27 @@ impl Schedule {
         }
     }
 
-    /// Tells every plateau in the schedule the metric, lower being better.
-    pub(crate) fn observe(&mut self, metric: f64) {
+    /// Tells the plateau that gives the value at `step`, if one does, the metric, lower being better.
+    pub(crate) fn observe(&mut self, step: u64, metric: f64) {
         match self {
             Schedule::Plateau(plateau) => plateau.observe(metric),
-            Schedule::Warmup { then, .. } => then.observe(metric),
-            Schedule::Sequential(parts) => parts.iter_mut().for_each(|(_, p)| p.observe(metric)),
+            Schedule::Warmup { steps, then } if step >= *steps => {
+                then.observe(step - *steps, metric)
+            }
+            Schedule::Sequential(parts) => {
+                let (k, at) = place(parts, step);
+                if let Some((_, part)) = parts.get_mut(k) {
+                    part.observe(at, metric);
+                }
+            }
             _ => {}
         }
     }
 
-    /// Takes over what the plateaus of a saved schedule of the same shape had reached.
+    /// Takes over what the plateaus of a saved schedule of the same shape have done.
     pub(crate) fn resume(&mut self, saved: &Schedule) {
         match (self, saved) {
-            (Schedule::Plateau(here), Schedule::Plateau(then)) => {
-                let Plateau { value, start, best, bad, cooling, .. } = *then;
-                *here = Plateau { value, start, best, bad, cooling, ..*here };
-            }
+            (Schedule::Plateau(here), Schedule::Plateau(then)) => here.resume(then),
             (Schedule::Warmup { then: here, .. }, Schedule::Warmup { then, .. }) => {
                 here.resume(then);
             }
@@ -487,9 +432,22 @@ impl Schedule {
     }
 }
 
+/// Which part is active at `step`, and at what step of its own.
+fn place(parts: &[(u64, Schedule)], step: u64) -> (usize, u64) {
+    let (last, mut at) = (parts.len().saturating_sub(1), step);
+    for (k, (length, _)) in parts[..last].iter().enumerate() {
+        if at < *length {
+            return (k, at);
+        }
+        at -= length;
+    }
+    (last, at)
+}
+
 /// Where `step` lies in its cycle, and that cycle's length.
 fn cycle(step: u64, first: u64, growth: u64) -> (u64, u64) {
-    if growth == 1 {
+    let first = first.max(1);
+    if growth <= 1 {
         return (step % first, first);
     }
     let (mut at, mut length) = (step, first);

@@ -143,3 +143,23 @@ fn two_groups_as_in_the_official_code() {
         }
     }
 }
+
+#[test]
+fn a_newcomer_does_not_set_back_the_others() {
+    // Its gradient is zero, so all that it could change is the step that the estimate is made for.
+    let run = |name: &str| {
+        let chain = recipes::prodigy_guarded().with("d0", 1e-2).expect("d0");
+        let mut opt = Optimizer::<f64>::new(chain).expect("a chain");
+        let (mut m, mut late) = ([1.0, -2.0], [1.0]);
+        for t in 0..6 {
+            let g = m.map(|x| 0.5 * x);
+            let mut params = vec![Param::new("m", &[2], &mut m, &g)];
+            if t > 2 {
+                params.push(Param::new(name, &[1], &mut late, &[0.0]));
+            }
+            assert!(opt.step(&mut params).expect("a step").applied());
+        }
+        m
+    };
+    assert_eq!(run("a"), run("z"));
+}

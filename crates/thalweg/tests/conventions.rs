@@ -53,6 +53,26 @@ fn decays_multiply_what_they_say() {
 }
 
 #[test]
+fn a_decay_that_goes_by_another_rate_than_the_chain_is_refused() {
+    use thalweg::rules::{Adam, ProximalDecay};
+    let refused = |rule: Chain, name: &str| {
+        let chain = Chain::new(<Adam>::default()).append(rule);
+        let error = Optimizer::<f64>::new(chain.clone()).map(drop).expect_err("another rate");
+        let error = error.to_string();
+        let words = [name, "0.001", "0.1", "Chain::set"];
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+        let mut opt = Optimizer::<f64>::new(chain.with("lr", 0.1).expect("in range"));
+        assert!(opt.as_mut().expect("one rate").set(None, "lr", 0.01).is_ok());
+    };
+    let scale = || Scale::default().lr(0.1);
+    refused((IndependentDecay::default(), scale()).into(), "IndependentDecay");
+    refused((CorrectedDecay::default(), scale()).into(), "CorrectedDecay");
+    // Wherever in the chain the rate is.
+    let apart = Chain::new(ProximalDecay::default()).then(scale());
+    refused(apart, "ProximalDecay");
+}
+
+#[test]
 fn what_takes_an_update_for_the_whole_step_stands_last_and_takes_no_geometry() {
     use thalweg::geometry::NegativeEntropy;
     use thalweg::rules::{Lookahead, Mechanic, Scale, Swa, WeightAverage};
@@ -70,6 +90,9 @@ fn what_takes_an_update_for_the_whole_step_stands_last_and_takes_no_geometry() {
     let entropy = |chain: Chain| chain.over(NegativeEntropy::default());
     says(entropy(sgd().then(average())), &["WeightAverage", "x − u", "`NegativeEntropy`"]);
     says(entropy(recipes::mechanic().then(average())), &["WeightAverage", "`NegativeEntropy`"]);
+    says(recipes::d_adapt_sgd().then(Scale::default()), &["DAdaptSgd", "`Scale` follows"]);
+    says(recipes::d_adapt_sgd().then(DecayWeights::default()), &["`DecayWeights` follows"]);
+    says(entropy(recipes::d_adapt_sgd()), &["DAdaptSgd", "x − u", "`NegativeEntropy`"]);
     for entry in ["lookahead", "swa", "weight_average", "asgd", "schedule_free_sgd"] {
         says(entropy(registry::build(entry, &[]).expect("an entry")), &["x − u"]);
     }

@@ -313,6 +313,38 @@ mod settings {
     }
 
     #[test]
+    fn what_is_read_once_can_be_set_until_a_parameter_is_met() {
+        use thalweg::recipes::{d_adapt_sgd, mechanic, prodigy, schedule_free_sgd, yogi};
+        let cases = [
+            (sgd_hd(), "lr"),
+            (rprop(), "lr"),
+            (gd().over(Hypentropy::default()), "beta"),
+            (prodigy(), "d0"),
+            (d_adapt_sgd(), "d0"),
+            (mechanic(), "s_init"),
+            (schedule_free_sgd(), "beta1"),
+            (yogi(), "initial"),
+        ];
+        for (chain, name) in cases {
+            let scheduled = chain.clone().with(name, Schedule::linear(0.5, 0.25, 9)).unwrap();
+            says(Optimizer::<f64>::new(scheduled), &[name, "read once"]);
+            let mut late = fresh(chain.clone());
+            late.set(None, name, 0.25).unwrap();
+            let mut early = fresh(chain.with(name, 0.25).unwrap());
+            for _ in 0..2 {
+                let ends = [&mut late, &mut early].map(|opt| nudge(opt, "x", 1.0, 0.5).unwrap());
+                assert_eq!(ends[0], ends[1], "{name}");
+            }
+            says(late.set(None, name, 0.125), &[name, "read once", "before the first step"]);
+            late.set(None, name, 0.25).unwrap();
+        }
+        // What else the chain has can be set at any time.
+        let mut opt = fresh(sgd_hd());
+        nudge(&mut opt, "x", 1.0, 0.5).unwrap();
+        opt.set(None, "hyper_lr", 1e-3).unwrap();
+    }
+
+    #[test]
     fn schedules_follow_the_clock_of_the_optimizer() {
         let mut opt = fresh(descent(1.0));
         opt.set(None, "lr", Schedule::linear(1.0, 0.0, 4)).unwrap();
@@ -394,11 +426,13 @@ mod settings {
 
 #[test]
 fn hyper_parameters_that_do_not_go_together_are_named() {
-    let chain = |chain: Result<Chain, Error>| Optimizer::<f64>::new(chain.unwrap());
+    let chain = |chain: Result<Chain, Error>| chain.and_then(Optimizer::<f64>::new);
     let meta =
         |low: f64, high: f64| meta_egd().with("nu_min", low).and_then(|c| c.with("nu_max", high));
     assert!(chain(meta(0.5, 0.5)).is_ok());
     says(chain(meta(2.0, 1.0)), &["nu_min", "is 2", "nu_max is 1"]);
+    let momentum = thalweg::recipes::meta_egd_momentum().with("nu_min", 2e3);
+    says(chain(momentum), &["nu_min", "is 2000", "nu_max is 1000"]);
     says(
         chain(
             meta_egd_tensor()

@@ -123,3 +123,83 @@ fn the_run_is_one_that_a_checkpoint_matters_to() {
     (0..4).for_each(|_| advance(&mut forgetful.0, &mut forgetful.1, 1));
     assert_ne!(remains(&opt, &x).0, remains(&forgetful.0, &forgetful.1).0);
 }
+
+#[test]
+fn a_plateau_goes_on_in_proportion_to_where_it_starts_here() {
+    let rate = |value: f64| {
+        let plateau = Plateau { patience: 0, factor: 0.5, ..Plateau::new(value) };
+        let chain = thalweg::recipes::gd().with("lr", Schedule::Plateau(plateau));
+        Optimizer::<f64>::new(chain.expect("in range")).expect("a chain")
+    };
+    let mut saved = rate(0.3);
+    (0..3).for_each(|_| saved.observe(1.0)); // The first one is the best so far.
+    for (start, now) in [(0.3, 0.075), (1e-2, 2.5e-3)] {
+        let mut opt = rate(start);
+        let loaded = opt.load_bytes(&saved.save_bytes().expect("bytes")).expect("a file");
+        assert_eq!(opt.groups().next().expect("a group").1.hyper("lr").expect("lr").value(0), now);
+        assert_eq!(loaded.differences.len(), usize::from(start != 0.3), "{loaded:?}");
+        assert!(loaded.differences.iter().all(|d| d.starts_with("all.lr: saved")), "{loaded:?}");
+        // What is saved now says the same again.
+        let mut again = rate(start);
+        let loaded = again.load_bytes(&opt.save_bytes().expect("bytes")).expect("a file");
+        assert!(loaded.differences.is_empty(), "{loaded:?}");
+    }
+    // One that has not been lowered starts where it is told to.
+    let mut opt = rate(1e-2);
+    let loaded = opt.load_bytes(&rate(0.3).save_bytes().expect("bytes")).expect("a file");
+    assert_eq!(loaded.differences.len(), 1, "{loaded:?}");
+    assert_eq!(opt.groups().next().expect("a group").1.hyper("lr").expect("lr").value(0), 1e-2);
+}
+
+#[test]
+fn what_is_frozen_before_loading_stays_so() {
+    let new = || Optimizer::<f64>::new(thalweg::recipes::adam()).expect("a chain");
+    let mut x = ["encoder.w", "head.w"].map(|name| Tensor::new(name, 0..3));
+    let mut opt = new();
+    train(&mut opt, &mut x, 2, &tame(1));
+    let (free, start) = (opt.save_bytes().expect("bytes"), x[0].clone());
+    let mut opt = new();
+    assert_eq!(opt.freeze("encoder.*").expect("a glob"), 0);
+    let loaded = opt.load_bytes(&free).expect("a file");
+    assert_eq!(loaded.differences, ["encoder.w: saved not frozen, here frozen"]);
+    train(&mut opt, &mut x, 1, &tame(1));
+    assert_eq!(opt.params().collect::<Vec<_>>(), [("encoder.w", 2), ("head.w", 3)]);
+    assert_eq!(x[0].x(), start.x());
+    // Where nothing was asked, the file says it; where something was, that counts both ways.
+    let frozen = opt.save_bytes().expect("bytes");
+    assert!(new().load_bytes(&frozen).expect("a file").differences.is_empty());
+    let mut opt = new();
+    let _ = opt.unfreeze("*").expect("a glob");
+    let loaded = opt.load_bytes(&frozen).expect("a file");
+    assert_eq!(loaded.differences, ["encoder.w: saved frozen, here not frozen"]);
+}
+
+#[test]
+fn settings_that_differ_are_named_and_those_here_stay() {
+    use thalweg::{Accumulation, LossScale, NonFinite};
+    let scale = || LossScale::default().start(1024.0);
+    let plain = || Optimizer::<f64>::builder().rest("all", thalweg::recipes::gd());
+    let other = plain()
+        .clip_global_norm(0.5)
+        .accumulation(Accumulation::Sum)
+        .non_finite(NonFinite::Fail)
+        .loss_scale(scale().growth(4.0, 100));
+    let mut other = other.build::<f64>().expect("a chain");
+    let saved = plain().loss_scale(scale()).build::<f64>().expect("a chain");
+    let saved = saved.save_bytes().expect("bytes");
+    let want = [
+        "clip_global_norm: saved none, here 0.5",
+        "accumulation: saved Mean, here Sum",
+        "non_finite: saved Skip { limit: 10 }, here Fail",
+        "loss_scale.growth: saved 2, here 4",
+        "loss_scale.interval: saved 2000, here 100",
+    ];
+    assert_eq!(other.load_bytes(&saved).expect("a file").differences, want);
+    // A scale that never changes is a setting; one that adapts itself goes on.
+    let constant = |value| plain().loss_scale(LossScale::constant(value)).build::<f64>();
+    let saved = constant(8.0).expect("a chain").save_bytes().expect("bytes");
+    let mut opt = constant(4.0).expect("a chain");
+    let loaded = opt.load_bytes(&saved).expect("a file");
+    assert_eq!(loaded.differences, ["loss_scale.scale: saved 8, here 4"]);
+    assert_eq!(opt.loss_scale(), 4.0);
+}

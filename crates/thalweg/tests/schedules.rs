@@ -192,3 +192,58 @@ fn only_constants_may_be_infinite() {
     let error = limit(stepped).expect_err("it could not be saved").to_string();
     assert!(error.contains("only a constant"), "{error}");
 }
+
+#[test]
+fn a_schedule_that_is_refused_has_values_all_the_same() {
+    let bad = [
+        Schedule::Step { base: 1.0, factor: 0.5, every: 0 },
+        Schedule::CosineRestarts { from: 1.0, to: 0.0, first: 0, growth: 2 },
+        Schedule::CosineRestarts { from: 1.0, to: 0.0, first: 0, growth: 1 },
+        Schedule::CosineRestarts { from: 1.0, to: 0.0, first: 3, growth: 0 },
+        Schedule::Sequential(vec![]),
+        Schedule::Sequential(vec![]).after_warmup(2),
+        Schedule::OneCycle { peak: 1.0, start: 0.1, end: 0.0, steps: 0, rising: 0.3 },
+        Schedule::InverseSqrt { peak: 1.0, warmup: 0 },
+        Schedule::Wsd { peak: 1.0, end: 0.0, warmup: u64::MAX, stable: u64::MAX, decay: u64::MAX },
+        Schedule::Sequential(vec![(u64::MAX, 1.0.into()), (u64::MAX, 1.0.into())]),
+        Schedule::linear(1.0, 0.0, 5).after_warmup(u64::MAX),
+    ];
+    for schedule in bad {
+        // Neither of these may panic or go on for ever.
+        let _ = values(&schedule, &[0, 1, 7, u64::MAX - 1, u64::MAX]);
+        let _ = schedule.peak();
+    }
+}
+
+#[test]
+fn what_is_refused_changes_nothing() {
+    let mut chain = gd();
+    for bad in [Schedule::cosine(1.0, 0.0, 0), Schedule::Constant(-1.0)] {
+        assert!(chain.set("lr", bad).is_err());
+        assert_eq!(
+            chain.hyper("lr").expect("lr").schedule(),
+            gd().hyper("lr").expect("lr").schedule()
+        );
+    }
+}
+
+#[test]
+fn only_the_active_plateau_observes() {
+    let plateau =
+        |value: f64| Schedule::Plateau(Plateau { patience: 0, factor: 0.5, ..Plateau::new(value) });
+    let rates = |schedule: Schedule| {
+        let chain = gd().with("lr", schedule).expect("in range");
+        let mut opt = Optimizer::<f64>::new(chain).expect("a valid chain");
+        let rate = |_| {
+            let mut x = [0.0];
+            let report = opt.step(&mut [Param::new("x", &[1], &mut x, &[1.0])]).expect("a step");
+            opt.observe(1.0);
+            report.lr[0].1.expect("a rate")
+        };
+        (0..6).map(rate).collect::<Vec<f64>>()
+    };
+    // The metric is first seen when the warm-up is over.
+    assert_eq!(rates(plateau(1.0).after_warmup(3)), [1.0 / 3.0, 2.0 / 3.0, 1.0, 1.0, 0.5, 0.25]);
+    let parts = vec![(2, plateau(1.0)), (9, plateau(8.0))];
+    assert_eq!(rates(Schedule::Sequential(parts)), [1.0, 1.0, 8.0, 4.0, 2.0, 1.0]);
+}

@@ -229,3 +229,37 @@ fn a_geometry_of_the_whole_tensor_takes_no_rows() {
     let sentence = step(gd().over(Simplex::default())).expect_err("an error").to_string();
     assert!(sentence.contains("\"x\"") && sentence.contains("exact_sparse_grad"), "{sentence}");
 }
+
+#[test]
+fn what_goes_by_the_steps_of_the_whole_tensor_takes_no_rows() {
+    let step = |chain: &Chain, exact: bool| {
+        let mut x = vec![0.25f64; 4];
+        let param = Param::of("x", &[4], &mut x);
+        let param = match exact {
+            true => param.exact_sparse_grad(&[1], &[1.0]),
+            false => param.sparse_grad(&[1], &[1.0]),
+        };
+        build::<f64>(chain.clone(), 1).step(&mut [param]).map(|report| report.applied())
+    };
+    let mut refused = vec![];
+    for entry in registry::all() {
+        let chain = (entry.chain)();
+        assert!(step(&chain, true).expect("a step"), "{}", entry.name);
+        match step(&chain, false) {
+            Ok(applied) => assert!(applied && chain.takes_rows(), "{}", entry.name),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains("\"x\"") && error.contains("exact_sparse_grad"), "{error}");
+                assert!(!chain.takes_rows());
+                refused.push(entry.name);
+            }
+        }
+        assert!(!chain.has_view() || !chain.takes_rows(), "{}", entry.name);
+    }
+    for name in ["adopt", "adan", "lookahead", "swa", "asgd", "schedule_free_sgd"] {
+        assert!(refused.contains(&name), "{name} is not among {refused:?}");
+    }
+    for name in ["gd", "adam", "momentum", "lamb", "prodigy"] {
+        assert!(!refused.contains(&name), "{name}");
+    }
+}

@@ -274,3 +274,65 @@ fn what_was_accumulated_before_freezing_ends_with_the_step() {
     let (x, y) = batch(&mut opt, true, 3.0);
     assert_eq!((x, y), (-2.0, -53.0));
 }
+
+#[test]
+fn only_what_was_accumulated_since_the_last_step_is_used() {
+    // Momentum moves on without a gradient, so a step on an empty sum shows.
+    let chain = || momentum().with("lr", 1.0).expect("lr");
+    let mut opt = Optimizer::<f64>::new(chain()).expect("a chain");
+    let (mut x, mut y) = ([0.0], [0.0]);
+    for _ in 0..2 {
+        let both =
+            &mut [Param::new("x", &[1], &mut x, &[1.0]), Param::new("y", &[1], &mut y, &[1.0])];
+        let _ = opt.accumulate(both, 1.0).expect("a batch");
+        let _ = opt.step(both).expect("a step");
+    }
+    // Of the other nothing waits: it may be missing, and stands still if it comes without a gradient.
+    let resting = y;
+    let _ = opt.accumulate(&mut [Param::new("x", &[1], &mut x, &[1.0])], 1.0).expect("a batch");
+    let nan = opt.step(&mut [
+        Param::new("x", &[1], &mut x, &[f64::NAN]),
+        Param::new("y", &[1], &mut y, &[1.0]),
+    ]);
+    assert!(!nan.expect("a report").applied());
+    let _ = opt
+        .step(&mut [
+            Param::new("x", &[1], &mut x, &[1.0]),
+            Param::without_gradient("y", &[1], &mut y),
+        ])
+        .expect("a step");
+    assert_eq!(y, resting);
+    assert_eq!(opt.params().collect::<Vec<_>>(), [("x", 3), ("y", 2)]);
+    let _ = opt.accumulate(&mut [Param::new("x", &[1], &mut x, &[1.0])], 1.0).expect("a batch");
+    assert!(opt.step(&mut [Param::new("x", &[1], &mut x, &[1.0])]).is_ok());
+}
+
+#[test]
+fn discarded_gradients_never_were() {
+    let ends = [false, true].map(|discards| {
+        let mut opt: Optimizer<f64> = builder().build().expect("a chain");
+        let mut x = [1.0, 2.0];
+        let bytes = opt.state_bytes();
+        if discards {
+            let _ = opt
+                .accumulate(&mut [Param::new("x", &[2], &mut x, &[5.0, -3.0])], 2.0)
+                .expect("a batch");
+            opt.discard_accumulated();
+            assert_eq!((opt.accumulated(), opt.state_bytes()), (0.0, bytes + 2 * 2 * 8));
+        }
+        let report = opt.step(&mut [Param::new("x", &[2], &mut x, &[0.5, 0.25])]).expect("a step");
+        assert_eq!(report.weight, 1.0);
+        (x, opt.save_bytes().expect("a checkpoint"))
+    });
+    assert!(ends[0] == ends[1]);
+}
+
+#[test]
+fn a_loss_scale_that_adapts_itself_must_see_overflows() {
+    let build = |scale: LossScale| {
+        builder().loss_scale(scale).non_finite(NonFinite::Unchecked).build::<f64>().map(drop)
+    };
+    let error = build(LossScale::default()).expect_err("nobody looks").to_string();
+    assert!(error.contains("Unchecked") && error.contains("LossScale::constant"), "{error}");
+    assert!(build(LossScale::constant(1024.0)).is_ok());
+}

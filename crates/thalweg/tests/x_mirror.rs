@@ -102,6 +102,28 @@ fn x05_p_norms_near_1_keep_small_and_large_numbers_in_single_precision() {
     }
 }
 
+#[test]
+fn x05_p_norms_know_no_scale() {
+    // Everything times a power of two is the same step times it, far beyond where powers are numbers.
+    for p in [1.01, 1.03, 1.5, 50.0] {
+        let run = |scale: f64, x: [f64; 3]| {
+            let chain = descent(1.0).over(PNorm::default().p(p));
+            let x = x.map(|x| x * scale);
+            let gradients =
+                [[0.3, 0.5, -0.25], [-0.1, 0.4, 0.2]].map(|g| g.map(|g| g * scale).to_vec());
+            feed(chain, &x, &gradients).iter().map(|x| x / scale).collect::<Vec<f64>>()
+        };
+        for start in [[0.0; 3], [1.0, -0.75, 0.5]] {
+            let want = run(1.0, start);
+            assert!(want.iter().all(|x| x.is_finite() && *x != 0.0) || p < 1.1, "{p} {want:?}");
+            for power in [-900, -300, -34, 34, 300, 900] {
+                let got = run(2f64.powi(power), start);
+                assert!(distance(&got, &want) <= 1e-12, "{p} 2^{power}: {got:?} {want:?}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 

@@ -8,10 +8,11 @@ use super::isa::{Isa, On, Target, on};
 use super::kernel::{Compiled, CompiledTerms, Double, Gather, Kernel, Native, Precision};
 use crate::error::Error;
 use crate::hyper::Hypers;
+use crate::member::Member;
 use crate::part::{Join, Part, Scope, Supply};
 use crate::probe::GainSlots;
 use crate::real::Real;
-use crate::rule::{At, Member, Memory, Slot};
+use crate::rule::{At, Memory, Slot};
 
 /// The moment of a step: the parameter's step number (from 1) and the schedules' clock (from 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

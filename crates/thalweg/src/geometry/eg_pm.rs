@@ -11,7 +11,7 @@ crate::hypers! {
     /// is [`Hypentropy`](crate::geometry::Hypentropy) exactly.
     pub struct EgPm {
         /// Twice the geometric mean of the two weights, in units of the parameter.
-        beta "β" = 1.0 in Range::POSITIVE,
+        beta "β" once = 1.0 in Range::POSITIVE,
     }
 }
 
@@ -20,7 +20,7 @@ crate::hypers! {
     /// the l1 norm of the parameter. Two extra reading passes.
     pub struct BoundedEgPm {
         /// Twice the geometric mean of the two weights at the start, in units of the parameter.
-        beta "β" = 1.0 in Range::POSITIVE,
+        beta "β" once = 1.0 in Range::POSITIVE,
         /// The sum of all weights, in units of the parameter.
         total "U" = 1.0 in Range::POSITIVE,
     }
@@ -47,10 +47,6 @@ impl Part for EgPm {
     type Terms<F: Real> = [F; 0];
     const SLOTS: &'static [Slot] = SLOTS;
     const PASSES: usize = 0;
-
-    fn check(&self) -> Result<(), crate::Error> {
-        self.beta.constant()
-    }
 
     fn start<F: Real>(&self, x: F) -> [F; 2] {
         split(x, self.beta.value(0))
@@ -79,10 +75,6 @@ impl Part for BoundedEgPm {
     const SCALARS: &'static [Slot] = &[slot_as("log_z", "ζ")];
     const JOIN: &'static [Join] = &[Join::Max, Join::Sum];
     const PASSES: usize = 2;
-
-    fn check(&self) -> Result<(), crate::Error> {
-        self.beta.constant()
-    }
 
     fn start<F: Real>(&self, x: F) -> [F; 2] {
         split(x, self.beta.value(0))

@@ -11,7 +11,7 @@ crate::hypers! {
     /// change.
     pub struct Hypentropy {
         /// Where the map turns from linear to logarithmic, in units of the parameter.
-        beta "β" = 1.0 in Range::POSITIVE,
+        beta "β" once = 1.0 in Range::POSITIVE,
     }
 }
 
@@ -23,10 +23,6 @@ impl Part for Hypentropy {
     type Terms<F: Real> = [F; 0];
     const SLOTS: &'static [Slot] = &[slot_as("dual", "θ").exact()];
     const PASSES: usize = 0;
-
-    fn check(&self) -> Result<(), crate::Error> {
-        self.beta.constant()
-    }
 
     fn start<F: Real>(&self, x: F) -> [F; 1] {
         [(x / F::number(self.beta.value(0))).asinh()]

@@ -9,7 +9,9 @@ crate::hypers! {
     /// with `q = p/(p−1)`.
     ///
     /// `p = 2` is gradient descent; `p ≈ 1 + 1/ln d` behaves like exponentiated gradient on signed
-    /// vectors. Two extra reading passes, whose sums of p-th and q-th powers are kept in `f64`.
+    /// vectors. Four extra reading passes: one for the largest coordinate and one for the sum of powers,
+    /// on either side of the link. The sums are kept in `f64`, and where they would leave its range the
+    /// coordinates are divided by the largest first.
     pub struct PNorm {
         /// The exponent of the norm.
         p "p" = 2.0 in Range::above(1.0),
@@ -23,9 +25,16 @@ fn link<F: Real>(x: F, exponent: F, norm: F) -> F {
     x.sign() * (x.abs() / norm.away_from_zero()).pow(exponent) * norm
 }
 
-/// The norm from the sum of the p-th powers.
-fn norm<W: Real<Wide = W>>(sum: W, p: W) -> W {
-    sum.pow(W::number(1.0) / p)
+/// What coordinates are divided by before their p-th powers are added: 1 if that of the largest leaves
+/// room for those of all others on both sides, within 1e±200, else the largest.
+fn unit<W: Real<Wide = W>>(largest: W, p: W) -> W {
+    let fits = (p * largest.ln()).abs().lt(W::number(460.0));
+    W::select(fits, W::number(1.0), largest)
+}
+
+/// The norm from the sum of the p-th powers in this unit.
+fn norm<W: Real<Wide = W>>(unit: W, sum: W, p: W) -> W {
+    unit * sum.pow(W::number(1.0) / p)
 }
 
 impl PNorm {
@@ -40,24 +49,27 @@ impl Geometry for PNorm {}
 
 impl Part for PNorm {
     type Memory<F: Real> = [F; 0];
+    /// The norms on both sides; between the two passes of a side, its unit.
     type Scalars<F: Real> = [F; 2];
-    type Terms<F: Real> = [F; 2];
+    type Terms<F: Real> = [F; 4];
     const SCALARS: &'static [Slot] = &[slot("a"), slot("b")];
-    const JOIN: &'static [Join] = &[Join::Sum, Join::Sum];
-    const PASSES: usize = 2;
+    const JOIN: &'static [Join] = &[Join::Max, Join::Sum, Join::Max, Join::Sum];
+    const PASSES: usize = 4;
 
     #[inline(always)]
     fn terms<F: Real>(
         &self,
         at: &At<F>,
         _: usize,
-        [a, _]: [F; 2],
-    ) -> impl Fn(F, Here<F>, [F; 0]) -> [F; 2] + Copy + Send + Sync + use<F> {
+        [a, b]: [F; 2],
+    ) -> impl Fn(F, Here<F>, [F; 0]) -> [F; 4] + Copy + Send + Sync + use<F> {
         let [p, q] = self.exponents(at);
         let [p, q, p_1] = at.lift([p, q, p - F::Wide::number(1.0)]);
         move |u, here, []| {
-            let dual = (link(here.x, p_1, a) - u).called("θ");
-            [here.x.abs().pow(p), dual.abs().pow(q)]
+            let dual = (link(here.x, p_1, a) - u).called("θ").abs();
+            let x = here.x.abs();
+            let share = |size: F, unit: F| size / unit.away_from_zero();
+            [x, share(x, a).pow(p), dual, share(dual, b).pow(q)]
         }
     }
 
@@ -65,11 +77,16 @@ impl Part for PNorm {
         &self,
         at: &At<W>,
         pass: usize,
-        [primal, dual]: [W; 2],
+        [x, primal, theta, dual]: [W; 4],
         [a, b]: [W; 2],
     ) -> [W; 2] {
         let [p, q] = self.exponents(at);
-        if pass == 0 { [norm(primal, p), b] } else { [a, norm(dual, q)] }
+        match pass {
+            0 => [unit(x, p), b],
+            1 => [norm(a, primal, p), b],
+            2 => [a, unit(theta, q)],
+            _ => [a, norm(b, dual, q)],
+        }
     }
 
     #[inline(always)]

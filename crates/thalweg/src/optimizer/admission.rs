@@ -115,11 +115,12 @@ impl<E: Element> Optimizer<E> {
             len: values.len(),
             group,
             t: 0,
-            frozen: self.starts_frozen(param.name, param.shape),
+            frozen: self.asked_frozen(param.name, param.shape).unwrap_or(false),
             value,
             unmet: false,
             slots: self.first_slots(group, value, &values),
             sum: None,
+            summed: false,
             scalars: if stages.iter().any(|s| has_own_scalars(s.as_ref())) {
                 stages.iter().map(|s| s.first_scalars()).collect()
             } else {
@@ -130,22 +131,19 @@ impl<E: Element> Optimizer<E> {
 
     /// Whether rows of a parameter can be stepped alone.
     fn takes_rows(&self, state: &State<E>) -> Result<(), Error> {
-        let stages = self.groups[state.group].chain.stages();
-        if !stages.iter().any(|s| s.is_geometry() && s.reads()) {
-            return Ok(());
-        }
+        let Some(why) = self.groups[state.group].chain.refuses_rows() else { return Ok(()) };
         Err(Error::Shape {
             parameter: state.name.clone(),
-            what: "has a sparse gradient, but its geometry sums over the whole tensor; pass a dense one \
-                   or an `exact_sparse_grad`"
-                .to_owned(),
+            what: format!(
+                "has a sparse gradient, but {why}; pass a dense one or an `exact_sparse_grad`"
+            ),
         })
     }
 
-    /// Whether the last pattern that matches a new parameter froze it.
-    pub(super) fn starts_frozen(&self, name: &str, shape: &[usize]) -> bool {
+    /// What the last pattern that matches a parameter asked for: whether it is to be frozen.
+    pub(super) fn asked_frozen(&self, name: &str, shape: &[usize]) -> Option<bool> {
         let asked = self.freezes.iter().rev().find(|(matches, _)| matches(name, shape));
-        asked.is_some_and(|(_, frozen)| *frozen)
+        asked.map(|(_, frozen)| *frozen)
     }
 
     /// What a parameter with these values remembers before the first step.

@@ -217,7 +217,8 @@ impl Builder {
     ///
     /// # Errors
     /// No group, two groups of one name or two rests, an unreadable pattern, a hyper-parameter out
-    /// of range, zero threads, an instruction set that is not there.
+    /// of range or in conflict with another, zero threads, an instruction set that is not there, a loss
+    /// scale that adapts itself without a check for overflow.
     pub fn build<E: Element>(self) -> Result<Optimizer<E>, Error> {
         if self.groups.is_empty() {
             return Err(Error::NoGroup);
@@ -229,6 +230,15 @@ impl Builder {
         }
         if let Some((name, value, range)) = self.loss_scale.as_ref().and_then(LossScale::wrong) {
             return Err(Error::Hyper { name, value, range: range.to_owned() });
+        }
+        let adapts = self.loss_scale.as_ref().is_some_and(|scale| !scale.is_constant());
+        if adapts && self.non_finite == NonFinite::Unchecked {
+            return Err(Error::Conflict {
+                name: "non_finite",
+                what: "is Unchecked, but the loss scale adapts itself to overflows, which nobody would \
+                       see; choose Skip or Fail, or `LossScale::constant`"
+                    .to_owned(),
+            });
         }
         let isa = match self.isa {
             Some(isa) if !Isa::available().contains(&isa) => {

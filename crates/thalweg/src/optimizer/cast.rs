@@ -60,7 +60,7 @@ impl<E: Element> Optimizer<E> {
         let summed = act == Act::Step && self.accumulated > 0.0;
         let takes_part = |k: &usize| {
             let state = &self.states[cast.order[*k]];
-            let waiting = summed && state.sum.is_some();
+            let waiting = summed && state.summed;
             (params[*k].grad.is_some() || waiting) && !state.frozen
         };
         let active = (0..params.len()).filter(takes_part);

@@ -1,6 +1,6 @@
 //! Checkpoints: strict, versioned, atomic.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -8,7 +8,8 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::differences::{compare, hypers, resume};
+use super::differences::{Settings, compare, hypers, resume};
+use super::entries::{Entries, fail};
 use super::group::assign;
 use super::precision::Precision;
 use super::settle::has_own_scalars;
@@ -38,6 +39,9 @@ struct Header {
     accumulated: f64,
     #[serde(default)]
     loss_scale: Option<LossScale>,
+    /// Unknown of files that are older.
+    #[serde(default)]
+    settings: Option<Settings>,
     groups: Vec<GroupHeader>,
     params: Vec<ParamHeader>,
 }
@@ -76,8 +80,8 @@ struct ParamHeader {
 pub struct Loaded {
     /// Parameters whose state was restored.
     pub params: usize,
-    /// Formulas and hyper-parameters that differ from the saved ones, as
-    /// `group.name: saved … , here … ` sentences. The ones here stay in force.
+    /// Formulas, hyper-parameters, settings of the optimizer and frozen parameters that differ from the
+    /// saved ones, as `group.name: saved … , here … ` sentences. The ones here stay in force.
     pub differences: Vec<String>,
 }
 
@@ -101,7 +105,7 @@ impl<E: Element> Optimizer<E> {
                     tensors.push((name, Dtype::F32, vec![scales.len()], bytes));
                 }
             }
-            if let Some(sum) = &state.sum {
+            if let Some(sum) = state.sum.as_ref().filter(|_| state.summed) {
                 let name = format!("{}/@sum", state.name);
                 tensors.push((name, dtype::<E>(None), state.shape.clone(), bytes_of(sum, 0)));
             }
@@ -163,7 +167,7 @@ impl<E: Element> Optimizer<E> {
     pub fn load_bytes(&mut self, bytes: &[u8]) -> Result<Loaded, Error> {
         let header = read_header(bytes)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| fail(e.to_string()))?;
-        let mut entries = Entries { tensors: &tensors, used: HashSet::new() };
+        let mut entries = Entries::new(&tensors);
         if header.precision != self.precision {
             let (then, now) = (&header.precision, &self.precision);
             return Err(fail(format!("was saved with {then:?}, but here it is {now:?}")));
@@ -172,13 +176,16 @@ impl<E: Element> Optimizer<E> {
             let with = if header.loss_scale.is_some() { "with" } else { "without" };
             return Err(fail(format!("was saved {with} a loss scale, other than here")));
         }
-        let (chains, differences) = self.match_groups(&header)?;
+        let (chains, mut differences) = self.match_groups(&header)?;
+        differences.extend(self.settings().compare(header.settings.as_ref()));
         let (mut states, mut index) = (vec![], HashMap::new());
         for param in &header.params {
             if index.insert(param.name.clone(), states.len()).is_some() {
                 return Err(fail(format!("lists parameter {:?} twice", param.name)));
             }
-            states.push(self.restore(param, &mut entries)?);
+            let state = self.restore(param, &mut entries)?;
+            differences.extend(frozen_otherwise(param, &state));
+            states.push(state);
         }
         let mut group_scalars = vec![];
         for group in &self.groups {
@@ -202,6 +209,7 @@ impl<E: Element> Optimizer<E> {
         self.refused_in_a_row = header.refused_in_a_row;
         self.accumulated = header.accumulated;
         if let (Some(here), Some(saved)) = (&mut self.loss_scale, &header.loss_scale) {
+            differences.extend(here.differences(saved));
             here.resume(saved);
         }
         self.index = index;
@@ -256,6 +264,15 @@ impl<E: Element> Optimizer<E> {
         self.load_bytes(&bytes)
     }
 
+    fn settings(&self) -> Settings {
+        Settings {
+            // A limit of infinity is none.
+            max_norm: self.max_norm.filter(|norm| norm.is_finite()),
+            accumulation: self.accumulation,
+            non_finite: self.non_finite,
+        }
+    }
+
     fn header(&self) -> Header {
         Header {
             version: VERSION,
@@ -264,6 +281,7 @@ impl<E: Element> Optimizer<E> {
             precision: self.precision,
             accumulated: self.accumulated,
             loss_scale: self.loss_scale.clone(),
+            settings: Some(self.settings()),
             groups: self
                 .groups
                 .iter()
@@ -285,7 +303,7 @@ impl<E: Element> Optimizer<E> {
                     frozen: s.frozen,
                     format: s.value.map(|packing| packing.name().to_owned()),
                     unmet: s.unmet,
-                    summed: s.sum.is_some(),
+                    summed: s.summed,
                 })
                 .collect(),
         }
@@ -383,56 +401,22 @@ impl<E: Element> Optimizer<E> {
             len,
             group,
             t: param.t,
-            frozen: param.frozen,
+            frozen: self.asked_frozen(&param.name, &param.shape).unwrap_or(param.frozen),
             value,
             unmet: param.unmet,
             slots,
             sum,
+            summed: param.summed,
             scalars,
         })
     }
 }
 
-fn fail(what: impl Into<String>) -> Error {
-    Error::Checkpoint(what.into())
-}
-
-/// The tensors of a file, each to be asked for once.
-struct Entries<'a> {
-    tensors: &'a SafeTensors<'a>,
-    used: HashSet<String>,
-}
-
-impl<'a> Entries<'a> {
-    /// The bytes of a tensor that must be there, of this type and shape.
-    fn get(&mut self, name: String, want: Dtype, wanted: &[usize]) -> Result<&'a [u8], Error> {
-        let tensor =
-            self.tensors.tensor(&name).map_err(|_| fail(format!("lacks the tensor {name:?}")))?;
-        if tensor.dtype() != want || tensor.shape() != wanted {
-            let (is, shape) = (tensor.dtype(), tensor.shape());
-            return Err(fail(format!("{name:?} is {is:?} {shape:?}, not {want:?} {wanted:?}")));
-        }
-        self.used.insert(name);
-        Ok(tensor.data())
-    }
-
-    fn scalar(&mut self, name: String) -> Result<f64, Error> {
-        let bytes = self.get(name, Dtype::F64, &[])?;
-        Ok(f64::from_le_bytes(bytes.try_into().expect("eight bytes")))
-    }
-
-    fn all_used(&self) -> Result<(), Error> {
-        let mut extra: Vec<&str> = self.tensors.names();
-        extra.retain(|name| !self.used.contains(*name));
-        extra.sort_unstable();
-        match extra.first() {
-            None => Ok(()),
-            Some(first) => Err(fail(format!(
-                "holds tensors that belong to no parameter or slot here: {first:?} and {} more",
-                extra.len() - 1
-            ))),
-        }
-    }
+/// What there is to say if patterns given here count more than the flag of a file.
+fn frozen_otherwise<E>(saved: &ParamHeader, state: &State<E>) -> Option<String> {
+    let word = |frozen: bool| if frozen { "frozen" } else { "not frozen" };
+    let (then, now) = (word(saved.frozen), word(state.frozen));
+    (then != now).then(|| format!("{}: saved {then}, here {now}", saved.name))
 }
 
 fn read_header(bytes: &[u8]) -> Result<Header, Error> {

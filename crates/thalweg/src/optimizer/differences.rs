@@ -1,6 +1,9 @@
-//! The hyper-parameters of a checkpoint against those here.
+//! The hyper-parameters and settings of a checkpoint against those here.
+
+use serde::{Deserialize, Serialize};
 
 use super::checkpoint::GroupHeader;
+use super::{Accumulation, NonFinite};
 use crate::chain::Chain;
 use crate::hyper::Hypers;
 use crate::schedule::Schedule;
@@ -46,24 +49,42 @@ pub(super) fn compare(group: &str, saved: &GroupHeader, chain: &Chain) -> Vec<St
         match saved_as(saved, *label) {
             Some(then) if then == now => {}
             Some(then) => {
-                let (then, now) = (show(then), show(now));
                 differences.push(format!("{group}.{name}: saved {then}, here {now}"));
             }
-            None => differences.push(format!("{group}.{name}: not saved, here {}", show(now))),
+            None => differences.push(format!("{group}.{name}: not saved, here {now}")),
         }
     }
     let saved_labels = labels(saved.hypers.iter().map(|(name, _)| name.as_str()));
     for (label, (name, then)) in saved_labels.iter().zip(&saved.hypers) {
         if !here_labels.contains(label) {
-            differences.push(format!("{group}.{name}: saved {}, not here", show(then)));
+            differences.push(format!("{group}.{name}: saved {then}, not here"));
         }
     }
     differences
 }
 
-fn show(schedule: &Schedule) -> String {
-    match schedule {
-        Schedule::Constant(value) => value.to_string(),
-        other => format!("{other:?}"),
+/// What an optimizer is told besides its groups.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Settings {
+    pub(super) max_norm: Option<f64>,
+    pub(super) accumulation: Accumulation,
+    pub(super) non_finite: NonFinite,
+}
+
+impl Settings {
+    pub(super) fn compare(&self, saved: Option<&Settings>) -> Vec<String> {
+        let Some(saved) = saved else { return vec![] };
+        let limit = |s: &Settings| s.max_norm.map_or("none".to_owned(), |norm| norm.to_string());
+        let rows = [
+            ("clip_global_norm", limit(saved), limit(self)),
+            (
+                "accumulation",
+                format!("{:?}", saved.accumulation),
+                format!("{:?}", self.accumulation),
+            ),
+            ("non_finite", format!("{:?}", saved.non_finite), format!("{:?}", self.non_finite)),
+        ];
+        let differ = rows.into_iter().filter(|(_, then, now)| then != now);
+        differ.map(|(name, then, now)| format!("{name}: saved {then}, here {now}")).collect()
     }
 }

@@ -91,7 +91,24 @@ impl LossScale {
 
     /// Goes on where a saved one was; its settings stay.
     pub(super) fn resume(&mut self, saved: &LossScale) {
-        (self.scale, self.calm) = (saved.scale, saved.calm);
+        if !self.is_constant() {
+            (self.scale, self.calm) = (saved.scale, saved.calm);
+        }
+    }
+
+    /// Whether it never changes, so that the scale is a setting too.
+    pub(super) fn is_constant(&self) -> bool {
+        self.growth == 1.0 && self.backoff == 1.0
+    }
+
+    /// The settings that differ from those of a saved one.
+    pub(super) fn differences(&self, saved: &LossScale) -> Vec<String> {
+        let settings = self.settings().into_iter().zip(saved.settings());
+        let set = |name: &str| name != "scale" || self.is_constant();
+        settings
+            .filter(|((name, now), (_, then))| now != then && set(name))
+            .map(|((name, now), (_, then))| format!("loss_scale.{name}: saved {then}, here {now}"))
+            .collect()
     }
 
     /// Whether a refused step makes the next one more likely to succeed.

@@ -5,6 +5,7 @@ mod builder;
 mod cast;
 mod checkpoint;
 mod differences;
+mod entries;
 mod evaluation;
 mod fit;
 mod group;
@@ -18,10 +19,13 @@ pub mod sam;
 mod settle;
 mod sparse;
 mod step;
+mod sums;
 mod together;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 pub use builder::Builder;
 pub use checkpoint::Loaded;
@@ -47,7 +51,7 @@ use step::Work;
 
 /// What to do with a gradient that holds NaN or infinity. It never reaches state or parameter
 /// unless the check is switched off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NonFinite {
     /// Leave everything as it is, say so in the report, and fail after this many refused steps in
     /// a row. The default is `Skip { limit: 10 }`.
@@ -63,7 +67,7 @@ pub enum NonFinite {
 }
 
 /// What a step makes of the gradients accumulated since the last one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Accumulation {
     /// Their mean, weighted as [`Optimizer::accumulate`] is told: with the number of samples as
     /// weights, the gradient of the mean loss over all of them.
@@ -88,8 +92,10 @@ struct State<E> {
     unmet: bool,
     /// Those of the chain, and the one that makes up for the parameter's format.
     slots: Slots<E>,
-    /// Gradients accumulated since the last step.
+    /// Room for accumulated gradients, zero where there are none.
     sum: Option<Slots<E>>,
+    /// Whether gradients were accumulated since the last step.
+    summed: bool,
     /// Per stage of the chain.
     scalars: Vec<Vec<f64>>,
 }
@@ -167,7 +173,8 @@ impl<E: Element> Optimizer<E> {
     /// Gives a hyper-parameter of every group (or of the one named) a value or schedule.
     ///
     /// # Errors
-    /// If no group has it, or the value is not allowed; then nothing is changed.
+    /// If no group has it, or the value is not allowed, or it is another one for what is read
+    /// [once](crate::HyperSpec::once) and parameters have been met; then nothing is changed.
     pub fn set(
         &mut self,
         group: Option<&str>,
@@ -187,7 +194,13 @@ impl<E: Element> Optimizer<E> {
             match chain.set(name, schedule.clone()) {
                 Ok(()) => {
                     chain.check()?;
-                    changed.push((k, chain));
+                    let restarts = changes_once(&g.chain, &chain);
+                    if let (Some(name), false) = (restarts, self.states.is_empty()) {
+                        let what = "is read once, when a parameter is met, and parameters have been; set \
+                                    it before the first step";
+                        return Err(Error::Conflict { name, what: what.to_owned() });
+                    }
+                    changed.push((k, chain, restarts.is_some()));
                 }
                 Err(e @ Error::UnknownHyper { .. }) => unknown = Some(e),
                 Err(e) => return Err(e),
@@ -196,16 +209,20 @@ impl<E: Element> Optimizer<E> {
         if let (true, Some(error)) = (changed.is_empty(), unknown) {
             return Err(error);
         }
-        for (k, chain) in changed {
+        for (k, chain, restarts) in changed {
+            if restarts {
+                self.groups[k].scalars = chain.stages().iter().map(|s| s.first_scalars()).collect();
+            }
             self.groups[k].chain = chain;
         }
         Ok(())
     }
 
-    /// Tells the plateau schedules a measured quantity, lower being better (validation loss).
+    /// Tells the plateau schedules that are active at the next step a measured quantity, lower being
+    /// better (validation loss).
     pub fn observe(&mut self, metric: f64) {
         for group in &mut self.groups {
-            group.chain.each_mut(&mut |hyper| hyper.observe(metric));
+            group.chain.each_mut(&mut |hyper| hyper.observe(self.steps, metric));
         }
     }
 
@@ -220,8 +237,8 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// Leaves the parameters that match alone from now on, those met later too; their state is kept. A
-    /// checkpoint says of each parameter that it holds whether it is frozen, but not the patterns. Returns
-    /// how many of the parameters seen so far match.
+    /// checkpoint says of each parameter that it holds whether it is frozen, but not the patterns; those
+    /// given before one is loaded stay in force. Returns how many of the parameters seen so far match.
     ///
     /// # Errors
     /// [`Error::Pattern`] if the pattern cannot be read.
@@ -296,11 +313,6 @@ impl<E: Element> Optimizer<E> {
         self.loss_scale.as_ref().map_or(1.0, LossScale::value)
     }
 
-    /// The weight of the gradients accumulated since the last step; 0 if there are none.
-    pub fn accumulated(&self) -> f64 {
-        self.accumulated
-    }
-
     /// A scalar of a parameter's state (EGDD's `"scale"`), or of its group's.
     pub fn scalar(&self, param: &str, scalar: &str) -> Option<f64> {
         let state = &self.states[*self.index.get(param)?];
@@ -328,6 +340,14 @@ impl<E: Element> Optimizer<E> {
         let sum = |s: &State<E>| s.sum.as_ref().map_or(0, Slots::used_bytes);
         self.states.iter().map(|s| s.slots.used_bytes() + sum(s)).sum()
     }
+}
+
+/// A hyper-parameter that is read once and differs between two forms of a chain.
+fn changes_once(before: &Chain, after: &Chain) -> Option<&'static str> {
+    let (before, after) = (before.hypers(), after.hypers());
+    let mut pairs = before.iter().zip(&after);
+    let other = pairs.find(|(b, a)| b.spec().once && b.schedule() != a.schedule());
+    other.map(|(hyper, _)| hyper.spec().name)
 }
 
 impl<E: Element> std::fmt::Debug for Optimizer<E> {

@@ -84,11 +84,14 @@ impl<'a, E: Element> Param<'a, E> {
     ///
     /// Only these rows are stepped, parameter and state, at a cost in proportion to their number.
     /// Where a zero gradient changes nothing (gradient descent, AdaGrad, `meta_egd_sparse`) that is
-    /// the dense step exactly; where it does (momentum, Adam, weight decay) it is the lazy form, as
-    /// `torch.optim.SparseAdam` has it: rows that are not touched neither move nor forget. What a method
-    /// sums over a tensor (a trust ratio, the distances of Prodigy and DoG) is summed over these rows, and
-    /// averages of the parameter follow it in these rows alone. A geometry that sums over the tensor, such
-    /// as the simplex, is an error. [`exact_sparse_grad`](Self::exact_sparse_grad) is the other form.
+    /// the dense step exactly; where it does (momentum, Adam, weight decay) it is the lazy form: rows
+    /// that are not touched neither move nor forget, and steps are counted for the tensor. (With ε as
+    /// `adam@keras` has it, 1e-8, that is `torch.optim.SparseAdam`.) What a method sums over a tensor (a
+    /// trust ratio, the distances of Prodigy and DoG) is summed over these rows.
+    ///
+    /// What goes by the whole tensor is an error, as [`Chain::takes_rows`](crate::Chain::takes_rows) tells:
+    /// averages of the parameter, a first step that is unlike the others (ADOPT, Adan), a geometry that
+    /// sums, such as the simplex. [`exact_sparse_grad`](Self::exact_sparse_grad) is the other form.
     pub fn sparse_grad<S: Stored<E>>(self, rows: &'a [u32], values: &'a [S]) -> Self {
         self.given(Lent::stored(values), false, Extent::Rows(rows))
     }

@@ -165,9 +165,12 @@ impl<E: Element> Preparation<'_, '_, E> {
         }
     }
 
-    /// Settles the scalars of the groups after a pass, from what all members gathered.
+    /// Settles the scalars of the groups after a pass, from what all members gathered. They have taken as
+    /// many steps as the member that has taken most, whoever has joined since.
     fn conclude_groups(&mut self, together: &Together, pass: usize) {
-        let moment = self.chains[self.sweep.tensors[self.passes.members[0]].chain].1;
+        let moments =
+            self.passes.members.iter().map(|t| self.chains[self.sweep.tensors[*t].chain].1);
+        let Some(moment) = moments.max_by_key(|moment| moment.t) else { return };
         let (passes, how) = (&*self.passes, together.part(self.groups).join());
         let mut joined = [0.0; MAX_TERMS];
         for (k, how) in how.iter().enumerate() {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::cast::{Act, Cast};
 use super::fit::width;
 use super::settle::{Passes, Preparation, Scalars, has_own_scalars};
-use super::{Accumulation, Optimizer, Outcome, Param, State, StepReport};
+use super::sums::check_dense;
+use super::{Accumulation, Optimizer, Outcome, Param, StepReport};
 use crate::chain::Chain;
 use crate::engine::Element;
 use crate::engine::buffer::Slots;
@@ -372,8 +373,13 @@ impl<E: Element> Optimizer<E> {
         self.steps += 1;
         self.refused_in_a_row = 0;
         self.accumulated = 0.0;
-        // What was accumulated for those frozen since belongs to the step that is over.
-        self.states.iter_mut().filter(|s| s.frozen).for_each(|s| s.sum = None);
+        for state in &mut self.states {
+            state.summed = false;
+            // What was accumulated for those frozen since belongs to the step that is over.
+            if state.frozen {
+                state.sum = None;
+            }
+        }
         if let Some(scale) = &mut self.loss_scale {
             scale.applied();
         }
@@ -409,39 +415,10 @@ impl<E: Element> Optimizer<E> {
         let tensors = self.tensors(params, cast, true, room(tensors));
         Sweep { threads, isa, plan, tensors: &tensors, scale: E::number(1.0) }.accumulate();
         work.tensors = room(tensors);
+        cast.active.iter().for_each(|k| self.states[cast.order[*k]].summed = true);
         self.accumulated += cast.weight;
         self.refused_in_a_row = 0;
         Ok(())
-    }
-
-    /// Gives everybody in the cast a sum.
-    fn make_sums(&mut self, cast: &Cast<E>) {
-        for k in &cast.active {
-            let state = &mut self.states[cast.order[*k]];
-            if state.sum.is_none() {
-                state.sum = Some(Slots::new(&[None], state.len));
-            }
-        }
-    }
-
-    /// Whether all that was accumulated can be used by this step.
-    fn check_sums(&self, params: &[Param<'_, E>], cast: &Cast<E>) -> Result<(), Error> {
-        check_dense(params, cast)?;
-        let waiting = |s: &&State<E>| s.sum.is_some() && !s.frozen;
-        let here = cast.order.iter().map(|k| &self.states[*k]).filter(waiting).count();
-        if here == self.states.iter().filter(waiting).count() {
-            return Ok(());
-        }
-        let missing = |s: &&State<E>| !params.iter().any(|p| p.name == s.name);
-        match self.states.iter().filter(waiting).find(missing) {
-            None => Ok(()),
-            Some(state) => Err(Error::Shape {
-                parameter: state.name.clone(),
-                what: "has accumulated gradients but is missing from the step; pass it (without a \
-                       gradient if it has none), or `remove` it"
-                    .to_owned(),
-            }),
-        }
     }
 
     /// Which chain, at which moment, each tensor follows. Tensors share one as long as no scalar
@@ -464,18 +441,5 @@ impl<E: Element> Optimizer<E> {
                 chains.len() - 1
             });
         }
-    }
-}
-
-/// Sums are of whole tensors.
-fn check_dense<E: Element>(params: &[Param<'_, E>], cast: &Cast<E>) -> Result<(), Error> {
-    match cast.active.iter().find(|k| params[**k].is_lazy()) {
-        None => Ok(()),
-        Some(k) => Err(Error::Shape {
-            parameter: params[*k].name.to_owned(),
-            what: "has a sparse gradient, which cannot be accumulated; rows may repeat, so pass \
-                   those of all batches to one step, or pass an `exact_sparse_grad`"
-                .to_owned(),
-        }),
     }
 }

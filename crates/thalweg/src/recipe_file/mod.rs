@@ -85,7 +85,8 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Engine`] if a group goes by a test that is a function, or a chain has a block that is
-    /// not this library's: no file can say what they are.
+    /// not this library's, or one of its blocks completed by types in a way that has no name
+    /// (`RAdam<Outside>`): no file can say what they are.
     pub fn to_toml(&self) -> Result<String, Error> {
         write::recipe(self).map(|recipe| write::toml(&recipe))
     }

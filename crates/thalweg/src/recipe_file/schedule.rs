@@ -4,7 +4,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::node::{Entry, Node, Value};
 use super::read::{Fault, Table, number, unknown, whole, wrong};
-use crate::schedule::{Plateau, Schedule};
+use crate::plateau::Plateau;
+use crate::schedule::Schedule;
 
 /// One schedule of each kind, with the fields a file may leave out: they have these values.
 fn kinds() -> Vec<(Schedule, &'static [&'static str])> {

@@ -14,7 +14,7 @@ crate::hypers! {
     /// stays small. On a quadratic it converges and the rate settles (E31).
     pub struct AdaGrad<E: Denominator = Outside> {
         /// What the sum starts from, in units of the squared gradient (torch 0, optax and Keras 0.1).
-        initial "sum₀" = 0.0 in Range::NON_NEGATIVE,
+        initial "sum₀" once = 0.0 in Range::NON_NEGATIVE,
         /// Decay of the learning rate per step (torch).
         lr_decay "δ" = 0.0 in Range::NON_NEGATIVE,
         with denominator: E = E::new(1e-10),
@@ -24,10 +24,6 @@ crate::hypers! {
 impl<E: Denominator> Rule for AdaGrad<E> {
     type Memory<F: Real> = [F; 1];
     const SLOTS: &'static [Slot] = &[slot("sum").non_negative()];
-
-    fn check(&self) -> Result<(), crate::Error> {
-        self.initial.constant()
-    }
 
     fn start<F: Real>(&self, _: F) -> [F; 1] {
         [F::number(self.initial.value(0))]

@@ -55,6 +55,7 @@ impl<E: Denominator, D: DifferenceWeight> Rule for Adan<E, D> {
     type Memory<F: Real> = [F; 4];
     const SLOTS: &'static [Slot] =
         &[slot("m"), slot_as("diff", "d"), slot("v").non_negative(), slot_as("prev", "g₋₁")];
+    const WHOLE: bool = true;
 
     #[inline(always)]
     fn at<F: Real>(

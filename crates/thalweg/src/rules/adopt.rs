@@ -53,6 +53,7 @@ crate::hypers! {
 impl<E: Denominator, C: ClipClock> Rule for Adopt<E, C> {
     type Memory<F: Real> = [F; 2];
     const SLOTS: &'static [Slot] = &[slot("m"), slot("v").non_negative()];
+    const WHOLE: bool = true;
 
     #[inline(always)]
     fn at<F: Real>(

@@ -10,13 +10,15 @@ use crate::rule::{At, Here, Slot, slot, slot_as};
 crate::hypers! {
     /// Dual averaging from the start at the rate `d·η/‖g₁‖`, with the momentum of an average; `d` is
     /// the largest lower bound so far on the distance of the parameters to their solution.
+    ///
+    /// It stands last and takes no geometry: it puts the parameter where the average is.
     pub struct DAdaptSgd {
         /// Learning rate, a factor on the estimated distance (paper 1).
         lr "η" = 1.0 in Range::NON_NEGATIVE,
         /// Share of the parameter kept in its average (dadaptation 0).
         momentum "μ" = 0.0 in Range::RATE,
         /// The first estimate, in units of the parameter (paper 1e-6).
-        d0 "d₀" = 1e-6 in Range::POSITIVE,
+        d0 "d₀" once = 1e-6 in Range::POSITIVE,
         /// Largest growth of the estimate in a step (∞ in the official code: no limit).
         growth "γ" = 1e308 in Range::LIMIT,
     }
@@ -33,6 +35,8 @@ impl Part for DAdaptSgd {
         &[slot("d"), slot_as("numerator", "r"), slot_as("first", "G"), slot_as("step", "δ")];
     const JOIN: &'static [Join] = &[Join::Sum; 3];
     const SCOPE: Scope = Scope::Groups;
+    const LAST: bool = true;
+    const PLACES: bool = true;
 
     fn start<F: Real>(&self, x: F) -> [F; 2] {
         [F::number(0.0), x]
@@ -102,7 +106,7 @@ crate::hypers! {
         /// Share of the parameter removed per unit of step (dadaptation 0, decoupled).
         decay "λ" = 0.0 in Range::NON_NEGATIVE,
         /// The first estimate, in units of the parameter (paper 1e-6).
-        d0 "d₀" = 1e-6 in Range::POSITIVE,
+        d0 "d₀" once = 1e-6 in Range::POSITIVE,
         /// Largest growth of the estimate in a step (∞ in the official code: no limit).
         growth "γ" = 1e308 in Range::LIMIT,
     }

@@ -8,10 +8,14 @@
 //! | [`CorrectedDecay`] | `x − η·(η/η_peak)·λ·x` | before `Scale` |
 //! | [`ProximalDecay`] | `(x − η·u)/(1 + η·λ)`, the update included (Adan) | before `Scale` |
 
-use crate::hyper::{Hyper, Hypers, Range};
+use std::any::type_name;
+
+use crate::error::Error;
+use crate::hyper::{Block, Hyper, Hypers, Range};
 use crate::real::Real;
 use crate::registry::Entry;
 use crate::rule::{At, Here, Rule};
+use crate::rules::Scale;
 use crate::schedule::Schedule;
 
 crate::hypers! {
@@ -59,8 +63,8 @@ impl Rule for DecayWeights {
 
 /// Independent weight decay: `λ·η_t/η_peak` of the parameter per step, so that λ keeps its meaning
 /// when the learning rate is retuned. It stands before [`Scale`](crate::rules::Scale) and follows
-/// the hyper-parameter `lr` of its own, to be given the same schedule ([`Chain::set`] does so by
-/// name).
+/// the hyper-parameter `lr` of its own, which must have the same schedule ([`Chain::set`] does so by
+/// name); building an optimizer refuses another one.
 ///
 /// [`Chain::set`]: crate::Chain::set
 #[derive(Clone, Debug, Default)]
@@ -136,7 +140,7 @@ rated!(CorrectedDecay, |rated, at| at.get(&rated.decay) * (at.get(&rated.lr) / r
 crate::hypers! {
     /// Proximal weight decay: the step that minimises the penalty `λ/2·‖x‖²` together with the
     /// linear model of the loss, `(x − η·u)/(1 + η·λ)` (Xie et al. 2022, arXiv 2208.06677). It stands
-    /// right before [`Scale`](crate::rules::Scale) and has the same learning rate.
+    /// right before [`Scale`](crate::rules::Scale) and must have the same learning rate.
     pub struct ProximalDecay {
         /// Strength of the penalty, in units of update per parameter.
         decay "λ" = 0.0 in Range::NON_NEGATIVE,
@@ -159,6 +163,31 @@ impl Rule for ProximalDecay {
         move |u, here, []| (share * (u + decay * here.x), [])
     }
 }
+/// Whether every decay that goes by the learning rate has that of the chain. Another one makes it
+/// stronger or weaker by the ratio of the two, with nothing else to show for it.
+pub(crate) fn same_rates(blocks: &[Block]) -> Result<(), Error> {
+    let rate = |block: &Block| block.hypers.iter().find(|h| h.spec().name == "lr").cloned();
+    let scale = blocks.iter().find(|b| b.path == type_name::<Scale>());
+    let Some(scale) = scale.and_then(rate) else { return Ok(()) };
+    let decays = [
+        type_name::<IndependentDecay>(),
+        type_name::<CorrectedDecay>(),
+        type_name::<ProximalDecay>(),
+    ];
+    let decays = blocks.iter().filter(|b| decays.contains(&b.path));
+    match decays.filter_map(|b| Some((b, rate(b)?))).find(|d| d.1.schedule() != scale.schedule()) {
+        None => Ok(()),
+        Some((decay, own)) => Err(Error::Conflict {
+            name: decay.name(),
+            what: format!(
+                "its lr is {}, but that of `Scale` is {}; give both the same, as `Chain::set` does",
+                own.schedule(),
+                scale.schedule()
+            ),
+        }),
+    }
+}
+
 crate::registry::blocks!(
     rule L2,
     rule DecayWeights,

@@ -45,7 +45,7 @@ crate::hypers! {
     /// The rate is kept from falling below zero, where the method would climb.
     pub struct Hypergradient<R: RateUpdate = Additive> {
         /// The rate at the start; no schedule, since what is learned replaces it.
-        lr "η₀" = 1e-3 in Range::NON_NEGATIVE,
+        lr "η₀" once = 1e-3 in Range::NON_NEGATIVE,
         /// The rate of the rate (official code: 1e-6 for SGD, 1e-8 for Adam).
         hyper_lr "κ" = 1e-6 in Range::NON_NEGATIVE,
         with update: R = R::default(),
@@ -62,10 +62,6 @@ impl<R: RateUpdate> Part for Hypergradient<R> {
     const SCALARS: &'static [Slot] = &[slot_as("rate", "η")];
     const JOIN: &'static [Join] = &[Join::Sum; 3];
     const SCOPE: Scope = Scope::Group;
-
-    fn check(&self) -> Result<(), crate::Error> {
-        self.lr.constant()
-    }
 
     fn scalars(&self) -> [f64; 1] {
         [self.lr.value(0)]

@@ -17,7 +17,7 @@ crate::hypers! {
     /// start would have no digits while `s` is tiny. One extra reading pass.
     pub struct Mechanic {
         /// The first scale, shared by the bettors (paper 1e-8, optax 1e-6).
-        s_init "s₀" = 1e-6 in Range::POSITIVE,
+        s_init "s₀" once = 1e-6 in Range::POSITIVE,
         /// Pull of the parameter on the bets, relative to the norm of the gradient (paper, optax 1e-2).
         pull "λ_s" = 1e-2 in Range::NON_NEGATIVE,
         /// Keeps divisors from zero (paper, optax 1e-8).

@@ -180,6 +180,10 @@ impl<S: Signal> Rule for MetaEgdMomentum<S> {
         }
     }
 
+    fn check(&self) -> Result<(), crate::Error> {
+        self.nu_min.below(&self.nu_max)
+    }
+
     fn gains(&self, clock: u64) -> Option<GainSlots> {
         let (min, max) = (self.nu_min.value(clock), self.nu_max.value(clock));
         Some(GainSlots::per_coordinate(1, min, max))

@@ -55,7 +55,7 @@ crate::hypers! {
         /// Share of the parameter removed per unit of step, not of gradient (prodigyopt 0).
         decay "λ" = 0.0 in Range::NON_NEGATIVE,
         /// The first estimate, in units of the parameter (paper 1e-6).
-        d0 "d₀" = 1e-6 in Range::POSITIVE,
+        d0 "d₀" once = 1e-6 in Range::POSITIVE,
         /// A factor on every estimate (prodigyopt 1).
         d_coef "c" = 1.0 in Range::POSITIVE,
         /// Largest growth of the estimate in a step (∞ in the official code: no limit).

@@ -48,7 +48,7 @@ crate::hypers! {
     /// own step, so no [`Scale`](crate::rules::Scale) follows it.
     pub struct Rprop<T: Timing = AtThisStep> {
         /// The step at the start, in units of the parameter; later steps do not read it.
-        lr "η₀" = 1e-2 in Range::NON_NEGATIVE,
+        lr "η₀" once = 1e-2 in Range::NON_NEGATIVE,
         /// Factor of the step where the sign has turned.
         eta_minus "η₋" = 0.5 in Range::UNIT,
         /// Factor of the step where the sign has stayed.
@@ -66,7 +66,6 @@ impl<T: Timing> Rule for Rprop<T> {
     const SLOTS: &'static [Slot] = &[slot("prev"), slot_as("step", "s").exact()];
 
     fn check(&self) -> Result<(), crate::Error> {
-        self.lr.constant()?;
         self.step_min.below(&self.step_max)
     }
 

@@ -65,7 +65,7 @@ crate::hypers! {
         /// Learning rate, in units of the parameter per unit of update. A warm-up is a schedule of it.
         lr "η" = 2.5e-3 in Range::NON_NEGATIVE,
         /// Share of the average in the parameter, to be left constant; `momentum` in the official SGD.
-        beta1 "β₁" = 0.9 in OPEN,
+        beta1 "β₁" once = 0.9 in OPEN,
         /// Power of the step number in the weights of the average.
         weight_step_power "r" = 0.0 in Range::NON_NEGATIVE,
         /// Power of the largest learning rate so far in the weights of the average.

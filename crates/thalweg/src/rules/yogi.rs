@@ -34,7 +34,7 @@ crate::hypers! {
     /// started at zero (optax, TensorFlow Addons, pytorch-optimizer). It moves without any gradient.
     pub struct AtInitial {
         /// The first moment before the first step, in units of the gradient.
-        initial_m "m₀" = 1e-6 in Range::ANY,
+        initial_m "m₀" once = 1e-6 in Range::ANY,
     }
 }
 
@@ -56,7 +56,7 @@ crate::hypers! {
         /// One minus the share of the squared gradient by which v moves (paper 0.999).
         beta2 "β₂" = 0.999 in Range::RATE,
         /// The second moment before the first step, in units of the squared gradient (paper 1e-6).
-        initial "v₀" = 1e-6 in Range::NON_NEGATIVE,
+        initial "v₀" once = 1e-6 in Range::NON_NEGATIVE,
         with denominator: E = E::new(1e-3),
         with start: S = S::default(),
     }
@@ -65,10 +65,6 @@ crate::hypers! {
 impl<E: Denominator, S: YogiStart> Rule for Yogi<E, S> {
     type Memory<F: Real> = [F; 2];
     const SLOTS: &'static [Slot] = &[slot("m"), slot("v").non_negative()];
-
-    fn check(&self) -> Result<(), crate::Error> {
-        self.initial.constant()
-    }
 
     fn start<F: Real>(&self, _: F) -> [F; 2] {
         [F::number(self.start.first()), F::number(self.initial.value(0))]

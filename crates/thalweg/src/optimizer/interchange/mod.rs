@@ -271,11 +271,13 @@ impl<E: Element> Optimizer<E> {
             len,
             group,
             t,
-            frozen: known.map_or_else(|| self.starts_frozen(name, shape), |s| s.frozen),
+            frozen: known
+                .map_or_else(|| self.asked_frozen(name, shape).unwrap_or(false), |s| s.frozen),
             value: None,
             unmet: true,
             slots,
             sum: None,
+            summed: false,
             scalars,
         })
     }
