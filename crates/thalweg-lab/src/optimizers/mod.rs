@@ -212,7 +212,7 @@ pub struct Stepper {
     optimizer: Optimizer<f32>,
     /// Looks for the point whose gradient is followed; `None` follows the gradient it is given.
     ascender: Option<Ascender>,
-    /// Whether rows without a gradient are stepped too: averages are of all rows, at every step.
+    /// Whether rows without a gradient are stepped too, because the method goes by the whole tensor.
     exact: bool,
     /// Of the last step that was taken.
     report: Option<StepReport>,
@@ -265,7 +265,7 @@ impl Stepper {
                 Domain::Simplex => chain.over(Simplex::default()),
             };
             // Many runs share the machine, one core each.
-            let exact = chain.has_view();
+            let exact = !chain.takes_rows();
             let mut builder = Optimizer::<f32>::builder().threads(1).probe_every(NonZeroU64::MAX);
             for probe in [Probe::Gains, Probe::Moments] {
                 if chain.is_seen_by(probe) {
