@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::detail::Detail;
 use super::page::sections;
+use super::sections::stamp_of_all;
 use super::view::View;
 use crate::store::Document;
 use crate::{Error, Result};
@@ -20,10 +21,11 @@ pub struct Picture {
 /// Every figure of the report, in its order.
 pub fn pictures(document: &Document) -> Result<Vec<Picture>> {
     let view = View::new(document, Detail::FULL);
-    let mut pictures = Vec::new();
+    let (mut pictures, all) = (Vec::new(), stamp_of_all(&view));
     for section in sections(&view) {
-        for figure in section.figures() {
-            pictures.push(Picture { name: figure.id.clone(), svg: figure.standalone()? });
+        for (stamp, figure) in section.figures() {
+            let svg = figure.standalone(stamp.unwrap_or(&all))?;
+            pictures.push(Picture { name: figure.id.clone(), svg });
         }
     }
     Ok(pictures)

@@ -26,6 +26,9 @@ pub(super) struct Figure {
 /// The distance between the panels of a picture on its own.
 const GAP: f64 = 12.0;
 
+/// The height of what stands below it.
+const STAMP: f64 = 16.0;
+
 /// The widest a picture on its own gets.
 const SHEET: f64 = 1080.0;
 
@@ -69,8 +72,9 @@ impl Figure {
         self.pictures.first().and_then(|p| size(p)).map_or(0.0, |[width, _]| width)
     }
 
-    /// The figure as an SVG document of its own, in light colours.
-    pub(super) fn standalone(&self) -> Result<String> {
+    /// The figure as an SVG document of its own, in light colours, with a `stamp` below it that says what it
+    /// is of, unless that is empty.
+    pub(super) fn standalone(&self, stamp: &str) -> Result<String> {
         let sizes: Vec<[f64; 2]> = self.pictures.iter().filter_map(|p| size(p)).collect();
         let [width, height] =
             sizes.first().copied().filter(|_| sizes.len() == self.pictures.len()).ok_or_else(
@@ -83,7 +87,9 @@ impl Figure {
             )?;
         let columns = ((SHEET / (width + GAP)) as usize).clamp(1, sizes.len());
         let rows = sizes.len().div_ceil(columns);
-        let sheet = [columns as f64 * (width + GAP) + GAP, rows as f64 * (height + GAP) + GAP];
+        let below = if stamp.is_empty() { 0.0 } else { STAMP };
+        let sheet =
+            [columns as f64 * (width + GAP) + GAP, rows as f64 * (height + GAP) + GAP + below];
         let mut body = String::new();
         for (i, picture) in self.pictures.iter().enumerate() {
             let (x, y) = ((i % columns) as f64, (i / columns) as f64);
@@ -95,6 +101,13 @@ impl Figure {
                 px(sizes[i][1]),
             );
             body += &picture.replacen("<svg ", &place, 1);
+        }
+        if !stamp.is_empty() {
+            let (x, y) = (px(GAP), px(sheet[1] - GAP));
+            body += &format!(
+                "<g class=\"chart\"><text class=\"label\" x=\"{x}\" y=\"{y}\">{}</text></g>",
+                escape(stamp)
+            );
         }
         Ok(format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\">\
@@ -155,7 +168,7 @@ mod tests {
     #[test]
     fn a_picture_on_its_own_is_a_document() {
         for count in [1, 7] {
-            let svg = figure(count).standalone().unwrap();
+            let svg = figure(count).standalone("of what").unwrap();
             let tree = roxmltree::Document::parse(&svg).unwrap();
             assert_eq!(
                 tree.descendants()
@@ -164,10 +177,11 @@ mod tests {
                 count + 1
             );
             assert!(!svg.contains("var(") && svg.contains("A &amp; B"));
+            assert!(svg.contains(">of what</text>"));
         }
         let mut broken = figure(1);
         broken.pictures = vec!["<svg></svg>".into()];
-        assert!(broken.standalone().is_err());
+        assert!(broken.standalone("").is_err());
     }
 
     #[test]

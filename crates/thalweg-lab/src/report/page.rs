@@ -1,7 +1,7 @@
 //! The page.
 
 use super::detail::{Detail, LARGE};
-use super::markup::count;
+use super::markup::{count, escape};
 use super::sections::{self, Section};
 use super::view::View;
 use super::{live, palette};
@@ -63,10 +63,11 @@ pub(super) fn page(view: &View<'_>) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\
          <title>thalweg: {} compared</title>\n{}{}</head><body>\
          <a class=\"skip\" href=\"#main\">Skip to the verdict</a>\
-         <main id=\"main\">\n{}<nav aria-label=\"Contents\"><ul>{links}</ul></nav>\n{body}</main>\n{}{}</body></html>\n",
+         <main id=\"main\" data-stamp=\"{}\">\n{}<nav aria-label=\"Contents\"><ul>{links}</ul></nav>\n{body}</main>\n{}{}</body></html>\n",
         count(view.order.len(), "optimizer"),
         style("page-style", &(palette::variables() + STYLE + PLOT_STYLE)),
         style("figure-style", &palette::figure_rules()),
+        escape(&sections::stamp_of_all(view)),
         sections::verdict::html(view),
         live::scripts(view),
         script(&[PLOT, RECOMPUTE, SCRIPT].join("\n")),

@@ -338,7 +338,7 @@ const live = (() => {
     const gap = 12;
     const columns = Math.max(1, Math.min(parts.length, Math.floor(1080 / (sizes[0].width + gap))));
     const width = columns * (sizes[0].width + gap) + gap;
-    const height = Math.ceil(parts.length / columns) * (sizes[0].height + gap) + gap;
+    const height = Math.ceil(parts.length / columns) * (sizes[0].height + gap) + gap + 16;
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     const set = (element, values) => Object.entries(values).forEach(([k, v]) => element.setAttribute(k, v));
     set(svg, { width, height, viewBox: `0 0 ${width} ${height}` });
@@ -353,6 +353,13 @@ const live = (() => {
         width: sizes[i].width, height: sizes[i].height });
       svg.append(copy);
     });
+    const stamp = document.createElementNS("http://www.w3.org/2000/svg", "text");
+    set(stamp, { class: "label", x: gap, y: height - gap });
+    stamp.textContent = figure.closest("[data-stamp]").dataset.stamp;
+    const below = document.createElementNS("http://www.w3.org/2000/svg", "g");
+    set(below, { class: "chart" });
+    below.append(stamp);
+    svg.append(below);
     return { text: new XMLSerializer().serializeToString(svg), width, height };
   }
 

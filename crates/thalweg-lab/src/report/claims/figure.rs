@@ -11,7 +11,7 @@ use crate::report::figure::Figure;
 /// # Errors
 /// None that a user can cause.
 pub fn picture(drawn: &experiments::Figure) -> Result<Picture> {
-    Ok(Picture { name: drawn.name.to_owned(), svg: figure(drawn).standalone()? })
+    Ok(Picture { name: drawn.name.to_owned(), svg: figure(drawn).standalone("")? })
 }
 
 /// The figure as the page wants it.

@@ -14,7 +14,7 @@ pub(super) mod verdict;
 pub(super) mod why;
 
 use super::figure::Figure;
-use super::markup::escape;
+use super::markup::{count, escape};
 use super::view::View;
 use crate::protocol::TaskOutcome;
 
@@ -35,8 +35,8 @@ pub(super) enum Part {
     Figure(Box<Figure>),
     /// The same figure over several clocks, one shown at a time.
     Clocks(&'static str, Vec<(&'static str, Figure)>),
-    /// The parts of one task, which can be folded away.
-    Task(String, Vec<Part>),
+    /// The parts of one task, which can be folded away, with its [`stamp`].
+    Task(&'static str, String, Vec<Part>),
 }
 
 impl From<Figure> for Part {
@@ -56,8 +56,8 @@ impl Section {
         heading: &'static str,
         make: impl Fn(&TaskOutcome) -> Vec<Part>,
     ) -> Self {
-        let part = |task| {
-            Some(Part::Task(String::from(task_name(task)), make(task))).filter(|p| !p.is_empty())
+        let part = |task: &TaskOutcome| {
+            Some(Part::Task(task.task, stamp(task), make(task))).filter(|p| !p.is_empty())
         };
         Section { id, heading, parts: view.tasks().iter().filter_map(part).collect() }
     }
@@ -88,15 +88,15 @@ impl Section {
         )
     }
 
-    /// Every figure of the section.
-    pub(super) fn figures(&self) -> Vec<&Figure> {
+    /// Every figure of the section, with the stamp of its task if it is of one.
+    pub(super) fn figures(&self) -> Vec<(Option<&str>, &Figure)> {
         self.parts.iter().flat_map(Part::figures).collect()
     }
 }
 
 impl Part {
     fn is_empty(&self) -> bool {
-        matches!(self, Part::Task(_, parts) if parts.is_empty())
+        matches!(self, Part::Task(.., parts) if parts.is_empty())
     }
 
     fn html(&self, tasks: usize, open: bool) -> String {
@@ -104,13 +104,14 @@ impl Part {
             Part::Html(html) => html.clone(),
             Part::Figure(figure) => figure.html(),
             Part::Clocks(legend, figures) => clocks(legend, figures),
-            Part::Task(name, parts) => {
+            Part::Task(name, stamp, parts) => {
                 let inner: String = parts.iter().map(|p| p.html(tasks, open)).collect();
                 let name = escape(name);
                 match tasks {
                     1 => inner,
                     _ => format!(
-                        "<details class=\"task\"{}><summary><h3>{name}</h3></summary>\n{inner}</details>\n",
+                        "<details class=\"task\" data-stamp=\"{}\"{}><summary><h3>{name}</h3></summary>\n{inner}</details>\n",
+                        escape(stamp),
                         if open { " open=\"open\"" } else { "" }
                     ),
                 }
@@ -118,12 +119,15 @@ impl Part {
         }
     }
 
-    fn figures(&self) -> Vec<&Figure> {
+    fn figures(&self) -> Vec<(Option<&str>, &Figure)> {
         match self {
             Part::Html(_) => Vec::new(),
-            Part::Figure(figure) => vec![figure],
-            Part::Clocks(_, figures) => figures.iter().map(|(_, f)| f).collect(),
-            Part::Task(_, parts) => parts.iter().flat_map(Part::figures).collect(),
+            Part::Figure(figure) => vec![(None, figure)],
+            Part::Clocks(_, figures) => figures.iter().map(|(_, f)| (None, f)).collect(),
+            Part::Task(_, stamp, parts) => {
+                let all = parts.iter().flat_map(Part::figures);
+                all.map(|(_, figure)| (Some(&**stamp), figure)).collect()
+            }
         }
     }
 }
@@ -147,7 +151,22 @@ fn clocks(legend: &str, figures: &[(&str, Figure)]) -> String {
     html + "</div>\n"
 }
 
-/// What a task is called in headings.
-fn task_name(task: &TaskOutcome) -> &'static str {
-    task.task
+/// What a figure of a task says of itself where it stands alone.
+fn stamp(task: &TaskOutcome) -> String {
+    format!(
+        "thalweg {} · {} · tier {} · {} · {} gradient evaluations per run",
+        env!("CARGO_PKG_VERSION"),
+        task.task,
+        task.tier.name(),
+        count(task.seeds.len(), "final seed"),
+        task.budget,
+    )
+}
+
+/// What a figure of all tasks says of itself where it stands alone.
+pub(super) fn stamp_of_all(view: &View<'_>) -> String {
+    match view.tasks() {
+        [task] => stamp(task),
+        tasks => format!("thalweg {} · {}", env!("CARGO_PKG_VERSION"), count(tasks.len(), "task")),
+    }
 }

@@ -72,23 +72,35 @@ fn overall(outcome: &Outcome) -> String {
         .filter(|name| per_task.iter().all(|best| best.contains(name)))
         .collect();
     let number = tasks.len();
+    let listed_alike = tasks.iter().all(|t| same_optimizers(t, first));
+    let whoever =
+        if listed_alike { "the optimizers" } else { "those that were run on all of them" };
     match everywhere[..] {
         [] => {
             let each = tasks.iter().zip(&per_task).map(|(t, best)| one(t.task, best));
             let each: Vec<String> = each.collect();
             format!(
-                "None of the optimizers may be the best on all {number} tasks, at {basis}: {}.",
+                "None of {whoever} may be the best on all {number} tasks, at {basis}: {}.",
                 each.join("; ")
             )
         }
-        [only] => format!(
+        [only] if listed_alike => format!(
             "{only} is the only optimizer that may be the best on each of the {number} tasks, at {basis}."
+        ),
+        [only] => format!(
+            "Of {whoever}, {only} alone may be the best on each of the {number} tasks, at {basis}."
         ),
         _ => format!(
             "{} may each be the best on all {number} tasks, and cannot be told apart at {basis}.",
             listed(&everywhere)
         ),
     }
+}
+
+/// Whether two tasks had the same optimizers.
+fn same_optimizers(a: &TaskOutcome, b: &TaskOutcome) -> bool {
+    let in_b = |name: &str| b.standings.iter().any(|s| s.optimizer == name);
+    a.standings.len() == b.standings.len() && a.standings.iter().all(|s| in_b(s.optimizer))
 }
 
 /// The optimizers that may be the best on a task; none if all diverged.

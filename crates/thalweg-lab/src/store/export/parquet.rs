@@ -120,3 +120,66 @@ fn numbers(
     column.typed::<DoubleType>().write_batch(&values, levels, None)?;
     column.close()
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+
+    use super::*;
+    use crate::tasks::Measurement;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let point = |step, train_loss| Point {
+            step,
+            seconds: 0.5,
+            train_loss,
+            validation: Measurement { loss: 0.25 + step as f64, metric: None },
+        };
+        let run = Kept {
+            id: 1,
+            task: "digits-mlp".to_owned(),
+            optimizer: "adam".to_owned(),
+            trial: 3,
+            phase: "final".to_owned(),
+            seed: 7,
+            budget: 100,
+            gradients: 60,
+            divergence: Some((60, "the training loss is not finite".to_owned())),
+            best_point: Some(1),
+            test_loss: None,
+            test_metric: Some(0.75),
+            hypers: vec![("lr".to_owned(), 0.01)],
+            points: vec![point(0, None), point(10, Some(2.5))],
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("runs.parquet");
+        write(&path, &[run]).unwrap();
+        let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
+        let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap()).collect();
+        let cell = |row: usize, name: &str| {
+            let found = rows[row].get_column_iter().find(|(column, _)| *column == name);
+            found.map(|(_, field)| field.clone()).unwrap()
+        };
+        assert_eq!(rows.len(), 2);
+        for row in [0, 1] {
+            assert_eq!(cell(row, "run"), Field::Str("digits-mlp/adam/7".to_owned()));
+            assert_eq!(cell(row, "hypers"), Field::Str("lr=0.01".to_owned()));
+            assert_eq!(cell(row, "budget"), Field::Long(100));
+            assert_eq!(cell(row, "diverged_at"), Field::Double(60.0));
+            assert_eq!(
+                (cell(row, "test_loss"), cell(row, "test_metric")),
+                (Field::Null, Field::Double(0.75))
+            );
+        }
+        assert_eq!(
+            (cell(0, "train_loss"), cell(1, "train_loss")),
+            (Field::Null, Field::Double(2.5))
+        );
+        assert_eq!(
+            (cell(1, "step"), cell(1, "validation_loss")),
+            (Field::Long(10), Field::Double(10.25))
+        );
+    }
+}
