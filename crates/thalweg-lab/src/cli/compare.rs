@@ -53,8 +53,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
     }
     stop::listen(args.quiet);
     let work = |observer: &dyn Observer| compare_in(&plan, &workloads, &database, observer);
-    let outcome = progress::watch(&plan, how, work);
-    let outcome = outcome?;
+    let outcome = progress::watch(&plan, how, work)?;
     let before = database.fact(SECONDS)?.and_then(|text| text.parse().ok()).unwrap_or(0.0);
     let seconds = before + start.elapsed().as_secs_f64();
     database.note(SECONDS, &seconds.to_string())?;

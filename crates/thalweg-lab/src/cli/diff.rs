@@ -44,7 +44,7 @@ pub(super) fn run(args: &DiffArgs) -> Result<()> {
 struct Apart {
     /// What it is: a line of the plan, `version`, `program_sha256`, `cpu_features`, or `data_sha256/TASK`.
     what: String,
-    /// How it is in each; empty where only the other has it.
+    /// How it is in each.
     values: [String; 2],
 }
 
@@ -60,11 +60,9 @@ struct Answer<'a> {
 /// optimizers that both hold.
 fn apart(before: &Facts, after: &Facts) -> Vec<Apart> {
     let [a, b] = [before, after].map(|facts| circumstances(facts));
-    let names: BTreeSet<&str> = a.keys().chain(b.keys()).copied().collect();
-    let of = |side: &BTreeMap<&str, &str>, name| side.get(name).copied().unwrap_or("").to_owned();
-    let both = names.iter().filter(|name| a.contains_key(*name) && b.contains_key(*name));
-    both.map(|name| Apart { what: (*name).to_owned(), values: [of(&a, name), of(&b, name)] })
-        .filter(|apart| apart.values[0] != apart.values[1])
+    let both = a.iter().filter_map(|(what, before)| Some((*what, [*before, *b.get(what)?])));
+    both.filter(|(_, [before, after])| before != after)
+        .map(|(what, values)| Apart { what: what.to_owned(), values: values.map(str::to_owned) })
         .collect()
 }
 

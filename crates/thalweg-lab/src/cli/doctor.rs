@@ -77,8 +77,7 @@ fn patients(run: &Path) -> Result<Vec<Patient>> {
         }]);
     }
     let finals: Vec<&Kept> = kept.iter().filter(|run| run.phase == "final").collect();
-    let together = |a: &&Kept, b: &&Kept| (&a.task, &a.optimizer) == (&b.task, &b.optimizer);
-    let all: Vec<&[&Kept]> = finals.chunk_by(together).collect();
+    let all: Vec<&[&Kept]> = finals.chunk_by(|a, b| a.is_beside(b)).collect();
     let chosen = all.iter().filter(|runs| {
         wanted.first().is_none_or(|task| *task == runs[0].task)
             && wanted.get(1).is_none_or(|optimizer| *optimizer == runs[0].optimizer)
@@ -115,9 +114,7 @@ fn found(database: &Database, kept: &[Kept], runs: &[&Kept]) -> Result<Vec<Findi
     };
     let rate = |run: &Kept| run.hypers.iter().find(|(hyper, _)| hyper == "lr").map(|(_, lr)| *lr);
     if let Some((first, lr)) = runs.first().and_then(|run| Some((run, rate(run)?))) {
-        let own =
-            kept.iter().filter(|r| (&r.task, &r.optimizer) == (&first.task, &first.optimizer));
-        let trials = own.filter(|r| ["screening", "extension"].contains(&&*r.phase));
+        let trials = kept.iter().filter(|r| r.is_beside(first) && r.is_trial());
         within(&mut findings, lr, trials.filter(|r| r.divergence.is_some()).filter_map(rate));
     }
     Ok(findings)

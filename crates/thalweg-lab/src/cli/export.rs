@@ -104,11 +104,10 @@ fn events(database: &Database, runs: &[Kept], to: &Path) -> Result<()> {
         let name = format!("{task}__{optimizer}__t{}-{}__seed{}", run.trial, run.phase, run.seed);
         write(&name, &tensorboard::run(run, &database.probes(run.id)?))?;
     }
-    let trial = |run: &&Kept| run.phase == "screening" || run.phase == "extension";
-    let mut trials: Vec<&Kept> = runs.iter().filter(trial).collect();
+    let mut trials: Vec<&Kept> = runs.iter().filter(|run| run.is_trial()).collect();
     // Sorted by task and optimizer already; the chunks are the trials of one optimizer on one task.
     trials.sort_by(|a, b| (&a.task, &a.optimizer).cmp(&(&b.task, &b.optimizer)));
-    for chunk in trials.chunk_by(|a, b| a.task == b.task && a.optimizer == b.optimizer) {
+    for chunk in trials.chunk_by(|a, b| a.is_beside(b)) {
         let name = format!("{}__{}__trials__seed0", chunk[0].task, chunk[0].optimizer);
         write(&name, &tensorboard::trials(chunk))?;
     }

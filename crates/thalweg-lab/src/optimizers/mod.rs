@@ -264,8 +264,8 @@ impl Stepper {
                 Domain::Positive => chain.over(NegativeEntropy::default()),
                 Domain::Simplex => chain.over(Simplex::default()),
             };
-            // Many runs share the machine, one core each.
             let exact = !chain.takes_rows();
+            // Many runs share the machine, one core each.
             let mut builder = Optimizer::<f32>::builder().threads(1).probe_every(NonZeroU64::MAX);
             for probe in [Probe::Gains, Probe::Moments] {
                 if chain.is_seen_by(probe) {

@@ -200,7 +200,8 @@ fn diverged(s: &Standing) -> String {
 pub(super) fn fairness(task: &TaskOutcome) -> String {
     let mut html = String::from(
         "<div class=\"wide\"><table>\
-         <thead><tr><th scope=\"col\">optimizer</th><th scope=\"col\">tuned, declared range</th><th scope=\"col\">not tuned</th>\
+         <thead><tr><th scope=\"col\">optimizer</th><th scope=\"col\">tuned, declared range</th>\
+         <th scope=\"col\">not tuned</th>\
          <th scope=\"col\">trials</th><th scope=\"col\">gradients per step</th>\
          <th scope=\"col\">gradients spent</th>\
          <th scope=\"col\">seconds spent</th><th scope=\"col\">of a step's time in the optimizer</th>\

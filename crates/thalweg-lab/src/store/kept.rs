@@ -54,6 +54,16 @@ impl Kept {
         }
     }
 
+    /// Whether it is a tuning trial, the defaults and repetitions left out.
+    pub fn is_trial(&self) -> bool {
+        ["screening", "extension"].contains(&&*self.phase)
+    }
+
+    /// Whether both are of one optimizer on one task.
+    pub fn is_beside(&self, other: &Kept) -> bool {
+        (&self.task, &self.optimizer) == (&other.task, &other.optimizer)
+    }
+
     /// The validation loss at that point; infinite if the run diverged.
     pub fn validation_loss(&self) -> f64 {
         match (&self.divergence, self.best_point.and_then(|i| self.points.get(i))) {

@@ -145,6 +145,6 @@ fn basis(task: &TaskOutcome) -> String {
         "<span class=\"sure\">{} gradient evaluations per run, {}, tier {}.</span>",
         task.budget,
         count(task.seeds.len(), "final seed"),
-        format!("{:?}", task.tier).to_lowercase(),
+        task.tier.name(),
     )
 }

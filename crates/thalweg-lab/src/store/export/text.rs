@@ -83,8 +83,8 @@ fn description(run: &Kept) -> serde_json::Value {
     })
 }
 
-/// Comma-separated values, one line per measurement with what is known of its whole run, as in RFC 4180 but for lines that end in `\n`. A cell
-/// is empty where there is no number.
+/// Comma-separated values, one line per measurement with what is known of its whole run, as in RFC 4180
+/// but for lines that end in `\n`. A cell is empty where there is no number.
 pub fn csv(runs: &[Kept]) -> String {
     let mut text =
         "run,task,optimizer,trial,phase,seed,hypers,budget,gradients,diverged_at,test_loss,\

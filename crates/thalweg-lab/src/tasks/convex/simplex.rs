@@ -143,6 +143,23 @@ mod tests {
         check_gradient("experts", &Experts, &start());
     }
 
+    #[test]
+    fn gradients_of_days_average_to_that_of_all() {
+        type Day = fn(usize, &[f64], &mut [f64]) -> f64;
+        let functions: [(&dyn Function, Day); 2] =
+            [(&Portfolio, Portfolio::day), (&Experts, Experts::round)];
+        for (function, one) in functions {
+            let (x, mut sum, mut all) = (start(), [0.0; COUNT], [0.0; COUNT]);
+            let (mut day, mut loss) = ([0.0; COUNT], 0.0);
+            for t in 0..DAYS {
+                loss += one(t, &x, &mut day) / DAYS as f64;
+                sum.iter_mut().zip(day).for_each(|(s, g)| *s += g / DAYS as f64);
+            }
+            assert!((function.at(&x, &mut all) - loss).abs() < 1e-12);
+            assert!(sum.iter().zip(all).all(|(a, b)| (a - b).abs() < 1e-12));
+        }
+    }
+
     /// What is seen has the mean over all days as its expectation: four standard errors are allowed.
     #[test]
     fn days_are_drawn_alike_and_by_the_seed() {
