@@ -117,3 +117,46 @@ fn runs_that_are_not_there_name_those_that_are_and_exports_say_where_they_went()
         says(&told, &["without the feature `parquet`", "--features parquet"]);
     }
 }
+
+#[test]
+fn a_run_goes_on_in_other_ways() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let compare = "compare rosenbrock --optimizers gd,momentum --trials 2 --seeds 2 --budget 40 --quiet --out r";
+    let compare: Vec<&str> = compare.split(' ').collect();
+    assert!(thalweg(home, &compare).status.success());
+    let done =
+        thalweg(home, &["whatif", "r/rosenbrock/momentum", "--with", "gd,adam", "--out", "w"]);
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    says(
+        &text,
+        &[
+            "After 20 of 40 gradient evaluations of momentum on rosenbrock",
+            "momentum as it was",
+            "momentum with empty state",
+            "gd that watched",
+            "adam that watched",
+            "adam with empty state",
+        ],
+    );
+    for file in ["whatif.html", "whatif.json", "courses.svg", "fan-batch.svg", "fan-validation.svg"]
+    {
+        assert!(home.join("w").join(file).is_file(), "{file}");
+    }
+    let json = thalweg(home, &["whatif", "r/rosenbrock/momentum/2", "--at", "0", "--json"]).stdout;
+    let answer: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!((&answer["seeds"], &answer["at"]), (&serde_json::json!([2]), &serde_json::json!(0)));
+    // The comparison's other optimizer, watching and empty, and the run itself, kept and emptied.
+    assert_eq!(answer["alternatives"].as_array().unwrap().len(), 4);
+    let wrong: [(&[&str], &str); 5] = [
+        (&["r"], "choose one of: rosenbrock/gd, rosenbrock/momentum"),
+        (&["r/rosenbrock/momentum/9"], "choose one of: rosenbrock/gd"),
+        (&["r/rosenbrock/momentum", "--at", "1"], "from 0 to less than 1"),
+        (&["r/rosenbrock/momentum", "--with", "adamm"], "list optimizers"),
+        (&["nowhere/rosenbrock/gd"], "thalweg compare --out"),
+    ];
+    for (args, fix) in wrong {
+        says(&refused(home, &[&["whatif"], args].concat(), 2), &[fix]);
+    }
+}

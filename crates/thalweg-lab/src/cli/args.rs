@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{DiffArgs, ExportArgs, RerunArgs};
+use super::{DiffArgs, ExportArgs, RerunArgs, WhatIfArgs};
 use crate::bench::BenchArgs;
 use crate::diagnosis::{Severity, Stored};
 use crate::tasks::Tier;
@@ -55,6 +55,8 @@ pub enum Command {
     },
     /// Make one run of a comparison again and compare it bit for bit.
     Rerun(RerunArgs),
+    /// Go on from a point of a run in other ways: another optimizer, or none of what it remembers.
+    Whatif(WhatIfArgs),
     /// Compare two comparisons: what changed, and whether it may be chance.
     Diff(DiffArgs),
     /// Write the runs of a comparison in a format of other tools.

@@ -121,7 +121,7 @@ fn found(database: &Database, kept: &[Kept], runs: &[&Kept]) -> Result<Vec<Findi
 }
 
 /// The result directory that a path leads into, and the task, optimizer and seed it names there.
-fn locate(run: &Path) -> Result<(PathBuf, Vec<String>)> {
+pub(super) fn locate(run: &Path) -> Result<(PathBuf, Vec<String>)> {
     let mut wanted = Vec::new();
     // A run is a task, an optimizer and a seed below the directory.
     for directory in run.ancestors().take(4) {

@@ -13,6 +13,7 @@ mod progress;
 mod rerun;
 mod stop;
 mod table;
+mod whatif;
 mod wrong;
 
 use std::io::{IsTerminal, Write};
@@ -28,6 +29,7 @@ pub use args::{
 pub use diff::DiffArgs;
 pub use export::{ExportArgs, Format};
 pub use rerun::RerunArgs;
+pub use whatif::WhatIfArgs;
 
 use crate::{Error, Result};
 
@@ -71,6 +73,7 @@ fn run(command: Command) -> Result<()> {
         Command::Describe(args) => print(&crate::optimizers::describe(&args.name, args.json)?),
         Command::Data { command } => data::run(&command),
         Command::Rerun(args) => rerun::run(&args),
+        Command::Whatif(args) => whatif::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => crate::bench::run(&args),

@@ -100,7 +100,7 @@ fn words(answer: &Answer, run: &Run) -> String {
 }
 
 /// Other data would be told as a difference of numbers, after the whole run and without its cause.
-fn same_data(task: &str, held: Option<&str>, now: &str) -> Result<()> {
+pub(super) fn same_data(task: &str, held: Option<&str>, now: &str) -> Result<()> {
     match held {
         Some(held) if held != now => Err(Error::failed(
             format!(
@@ -118,7 +118,7 @@ fn gone(cell: &str) -> Error {
 }
 
 /// The run that was kept, as one that can be made.
-fn job(kept: &Kept) -> Result<Job> {
+pub(super) fn job(kept: &Kept) -> Result<Job> {
     let task = tasks::select(std::slice::from_ref(&kept.task), None)?;
     let entries = optimizers::select(std::slice::from_ref(&kept.optimizer))?;
     let (Some(task), Some(entry)) = (task.first(), entries.first()) else {

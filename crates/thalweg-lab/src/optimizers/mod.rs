@@ -137,6 +137,13 @@ const ADDITIVE: &[(&[&str], &str)] = &[
 /// warm-up, so the library allows none.
 const LEARN_THEIR_RATE: &[&str] = &["sgd_hd", "sgd_hd_cosine", "adam_hd", "rprop", "rprop@optax"];
 
+/// Whether the optimizer `name` keeps no point of its path, so that its state after some gradients is that of
+/// having taken the steps, wherever it was led.
+pub fn keeps_no_points(name: &str) -> bool {
+    let keeps = ADDITIVE[..2].iter().flat_map(|(beginnings, _)| *beginnings);
+    !keeps.chain(&["sam", "asam"]).any(|beginning| name.starts_with(beginning))
+}
+
 /// How the learning rate of the optimizer `name` changes where tasks ask for `schedule`. Methods that learn
 /// their rate start with it, and schedule-free ones, which take the place of the decay, only warm up.
 pub fn course(name: &str, schedule: Schedule) -> Schedule {
@@ -214,6 +221,8 @@ pub struct Stepper {
     ascender: Option<Ascender>,
     /// Whether rows without a gradient are stepped too, because the method goes by the whole tensor.
     exact: bool,
+    /// The course of the learning rate and the step it has come to, of one that was not there from the start.
+    late: Option<(LibrarySchedule, u64)>,
     /// Of the last step that was taken.
     report: Option<StepReport>,
 }
@@ -238,6 +247,20 @@ impl Stepper {
         domain: Domain,
         budget: usize,
     ) -> Result<Self> {
+        Stepper::late(name, hypers, schedule, domain, budget, 0)
+    }
+
+    /// The same, of an optimizer whose first step comes when `spent` of the gradient evaluations are: nothing
+    /// is in its state, and its learning rate is where it would be had it been there from the start.
+    pub fn late(
+        name: &str,
+        hypers: &[(&str, f64)],
+        schedule: Schedule,
+        domain: Domain,
+        budget: usize,
+        spent: usize,
+    ) -> Result<Self> {
+        let missed = (spent / gradients_per_step(name)) as u64;
         let around = sharp::get(name);
         let (ascender, inner) = match around.map(|s| s.split(hypers)) {
             Some((ascender, rest)) => (Some(ascender), rest),
@@ -247,6 +270,7 @@ impl Stepper {
         let make = || {
             let mut chain = registry::build(around.map_or(name, |s| s.inner), &inner)?;
             let lr = chain.hypers().iter().find(|h| h.spec().name == "lr").map(|h| h.value(0));
+            let mut late = None;
             if let Some(lr) = lr {
                 let warmup = schedule.warmup(steps) as u64;
                 let fall = (steps as u64).saturating_sub(warmup).max(1);
@@ -256,7 +280,9 @@ impl Stepper {
                     Schedule::WarmupCosine => Some(LibrarySchedule::cosine(lr, 0.0, fall)),
                 };
                 if let Some(course) = course {
-                    chain.set("lr", course.after_warmup(warmup))?;
+                    let course = course.after_warmup(warmup);
+                    late = (missed > 0).then(|| (course.clone(), missed));
+                    chain.set("lr", course)?;
                 }
             }
             let chain = match domain {
@@ -272,10 +298,16 @@ impl Stepper {
                     builder = builder.probe(probe);
                 }
             }
-            Ok((builder.rest("all", chain).build()?, exact))
+            Ok((builder.rest("all", chain).build()?, exact, late))
         };
         make()
-            .map(|(optimizer, exact)| Stepper { optimizer, ascender, exact, report: None })
+            .map(|(optimizer, exact, late)| Stepper {
+                optimizer,
+                ascender,
+                exact,
+                late,
+                report: None,
+            })
             .map_err(|e: thalweg::Error| {
                 Error::failed(
                     format!("cannot make the optimizer `{name}` with {hypers:?}: {e}"),
@@ -330,6 +362,12 @@ impl Stepper {
         again: &mut Again<'_>,
     ) -> Result<Stepped> {
         let optimizer = &mut self.optimizer;
+        if let Some((course, step)) = &mut self.late {
+            optimizer
+                .set(None, "lr", course.value(*step))
+                .map_err(|e| Error::failed(e.to_string(), "report this defect"))?;
+            *step += 1;
+        }
         let report = match &self.ascender {
             Some(ascender) => ascender.step(optimizer, parameters, values, gradients, again)?,
             None => optimizer

@@ -15,6 +15,7 @@
 //! compared in pairs. Schedules are always completed, and a divergence counts as the worst result. Where
 //! gradients are noisy and nothing is held out, a run counts as it ends, not as it was at its luckiest.
 
+mod counterfactual;
 mod difference;
 mod executor;
 pub mod interrupt;
@@ -26,6 +27,7 @@ pub mod sobol;
 pub mod stats;
 mod training;
 
+pub use counterfactual::{Alternative, Counterfactual, Fan, counterfactual};
 pub use difference::{Change, Changes, Loss, RankFlip, changes};
 pub use executor::in_parallel;
 pub(crate) use outcome::shown;
@@ -37,7 +39,7 @@ pub use plan::{FINAL_SEEDS, FIRST_SEED, LOWERINGS, Plan, REPEAT_SEED, ROUNDS, TU
 pub use reproduce::{Difference, first_difference};
 pub use search::{Job, Record};
 use training::train_watched;
-pub use training::{Divergence, Point, Run, RunSpec, train};
+pub use training::{Divergence, Memory, Point, Run, RunSpec, Way, train};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! One training run: single-threaded, and a pure function of its specification but for the clock.
 
+mod branch;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +14,10 @@ use crate::optimizers::{Entry, Stepped, Stepper, gradients_per_step};
 use crate::tasks::{Gradient, Measurement, ParameterSpec, Part, Problem, Task, Workload};
 
 use super::{Phase, interrupt};
+use branch::Watcher;
+
+pub(super) use branch::{Branch, MULTIPLES, OneStep, Turn, branches};
+pub use branch::{Memory, Way};
 
 /// Everything that determines a run.
 #[derive(Debug, Clone)]
@@ -38,6 +44,11 @@ impl RunSpec {
         budget: usize,
     ) -> Self {
         RunSpec { task, optimizer: entry.name, hypers, seed, budget }
+    }
+
+    /// Gradient evaluations between measurements.
+    pub fn every(&self) -> usize {
+        (self.budget / self.task.evaluations).max(1)
     }
 }
 
@@ -141,27 +152,7 @@ pub(super) fn train_watched(
     let mut trainer = Trainer::new(spec, workload, phase)?;
     trainer.record(phase)?;
     watch(&trainer.run);
-    let cost = gradients_per_step(spec.optimizer);
-    let every = (spec.budget / spec.task.evaluations).max(1);
-    // What the last step cannot use of an odd budget is left.
-    while trainer.run.gradients + cost <= spec.budget && !interrupt::abandoned() {
-        let before = trainer.run.gradients;
-        if let Err(reason) = trainer.advance()? {
-            let step = trainer.run.gradients;
-            trainer.run.divergence = Some(Divergence { step, reason });
-            break;
-        }
-        let spent = trainer.run.gradients;
-        // Where a step takes two evaluations, the first step at or after the moment is measured.
-        let (moment, last) = (spent / every * every, spent + cost > spec.budget);
-        if (moment > before && spec.budget - moment >= every) || last {
-            trainer.record(phase)?;
-            watch(&trainer.run);
-            if trainer.run.divergence.is_some() {
-                break;
-            }
-        }
-    }
+    trainer.drive(spec.budget, phase, watch)?;
     // The caller asks as well whether the run was abandoned, and drops it.
     trainer.finish(phase)
 }
@@ -183,6 +174,8 @@ struct Trainer {
     /// The test results over the ending of a noisy run.
     ending: Vec<Measurement>,
     gradients: Vec<Gradient>,
+    /// Optimizers that see every gradient of the run, and move nothing of it.
+    watchers: Vec<Watcher>,
     initial_loss: f64,
     losses: Vec<f64>,
     recorder: Recorder,
@@ -217,6 +210,7 @@ impl Trainer {
             ending: Vec::new(),
             gradients: vec![Gradient::default(); values.len()],
             values,
+            watchers: Vec::new(),
             initial_loss: f64::NAN,
             losses: Vec::new(),
             recorder,
@@ -239,6 +233,32 @@ impl Trainer {
         };
         trainer.trace();
         Ok(trainer)
+    }
+
+    /// Trains until `until` gradient evaluations are spent, or the run diverges or is abandoned.
+    fn drive(&mut self, until: usize, phase: Phase, watch: &dyn Fn(&Run)) -> Result<()> {
+        let (budget, every) = (self.run.spec.budget, self.run.spec.every());
+        let cost = gradients_per_step(self.run.spec.optimizer);
+        // What the last step cannot use of an odd budget is left.
+        while self.run.gradients + cost <= until
+            && self.run.divergence.is_none()
+            && !interrupt::abandoned()
+        {
+            let before = self.run.gradients;
+            if let Err(reason) = self.advance()? {
+                let step = self.run.gradients;
+                self.run.divergence = Some(Divergence { step, reason });
+                break;
+            }
+            let spent = self.run.gradients;
+            // Where a step takes two evaluations, the first step at or after the moment is measured.
+            let (moment, last) = (spent / every * every, spent + cost > budget);
+            if (moment > before && budget - moment >= every) || last {
+                self.record(phase)?;
+                watch(&self.run);
+            }
+        }
+        Ok(())
     }
 
     /// Notes where the run stands in the plane of its task, if that has one.
@@ -269,6 +289,9 @@ impl Trainer {
             return Ok(Err(format!("the training loss is {}", limit.describe())));
         }
         self.losses.push(self.run.spec.task.counted(loss));
+        for watcher in &mut self.watchers {
+            watcher.see(&self.parameters, &self.values, &self.gradients)?;
+        }
         let stepped = self.step(loss)?;
         self.trace();
         Ok(match stepped {

@@ -6,6 +6,7 @@
 //! bands and profiles of the runs that the reader has not hidden.
 
 mod claims;
+mod counterfactual;
 mod data;
 mod detail;
 mod draw;
@@ -20,6 +21,7 @@ mod tables;
 mod view;
 
 pub use claims::{claims, picture};
+pub use counterfactual::{ways, ways_apart};
 pub use export::{Picture, pictures, prepare, save};
 pub use page::render;
 #[cfg(feature = "tui")]

@@ -1,0 +1,236 @@
+//! `thalweg whatif`: other ways to go on from a point of a run.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::doctor::locate;
+use super::rerun::{job, same_data};
+use super::table::Table;
+use crate::optimizers;
+use crate::protocol::stats::scale::Scale;
+use crate::protocol::{Alternative, Counterfactual, RunSpec, Way, counterfactual, shown};
+use crate::store::{self, Database, Kept};
+use crate::{Error, Result, report};
+
+/// Arguments of `thalweg whatif`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    thalweg whatif thalweg-out/digits-mlp/adam                   on every final seed, from the middle\n  \
+    thalweg whatif thalweg-out/digits-mlp/adam --at 0.9 --with momentum,lion\n  \
+    thalweg whatif thalweg-out/digits-mlp/adam --out whatif      with figures\n\n\
+    The run is made again up to that point. From there it goes on as it was, with its optimizer's state \
+    emptied, and with each other optimizer: one that has watched (its state is that of having seen every \
+    gradient of the run) and one with an empty state. Batches, schedule and budget stay those of the run. \
+    Optimizers have the hyper-parameters that the comparison chose for them, or else their defaults.")]
+pub struct WhatIfArgs {
+    /// An optimizer on a task in a result directory of `compare` (DIR/TASK/OPTIMIZER), or one of its final
+    /// runs (DIR/TASK/OPTIMIZER/SEED).
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// After which share of the gradient evaluations, at least 0 and less than 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    pub at: f64,
+    /// The other optimizers, separated by commas. Default: all that were compared on the task.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub with: Vec<String>,
+    /// Runs at once. Default: one per core. Does not change the results.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub workers: Option<usize>,
+    /// Directory for `whatif.html` (open it in a browser), `whatif.json` and one SVG per figure.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub(super) fn run(args: &WhatIfArgs) -> Result<()> {
+    if !(0.0..1.0).contains(&args.at) {
+        return Err(Error::usage(
+            format!("--at is {}, and no run goes on from there", args.at),
+            "give a share of the gradient evaluations from 0 to less than 1",
+        ));
+    }
+    let workers = args.workers.unwrap_or_else(store::threads);
+    if let Some(out) = &args.out {
+        store::prepare(out)?;
+    }
+    let (directory, wanted) = locate(&args.run)?;
+    let database = Database::read(&directory)?;
+    let kept = database.kept(false)?;
+    let specs = specs(&directory, &kept, &wanted)?;
+    let task = specs[0].task;
+    let others = others(&kept, &specs[0], &args.with)?;
+    let workload = (task.open)(task)?;
+    same_data(
+        task.name,
+        database.fact(&store::data_key(task.name))?.as_deref(),
+        &workload.data_sha256(),
+    )?;
+    let at = (args.at * specs[0].budget as f64) as usize;
+    let Some(answer) = counterfactual(&specs, &workload, at, &others, workers)? else {
+        return Err(Error::failed("there are no runs to branch", "report this defect"));
+    };
+    if let Some(out) = &args.out {
+        write(out, &answer)?;
+    }
+    if args.json {
+        return super::print_json(&answer);
+    }
+    super::print(&text(&answer))
+}
+
+/// The final runs that the path names.
+fn specs(directory: &Path, kept: &[Kept], wanted: &[String]) -> Result<Vec<RunSpec>> {
+    let finals = || kept.iter().filter(|run| run.phase == "final");
+    let known = || {
+        let mut names: Vec<String> =
+            finals().map(|run| format!("{}/{}", run.task, run.optimizer)).collect();
+        names.dedup();
+        match names.is_empty() {
+            true => {
+                "finish the comparison: give the same `thalweg compare` command again".to_owned()
+            }
+            false => format!("choose one of: {}, or a seed of one of them", names.join(", ")),
+        }
+    };
+    let [task, optimizer, seeds @ ..] = wanted else {
+        return Err(Error::usage(
+            format!(
+                "{} is not one optimizer on one task",
+                directory.join(wanted.join("/")).display()
+            ),
+            known(),
+        ));
+    };
+    let named = |run: &&Kept| {
+        (&run.task, &run.optimizer) == (task, optimizer)
+            && seeds.first().is_none_or(|seed| *seed == run.seed.to_string())
+    };
+    let specs = finals().filter(named).map(|run| Ok(job(run)?.spec)).collect::<Result<Vec<_>>>()?;
+    match specs.is_empty() {
+        true => Err(Error::usage(
+            format!("{} has no final run of `{}`", directory.display(), wanted.join("/")),
+            known(),
+        )),
+        false => Ok(specs),
+    }
+}
+
+/// The other optimizers: those asked for, or all that were compared on the task.
+fn others(kept: &[Kept], own: &RunSpec, asked: &[String]) -> Result<Vec<Way>> {
+    let mut compared: Vec<Way> = Vec::new();
+    for run in kept.iter().filter(|run| run.phase == "final" && run.task == own.task.name) {
+        let spec = job(run)?.spec;
+        if !compared.iter().any(|way| way.optimizer == spec.optimizer) {
+            compared.push(Way { optimizer: spec.optimizer, hypers: spec.hypers });
+        }
+    }
+    if asked.is_empty() {
+        compared.retain(|way| way.optimizer != own.optimizer);
+        return Ok(compared);
+    }
+    let of = |entry: optimizers::Entry| {
+        if let Some(reason) = optimizers::unfit(entry.name, own.task.domain) {
+            return Err(Error::usage(
+                format!("{} makes no sense on {}: {reason}", entry.name, own.task.name),
+                "name other optimizers with --with",
+            ));
+        }
+        let tuned = compared.iter().find(|way| way.optimizer == entry.name).cloned();
+        Ok(tuned.unwrap_or(Way { optimizer: entry.name, hypers: Vec::new() }))
+    };
+    let all = optimizers::select(asked)?.into_iter().filter(|e| e.name != own.optimizer);
+    all.map(of).collect()
+}
+
+/// The answer as a page and as JSON, and every figure on its own.
+fn write(out: &Path, answer: &Counterfactual) -> Result<()> {
+    let text = serde_json::to_string(answer).map_err(|e| {
+        Error::failed(format!("cannot write the answer as JSON: {e}"), "please report this defect")
+    })?;
+    store::write(out, "whatif.json", &text)?;
+    store::write(out, "whatif.html", &report::ways(answer))?;
+    for picture in report::ways_apart(answer)? {
+        store::write(out, &format!("{}.svg", picture.name), &picture.svg)?;
+    }
+    Ok(())
+}
+
+fn text(answer: &Counterfactual) -> String {
+    let steps = steps(answer);
+    let rest = rest(answer);
+    let note = match answer.scale {
+        Scale::Plain => "",
+        Scale::Above(_) => {
+            "×: how many times as far above the smallest loss, which is known; losses are geometric means, \
+             tested by logarithms\n"
+        }
+    };
+    format!(
+        "{}\n\nOne step from there: the loss of its own batch, {} before, at the step as it is and at the best \
+         of lengths from 0.01 to 100 times as long\n{steps}\n\
+         The rest of the run: test loss, and against the run as it was\n{rest}{note}",
+        answer.sentence(),
+        shown(answer.batch_loss),
+    )
+}
+
+fn steps(answer: &Counterfactual) -> String {
+    let mut table =
+        Table::new(&["way", "change", "best length", "change", "cos descent", "cos as it was"]);
+    let of = |a: &Alternative| -> Option<[String; 5]> {
+        let fan = a.step.as_ref()?;
+        let (length, change) = answer.best(fan)?;
+        Some([
+            signed(answer.change(fan)),
+            format!("{length:.2}"),
+            signed(change),
+            format!("{:.3}", fan.cosine_descent),
+            format!("{:.3}", fan.cosine_kept),
+        ])
+    };
+    for alternative in &answer.alternatives {
+        let [a, b, c, d, e] = of(alternative).unwrap_or_else(|| ["-"; 5].map(str::to_owned));
+        table.row([alternative.name(), a, b, c, d, e]);
+    }
+    table.render()
+}
+
+/// A change with its sign.
+fn signed(change: f64) -> String {
+    match change {
+        c if c.is_finite() => format!("{c:+.2e}"),
+        c => format!("{c}"),
+    }
+}
+
+fn rest(answer: &Counterfactual) -> String {
+    let mut table =
+        Table::new(&["way", "test loss", "difference", "95 % bootstrap", "p (Holm)", "verdict"]);
+    let distance = |value: f64| match answer.scale {
+        Scale::Plain => signed(value),
+        Scale::Above(_) => format!("× {}", shown(value)),
+    };
+    for (i, a) in answer.alternatives.iter().enumerate() {
+        let interval = a.interval.map(|i| format!("{} .. {}", distance(i.low), distance(i.high)));
+        let base = if answer.scale == Scale::Plain { 0.0 } else { 1.0 };
+        let verdict = match (a.distinguishable, a.difference > base) {
+            (false, _) => "not distinguishable",
+            (true, true) => "worse",
+            (true, false) => "better",
+        };
+        let [difference, interval, p, verdict] = match i {
+            0 => [String::new(), String::new(), String::new(), String::new()],
+            _ => [
+                distance(a.difference),
+                interval.unwrap_or_else(|| "-".to_owned()),
+                format!("{:.3}", a.p_adjusted),
+                verdict.to_owned(),
+            ],
+        };
+        table.row([a.name(), shown(a.test_loss), difference, interval, p, verdict]);
+    }
+    table.render()
+}
