@@ -66,6 +66,7 @@ fn advice_stays_below_the_rates_that_diverged() {
         seeds: None,
         trials: None,
         budget: None,
+        tune: Vec::new(),
         workers: 2,
     };
     let outcome = compare(&plan, &Silent).unwrap();

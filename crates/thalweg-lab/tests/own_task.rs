@@ -29,6 +29,7 @@ fn a_registered_task_is_one_like_the_others() {
         seeds: Some(3),
         trials: Some(4),
         budget: Some(200),
+        tune: Vec::new(),
         workers: 2,
     };
     let outcome = compare(&plan, &Silent).unwrap();
@@ -184,6 +185,7 @@ fn optimizers_that_do_not_fit_a_domain_are_left_out_and_say_why() {
         seeds: Some(2),
         trials: Some(2),
         budget: Some(20),
+        tune: Vec::new(),
         workers: 2,
     };
     let outcome = compare(&plan(&["gd", "adamw", "nadamw", "prodigy"]), &Silent).unwrap();

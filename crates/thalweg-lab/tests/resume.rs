@@ -129,6 +129,7 @@ fn a_comparison_with_a_journal() {
         seeds: Some(3),
         trials: Some(8),
         budget: Some(300),
+        tune: Vec::new(),
         workers: WORKERS,
     };
     let journal = std::fs::File::options().create(true).append(true).open(out.join("journal"));

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::{DiffArgs, ExportArgs, RerunArgs, WhatIfArgs};
 use crate::bench::BenchArgs;
 use crate::diagnosis::{Severity, Stored};
+use crate::optimizers::Range;
 use crate::tasks::Tier;
 
 /// Trains real tasks with many optimizers, fairly tuned, and reports which one wins.
@@ -82,6 +83,7 @@ pub enum Command {
     thalweg compare --optimizers all                   every optimizer: takes several times as long\n  \
     thalweg compare digits-mlp --optimizers adamw,momentum --seeds 10\n  \
     thalweg data get mnist && thalweg compare mnist-mlp --out mnist-report\n  \
+    thalweg describe adamw > mine.toml && thalweg compare --optimizers adamw,mine.toml\n  \
     thalweg compare --json --quiet > results.json\n  \
     thalweg compare --tui --json > results.json         with a live screen (feature `tui`)\n\n\
     The default takes at most two minutes on two cores: 20 optimizers, and per optimizer and task a run \
@@ -99,9 +101,14 @@ pub struct CompareArgs {
     #[arg(long, value_name = "TIER")]
     pub tier: Option<Tier>,
     /// Compare these optimizers, separated by commas (`all`: presets too): see `thalweg list
-    /// optimizers`. Default: the task's own list, or one of each family.
+    /// optimizers`. The path of a recipe file (`mine.toml`) is one too; its learning rate is tuned over two
+    /// decades up and down. Default: the task's own list, or one of each family.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub optimizers: Vec<String>,
+    /// Search this range of a hyper-parameter (by its logarithm) instead of the one that the optimizer declares,
+    /// or besides: `--tune adamw.beta2=0.9..0.999`. Can be given several times.
+    #[arg(long, value_name = "OPTIMIZER.HYPER=LOW..HIGH", value_parser = range)]
+    pub tune: Vec<(String, Range)>,
     /// Seeds of the final runs; more seeds tell more optimizers apart. Default: the task's own number, at
     /// least 5.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -136,6 +143,20 @@ pub struct CompareArgs {
     /// Show no progress.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Reads `adamw.beta2=0.9..0.999`.
+fn range(text: &str) -> std::result::Result<(String, Range), String> {
+    let parts = || {
+        let (name, rest) = text.split_once('.')?;
+        let (hyper, ends) = rest.split_once('=')?;
+        let (low, high) = ends.split_once("..")?;
+        let hyper: &'static str = Box::leak(hyper.trim().to_owned().into_boxed_str());
+        let range = Range { hyper, low: low.trim().parse().ok()?, high: high.trim().parse().ok()? };
+        Some((name.trim().to_owned(), range))
+    };
+    parts()
+        .ok_or_else(|| "write OPTIMIZER.HYPER=LOW..HIGH, such as adamw.beta2=0.9..0.999".to_owned())
 }
 
 /// Arguments of `thalweg experiment`.

@@ -29,6 +29,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
         seeds: args.seeds,
         trials: args.trials,
         budget: args.budget,
+        tune: args.tune.clone(),
         workers: args.workers.unwrap_or_else(store::threads),
     };
     fetched(&plan)?;
@@ -229,6 +230,7 @@ mod tests {
             seeds: Some(2),
             trials: Some(4),
             budget: Some(20),
+            tune: Vec::new(),
             workers: 2,
         };
         let outcome = compare(&plan, &Silent).unwrap();

@@ -237,6 +237,7 @@ mod tests {
             seeds: Some(2),
             trials: Some(1),
             budget: Some(80),
+            tune: Vec::new(),
             workers: 1,
         };
         let entries = plan.optimizers.as_mut().unwrap();

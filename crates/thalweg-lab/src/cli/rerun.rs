@@ -43,6 +43,7 @@ struct Answer {
 
 pub(super) fn run(args: &RerunArgs) -> Result<()> {
     let database = Database::read(&args.out)?;
+    optimizers::recall(&database.facts()?)?;
     let kept = database.cell(&args.cell)?;
     let job = job(&kept)?;
     let before = database.find(&job)?.ok_or_else(|| gone(&args.cell))?;
@@ -136,11 +137,13 @@ pub(super) fn job(kept: &Kept) -> Result<Job> {
     Ok(Job::new(phase, kept.trial, spec))
 }
 
+/// The hyper-parameter of this name, which the comparison may have tuned though the optimizer does not ask for it.
 fn named(entry: &Entry, name: &str) -> Result<&'static str> {
-    let found = entry.tune.iter().find(|range| range.hyper == name);
-    found.map(|range| range.hyper).ok_or_else(|| {
+    let declared = entry.tune.iter().map(|range| range.hyper);
+    let fixed = optimizers::fixed(entry).into_iter().map(|(hyper, _)| hyper);
+    declared.chain(fixed).find(|hyper| *hyper == name).ok_or_else(|| {
         Error::failed(
-            format!("{} does not tune `{name}` in this version", entry.name),
+            format!("{} has no `{name}` in this version", entry.name),
             "use the version of the program that made the results",
         )
     })

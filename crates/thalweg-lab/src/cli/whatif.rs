@@ -58,6 +58,7 @@ pub(super) fn run(args: &WhatIfArgs) -> Result<()> {
     }
     let (directory, wanted) = locate(&args.run)?;
     let database = Database::read(&directory)?;
+    optimizers::recall(&database.facts()?)?;
     let kept = database.kept(false)?;
     let specs = specs(&directory, &kept, &wanted)?;
     let task = specs[0].task;

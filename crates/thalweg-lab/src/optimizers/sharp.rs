@@ -3,7 +3,8 @@
 use thalweg::sam::{Ascent, Ball, Neighbourhood, Sam, Stretched};
 use thalweg::{Optimizer, Param, StepReport, registry};
 
-use super::{Entry, Range, params};
+use super::stepper::{NOT_FINITE, params};
+use super::{Entry, Range};
 use crate::Result;
 use crate::tasks::{Gradient, ParameterSpec};
 
@@ -121,7 +122,7 @@ fn step<N: Neighbourhood>(
     let ascent = sam.perturb(optimizer, &mut params(parameters, values, gradients, false));
     let second = match ascent {
         Ok(Ascent::Perturbed(second)) => second,
-        Ok(Ascent::Refused(_)) => return Ok(Err(super::NOT_FINITE.to_owned())),
+        Ok(Ascent::Refused(_)) => return Ok(Err(NOT_FINITE.to_owned())),
         Err(error) => return Ok(Err(error.to_string())),
     };
     let loss = again(values, gradients)?;

@@ -44,8 +44,8 @@ pub use training::{Divergence, Memory, Point, Run, RunSpec, Way, train};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::Result;
-use crate::tasks::Workload;
+use crate::tasks::{Task, Workload};
+use crate::{Result, optimizers};
 use search::Contest;
 
 /// What a run is for.
@@ -138,10 +138,17 @@ pub type Workloads = BTreeMap<&'static str, Arc<dyn Workload>>;
 /// Loads the data of every task.
 ///
 /// # Errors
-/// If data are absent or damaged.
+/// If data are absent or damaged, or a recipe does not take the parameters of a task.
 pub fn open(plan: &Plan) -> Result<Workloads> {
     plan.check()?;
-    plan.tasks.iter().map(|task| Ok((task.name, (task.open)(task)?))).collect()
+    let open = |task: &&'static Task| -> Result<_> {
+        let workload = (task.open)(task)?;
+        for entry in plan.entries(task) {
+            optimizers::check_groups(&entry, task, &workload.parameters())?;
+        }
+        Ok((task.name, workload))
+    };
+    plan.tasks.iter().map(open).collect()
 }
 
 /// Runs the whole comparison and keeps nothing.

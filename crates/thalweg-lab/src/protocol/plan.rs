@@ -1,6 +1,7 @@
 //! What is to be compared, and what every optimizer is given.
 
-use crate::optimizers::{self, Entry};
+use super::sobol;
+use crate::optimizers::{self, Entry, Range, Stepper};
 use crate::tasks::Task;
 use crate::{Error, Result};
 
@@ -37,6 +38,9 @@ pub struct Plan {
     pub trials: Option<usize>,
     /// Gradient evaluations per run; `None` takes the task's own number.
     pub budget: Option<usize>,
+    /// Ranges to search instead of those that the optimizers declare, or of more hyper-parameters, by the
+    /// optimizer's name.
+    pub tune: Vec<(String, Range)>,
     /// Runs at once, one per core. Changes how long it takes, never what comes out.
     pub workers: usize,
 }
@@ -79,9 +83,20 @@ impl Plan {
 
     /// The optimizers that are compared on `task`: those that were asked for and fit its domain.
     pub fn entries(&self, task: &Task) -> Vec<Entry> {
-        let Some(asked) = &self.optimizers else { return optimizers::defaults(task) };
         let fits = |e: &&Entry| optimizers::unfit(e.name, task.domain).is_none();
-        asked.iter().filter(fits).cloned().collect()
+        let mut entries = match &self.optimizers {
+            Some(asked) => asked.iter().filter(fits).cloned().collect(),
+            None => optimizers::defaults(task),
+        };
+        for (name, range) in &self.tune {
+            for entry in entries.iter_mut().filter(|e| e.name == name) {
+                match entry.tune.iter_mut().find(|known| known.hyper == range.hyper) {
+                    Some(known) => *known = *range,
+                    None => entry.tune.push(*range),
+                }
+            }
+        }
+        entries
     }
 
     /// Those that were asked for (or are compared where nobody asks) but make no sense on the domain of
@@ -156,6 +171,7 @@ impl Plan {
                 format!("give {flag} at least one"),
             ));
         }
+        self.check_ranges()?;
         let empty = self.tasks.iter().find(|task| self.entries(task).is_empty());
         match empty.and_then(|task| Some((task, *self.left_out(task).first()?))) {
             Some((task, (name, reason))) => Err(Error::usage(
@@ -167,5 +183,50 @@ impl Plan {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Whether every range that was asked for can be searched.
+    fn check_ranges(&self) -> Result<()> {
+        for (name, range) in &self.tune {
+            let Range { hyper, low, high } = *range;
+            let wrong = |problem: &str| {
+                Err(Error::usage(
+                    format!("--tune {name}.{hyper}={low:e}..{high:e}: {problem}"),
+                    "give --tune OPTIMIZER.HYPER=LOW..HIGH with 0 < LOW < HIGH, for an optimizer that is compared",
+                ))
+            };
+            if !(0.0 < low && low < high && high.is_finite()) {
+                return wrong(
+                    "a range is searched by its logarithm, from its lower to its higher end",
+                );
+            }
+            let mut compared = self.tasks.iter().flat_map(|task| {
+                let own = self.entries(task).into_iter().filter(|e| e.name == name);
+                own.map(move |entry| (*task, entry))
+            });
+            let Some((task, entry)) = compared.next() else {
+                return wrong("that optimizer is not compared");
+            };
+            if entry.tune.len() > sobol::DIMENSIONS {
+                return wrong(&format!(
+                    "at most {} ranges can be searched at once",
+                    sobol::DIMENSIONS
+                ));
+            }
+            for end in [low, high] {
+                let hypers = [(hyper, end)];
+                let made = Stepper::new(
+                    entry.name,
+                    &hypers,
+                    task.schedule,
+                    task.domain,
+                    self.budget(task),
+                );
+                if let Err(error) = made {
+                    return wrong(error.problem());
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -22,6 +22,7 @@ fn plan(workers: usize) -> Plan {
         seeds: Some(3),
         trials: Some(4),
         budget: Some(60),
+        tune: Vec::new(),
         workers,
     }
 }

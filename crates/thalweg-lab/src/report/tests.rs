@@ -20,6 +20,7 @@ fn document(diverge: bool) -> Document {
         seeds: Some(3),
         trials: Some(3),
         budget: Some(40),
+        tune: Vec::new(),
         workers: 2,
     };
     let command = vec!["thalweg".to_owned(), "<compare> & \"more\"".to_owned()];
@@ -344,6 +345,7 @@ fn crowd(count: usize) -> Document {
         seeds: Some(5),
         trials: Some(8),
         budget: None,
+        tune: Vec::new(),
         workers: 2,
     };
     let mut document = Document::new(compare(&plan, &Silent).unwrap(), Vec::new(), 1.0);

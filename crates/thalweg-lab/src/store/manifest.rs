@@ -4,6 +4,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Facts;
+use crate::optimizers;
 use crate::protocol::{Plan, Workloads};
 
 /// What someone needs to know to repeat a comparison, or to doubt it.
@@ -55,6 +56,13 @@ pub(crate) fn facts(plan: &Plan, workloads: &Workloads) -> Facts {
         ("cpu_features".to_owned(), cpu_features().join(" ")),
         ("plan".to_owned(), plan.describe().join("\n")),
     ];
+    for task in &plan.tasks {
+        for fact in optimizers::recipes(&plan.entries(task)) {
+            if !facts.contains(&fact) {
+                facts.push(fact);
+            }
+        }
+    }
     let data = workloads.iter().map(|(task, workload)| (task, workload.data_sha256()));
     facts.extend(data.map(|(task, sha256)| (data_key(task), sha256)));
     facts

@@ -235,6 +235,7 @@ mod tests {
                 seeds: None,
                 trials: None,
                 budget: None,
+                tune: Vec::new(),
                 workers: 2,
             };
             let runs: usize = plan.runs().iter().map(|(_, runs)| runs).sum();

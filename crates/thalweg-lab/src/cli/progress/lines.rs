@@ -277,6 +277,7 @@ mod tests {
             seeds: None,
             trials: None,
             budget: None,
+            tune: Vec::new(),
             workers: 1,
         })
     }

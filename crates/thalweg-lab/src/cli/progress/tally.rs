@@ -270,6 +270,7 @@ mod tests {
             seeds: None,
             trials: None,
             budget: None,
+            tune: Vec::new(),
             workers: 1,
         };
         let tally = Tally::new(&plan);

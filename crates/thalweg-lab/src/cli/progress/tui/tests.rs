@@ -30,6 +30,7 @@ fn plan(optimizers: &[&str]) -> Plan {
         seeds: Some(3),
         trials: Some(4),
         budget: Some(100),
+        tune: Vec::new(),
         workers: 2,
     }
 }
