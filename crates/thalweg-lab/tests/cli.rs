@@ -160,3 +160,28 @@ fn a_run_goes_on_in_other_ways() {
         says(&refused(home, &[&["whatif"], args].concat(), 2), &[fix]);
     }
 }
+
+#[test]
+fn targets_can_be_those_of_an_earlier_comparison() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let compare = |more: &str| {
+        let words = format!("compare rosenbrock --trials 4 --seeds 2 --budget 60 --quiet {more}");
+        thalweg(home, &words.split(' ').collect::<Vec<_>>())
+    };
+    let targets = |out: &str| -> serde_json::Value {
+        let text = std::fs::read_to_string(home.join(out).join("results.json")).unwrap();
+        let results: serde_json::Value = serde_json::from_str(&text).unwrap();
+        results["outcome"]["tasks"][0]["targets"].clone()
+    };
+    assert!(compare("--optimizers gd,momentum,adam --out a").status.success());
+    assert!(compare("--optimizers gd --out alone").status.success());
+    assert!(compare("--optimizers gd --out again --targets a").status.success());
+    assert_ne!(targets("a"), targets("alone"));
+    assert_eq!(targets("a"), targets("again"));
+    let page = std::fs::read_to_string(home.join("again/report.html")).unwrap();
+    assert!(page.contains("targets on rosenbrock are those of an earlier comparison"));
+    let told = refused(home, &["compare", "rosenbrock", "--targets", "nowhere", "--out", "b"], 2);
+    says(&told, &["cannot take targets from nowhere"]);
+    assert!(!home.join("b").exists());
+}

@@ -67,6 +67,7 @@ fn advice_stays_below_the_rates_that_diverged() {
         trials: None,
         budget: None,
         tune: Vec::new(),
+        targets: Vec::new(),
         workers: 2,
     };
     let outcome = compare(&plan, &Silent).unwrap();

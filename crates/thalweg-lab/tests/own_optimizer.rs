@@ -19,6 +19,7 @@ fn plan(names: &[&str]) -> Plan {
         trials: Some(4),
         budget: Some(80),
         tune: Vec::new(),
+        targets: Vec::new(),
         workers: 2,
     }
 }

@@ -30,6 +30,7 @@ fn a_registered_task_is_one_like_the_others() {
         trials: Some(4),
         budget: Some(200),
         tune: Vec::new(),
+        targets: Vec::new(),
         workers: 2,
     };
     let outcome = compare(&plan, &Silent).unwrap();
@@ -186,6 +187,7 @@ fn optimizers_that_do_not_fit_a_domain_are_left_out_and_say_why() {
         trials: Some(2),
         budget: Some(20),
         tune: Vec::new(),
+        targets: Vec::new(),
         workers: 2,
     };
     let outcome = compare(&plan(&["gd", "adamw", "nadamw", "prodigy"]), &Silent).unwrap();

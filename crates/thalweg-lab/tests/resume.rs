@@ -130,6 +130,7 @@ fn a_comparison_with_a_journal() {
         trials: Some(8),
         budget: Some(300),
         tune: Vec::new(),
+        targets: Vec::new(),
         workers: WORKERS,
     };
     let journal = std::fs::File::options().create(true).append(true).open(out.join("journal"));

@@ -109,6 +109,10 @@ pub struct CompareArgs {
     /// or besides: `--tune adamw.beta2=0.9..0.999`. Can be given several times.
     #[arg(long, value_name = "OPTIMIZER.HYPER=LOW..HIGH", value_parser = range)]
     pub tune: Vec<(String, Range)>,
+    /// Reach the targets of this earlier comparison, on the tasks that it has, instead of those that follow from
+    /// the optimizers compared now: so that comparisons of different optimizers can be laid side by side.
+    #[arg(long, value_name = "DIR")]
+    pub targets: Option<PathBuf>,
     /// Seeds of the final runs; more seeds tell more optimizers apart. Default: the task's own number, at
     /// least 5.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]

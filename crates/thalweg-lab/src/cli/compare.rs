@@ -1,13 +1,18 @@
 //! `thalweg compare`.
 
+use std::path::Path;
 use std::time::Instant;
+
+use serde::Deserialize;
 
 use super::args::CompareArgs;
 use super::progress::{self, How};
 use super::stop;
 use super::table::{self, Table, wrapped};
 use crate::protocol::stats::scale::Scale;
-use crate::protocol::{Observer, Plan, Side, Standing, TaskOutcome, compare_in, open, shown};
+use crate::protocol::{
+    Observer, Plan, Side, Standing, Target, TaskOutcome, compare_in, open, shown,
+};
 use crate::store::{self, Database, Document};
 use crate::{Error, Result, data, optimizers, report, tasks};
 
@@ -30,6 +35,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
         trials: args.trials,
         budget: args.budget,
         tune: args.tune.clone(),
+        targets: args.targets.as_deref().map_or_else(|| Ok(Vec::new()), targets)?,
         workers: args.workers.unwrap_or_else(store::threads),
     };
     fetched(&plan)?;
@@ -214,6 +220,36 @@ fn tuned(standing: &Standing, words: Words) -> String {
     text
 }
 
+/// The targets of an earlier comparison, by task.
+fn targets(directory: &Path) -> Result<Vec<(String, Vec<Target>)>> {
+    #[derive(Deserialize)]
+    struct Document {
+        outcome: Outcome,
+    }
+    #[derive(Deserialize)]
+    struct Outcome {
+        tasks: Vec<Task>,
+    }
+    #[derive(Deserialize)]
+    struct Task {
+        task: String,
+        targets: Vec<Target>,
+    }
+    let path = match directory.is_dir() {
+        true => directory.join(RESULTS),
+        false => directory.to_path_buf(),
+    };
+    let wrong = |problem: String| {
+        Error::usage(
+            format!("cannot take targets from {}: {problem}", path.display()),
+            "give --targets the --out directory of an earlier comparison that came to its end",
+        )
+    };
+    let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
+    let document: Document = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    Ok(document.outcome.tasks.into_iter().map(|t| (t.task, t.targets)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +267,7 @@ mod tests {
             trials: Some(4),
             budget: Some(20),
             tune: Vec::new(),
+            targets: Vec::new(),
             workers: 2,
         };
         let outcome = compare(&plan, &Silent).unwrap();

@@ -238,6 +238,7 @@ mod tests {
             trials: Some(1),
             budget: Some(80),
             tune: Vec::new(),
+            targets: Vec::new(),
             workers: 1,
         };
         let entries = plan.optimizers.as_mut().unwrap();

@@ -1,6 +1,6 @@
 //! What is to be compared, and what every optimizer is given.
 
-use super::sobol;
+use super::{Target, sobol};
 use crate::optimizers::{self, Entry, Range, Stepper};
 use crate::tasks::Task;
 use crate::{Error, Result};
@@ -41,6 +41,8 @@ pub struct Plan {
     /// Ranges to search instead of those that the optimizers declare, or of more hyper-parameters, by the
     /// optimizer's name.
     pub tune: Vec<(String, Range)>,
+    /// What is to be reached on a task, by its name; elsewhere targets follow from the optimizers' repetitions.
+    pub targets: Vec<(String, Vec<Target>)>,
     /// Runs at once, one per core. Changes how long it takes, never what comes out.
     pub workers: usize,
 }
@@ -111,6 +113,12 @@ impl Plan {
         asked.into_iter().filter_map(reason).collect()
     }
 
+    /// What is to be reached on `task`, if that was given.
+    pub fn given_targets(&self, task: &Task) -> Option<&[Target]> {
+        let given = self.targets.iter().find(|(name, _)| name == task.name);
+        given.map(|(_, targets)| &targets[..])
+    }
+
     /// All runs of one optimizer on `task`, the one with its defaults included; a screen in which every
     /// trial diverges is followed by more.
     pub fn runs_of(&self, task: &Task, entry: &Entry) -> usize {
@@ -144,6 +152,9 @@ impl Plan {
                 task.name,
                 self.budget(task)
             ));
+            for Target { level, loss } in self.given_targets(task).unwrap_or_default() {
+                lines.push(format!("the {level:?} target of {}: {loss:e}", task.name));
+            }
             if task.noisy {
                 lines.push(format!("{} is judged by where its runs end", task.name));
             }

@@ -23,6 +23,7 @@ fn plan(workers: usize) -> Plan {
         trials: Some(4),
         budget: Some(60),
         tune: Vec::new(),
+        targets: Vec::new(),
         workers,
     }
 }

@@ -21,6 +21,7 @@ fn document(diverge: bool) -> Document {
         trials: Some(3),
         budget: Some(40),
         tune: Vec::new(),
+        targets: Vec::new(),
         workers: 2,
     };
     let command = vec!["thalweg".to_owned(), "<compare> & \"more\"".to_owned()];
@@ -346,6 +347,7 @@ fn crowd(count: usize) -> Document {
         trials: Some(8),
         budget: None,
         tune: Vec::new(),
+        targets: Vec::new(),
         workers: 2,
     };
     let mut document = Document::new(compare(&plan, &Silent).unwrap(), Vec::new(), 1.0);

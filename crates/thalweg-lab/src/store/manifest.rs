@@ -16,6 +16,8 @@ pub struct Manifest {
     pub program_sha256: String,
     /// The engine that computed the gradients.
     pub engine: &'static str,
+    /// The libraries that the program is made of, those that it names itself, with their versions.
+    pub crates: Vec<(&'static str, &'static str)>,
     /// The command line.
     pub command: Vec<String>,
     /// Operating system and architecture.
@@ -37,6 +39,7 @@ impl Manifest {
             version: env!("CARGO_PKG_VERSION"),
             program_sha256: program_sha256(),
             engine: "own layers on gemm 0.19.0",
+            crates: crates(LOCK),
             command,
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cpu: cpu_name(),
@@ -45,6 +48,36 @@ impl Manifest {
             seconds,
         }
     }
+}
+
+/// The exact version of every library.
+const LOCK: &str = include_str!("../../../../Cargo.lock");
+
+/// The libraries that the packages of this workspace name, with their versions.
+fn crates(lock: &'static str) -> Vec<(&'static str, &'static str)> {
+    let quoted = |line: &'static str| line.split('"').nth(1);
+    let packages: Vec<(&str, &str, &str)> = lock
+        .split("[[package]]")
+        .filter_map(|block| {
+            let of = |key: &str| block.lines().find(|l| l.starts_with(key)).and_then(quoted);
+            Some((of("name = ")?, of("version = ")?, block))
+        })
+        .collect();
+    let named = |own: &str| {
+        let block = packages.iter().find(|(name, ..)| *name == own).map_or("", |p| p.2);
+        let list = block.split_once("dependencies = [").map_or("", |(_, rest)| rest);
+        // Where two versions of a library are built the version stands after the name.
+        list.lines().filter_map(quoted).filter_map(|entry| entry.split(' ').next()).collect()
+    };
+    let direct: Vec<&str> = ["thalweg", "thalweg-lab"]
+        .into_iter()
+        .flat_map(|own| -> Vec<&str> { named(own) })
+        .collect();
+    packages
+        .iter()
+        .filter(|(name, ..)| direct.contains(name) && !name.starts_with("thalweg"))
+        .map(|(name, version, _)| (*name, *version))
+        .collect()
 }
 
 /// What decides the results of a plan in this process. Instruction sets are among it: matrix products
@@ -123,4 +156,18 @@ fn cpu_features() -> Vec<&'static str> {
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 fn cpu_features() -> Vec<&'static str> {
     Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_has_the_versions_of_the_libraries() {
+        let crates = crates(LOCK);
+        for known in [("gemm", "0.19.0"), ("rayon", "1.12.0"), ("serde_json", "1.0.154")] {
+            assert!(crates.contains(&known), "{known:?} is not in {crates:?}");
+        }
+        assert!(crates.iter().all(|(name, _)| !name.starts_with("thalweg")));
+    }
 }

@@ -236,6 +236,7 @@ mod tests {
                 trials: None,
                 budget: None,
                 tune: Vec::new(),
+                targets: Vec::new(),
                 workers: 2,
             };
             let runs: usize = plan.runs().iter().map(|(_, runs)| runs).sum();

@@ -278,6 +278,7 @@ mod tests {
             trials: None,
             budget: None,
             tune: Vec::new(),
+            targets: Vec::new(),
             workers: 1,
         })
     }

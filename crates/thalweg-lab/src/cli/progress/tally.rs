@@ -271,6 +271,7 @@ mod tests {
             trials: None,
             budget: None,
             tune: Vec::new(),
+            targets: Vec::new(),
             workers: 1,
         };
         let tally = Tally::new(&plan);

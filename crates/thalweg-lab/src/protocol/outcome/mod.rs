@@ -68,7 +68,8 @@ fn task_outcome(
         contests.iter().map(|c| standing::standing(c, initial_loss, scale)).collect();
     rank(&mut standings, task);
     compared::place(&mut standings, scale);
-    let targets = compared::targets(&standings);
+    let given = plan.given_targets(task);
+    let targets = given.map_or_else(|| compared::targets(&standings), <[_]>::to_vec);
     let budget = plan.budget(task);
     let reached = compared::Reached::on(task, budget);
     for standing in &mut standings {

@@ -1,6 +1,6 @@
 //! What a comparison says, as data.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::{Courses, Finding};
 use crate::optimizers::Range;
@@ -157,7 +157,7 @@ impl Map {
 }
 
 /// How hard a target is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Three quarters of the optimizers reach it in at least half of their repetitions.
@@ -169,13 +169,14 @@ pub enum Level {
 }
 
 /// A validation loss to be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Target {
     /// How hard it is.
     pub level: Level,
     /// The loss: of the optimizers' median validation losses over the repetitions of their chosen trial
     /// (diverged ones left out here, and here only), the lowest for a hard target, the median for a
-    /// medium one and the upper quartile for an easy one.
+    /// medium one and the upper quartile for an easy one. Or what an earlier comparison found so
+    /// ([`Plan::targets`](crate::protocol::Plan::targets)).
     pub loss: f64,
 }
 

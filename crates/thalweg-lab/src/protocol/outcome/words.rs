@@ -44,6 +44,7 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
          below it: whoever stops there has that loss."
             .to_owned(),
     ];
+    rules.extend(given(plan));
     rules.extend(plan.tasks.iter().map(|task| plan.seeds(task).count()).min().map(smallest_p));
     let counts = plan.tasks.iter().filter_map(|task| {
         let entry = plan.entries(task).into_iter().next()?;
@@ -167,6 +168,34 @@ pub(crate) fn shown(loss: f64) -> String {
     } else {
         format!("{loss:.2e}")
     }
+}
+
+/// What the user has decided that a comparison decides itself otherwise.
+fn given(plan: &Plan) -> Vec<String> {
+    let mut given = Vec::new();
+    let tasks: Vec<&str> = plan
+        .tasks
+        .iter()
+        .filter(|task| plan.given_targets(task).is_some())
+        .map(|t| t.name)
+        .collect();
+    if !tasks.is_empty() {
+        given.push(format!(
+            "The targets on {} are those of an earlier comparison; they do not depend on which optimizers are \
+             compared here.",
+            tasks.join(", ")
+        ));
+    }
+    if !plan.tune.is_empty() {
+        let ranges = plan.tune.iter().map(|(name, range)| {
+            format!("{} of {name} from {} to {}", range.hyper, range.low, range.high)
+        });
+        given.push(format!(
+            "Chosen by whoever made this comparison, and not declared by the optimizers, were these ranges: {}.",
+            ranges.collect::<Vec<_>>().join("; ")
+        ));
+    }
+    given
 }
 
 /// As many optimizers as a sentence can list.

@@ -12,6 +12,10 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
     let mut rows: Vec<(&str, String)> = vec![
         ("program", format!("thalweg {}, SHA-256 {}", m.version, m.program_sha256)),
         ("engine", m.engine.to_owned()),
+        (
+            "libraries",
+            m.crates.iter().map(|(name, v)| format!("{name} {v}")).collect::<Vec<_>>().join(", "),
+        ),
         ("command", m.command.join(" ")),
         ("machine", format!("{}, {}, {} threads", m.cpu, m.platform, m.cpu_threads)),
         ("instruction sets", m.cpu_features.join(" ")),

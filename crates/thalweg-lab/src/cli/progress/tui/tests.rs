@@ -31,6 +31,7 @@ fn plan(optimizers: &[&str]) -> Plan {
         trials: Some(4),
         budget: Some(100),
         tune: Vec::new(),
+        targets: Vec::new(),
         workers: 2,
     }
 }
