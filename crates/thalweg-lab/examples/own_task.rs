@@ -33,10 +33,14 @@ pub const SPRINGS: Task = Task {
     domain: Domain::Free,
     // A run whose loss rises above a thousand times that of the start has diverged.
     limit: Limit::Times(1e3),
-    // Not two coordinates, so there is no map to draw.
+    // The noise of the data keeps the loss far above zero, so there is no loss at which all is done.
     floor: None,
+    // Gradients are of batches, but what a run is judged by is measured on examples that were held out. It
+    // would be noisy if gradients alone were, as those of a formula with noise of its own.
     noisy: false,
+    // Nothing changes in the middle of a run.
     event: None,
+    // Not two coordinates, so there is no map to draw.
     plane: None,
     open,
     batch: 20,

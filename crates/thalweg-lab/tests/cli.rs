@@ -105,6 +105,9 @@ fn runs_that_are_not_there_name_those_that_are_and_exports_say_where_they_went()
         says(&refused(home, args, 2), &["by seed (1, 2)", "trials (t0, t1, t2"]);
     }
     says(&refused(home, &["rerun", "rosenbrock/adam/1", "--out", "r"], 2), &["rosenbrock/gd"]);
+    // Trials are not looked at while they go: to say of one that nothing was found would be an all-clear.
+    let told = refused(home, &["doctor", "r/rosenbrock/gd/t1"], 2);
+    says(&told, &["rosenbrock/gd/t1 is a trial", "rosenbrock/gd/SEED"]);
     let told = |args: &[&str]| {
         let output = thalweg(home, &[&["export", "r", "--format"][..], args].concat());
         assert!(output.status.success());
@@ -184,4 +187,34 @@ fn targets_can_be_those_of_an_earlier_comparison() {
     let told = refused(home, &["compare", "rosenbrock", "--targets", "nowhere", "--out", "b"], 2);
     says(&told, &["cannot take targets from nowhere"]);
     assert!(!home.join("b").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_stops_listening_to_progress_does_not_stop_the_work() {
+    let home = tempfile::tempdir().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+    let words = "compare rosenbrock --optimizers gd --trials 2 --seeds 2 --budget 20 --out r";
+    let status = command.args(words.split(' ')).current_dir(home.path()).stderr(full).status();
+    assert!(status.unwrap().success());
+    assert!(home.path().join("r/report.html").is_file());
+}
+
+#[test]
+fn both_clocks_of_an_export_count_gradient_evaluations() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let words =
+        "compare rosenbrock --optimizers sam --trials 2 --seeds 2 --budget 80 --quiet --out r";
+    assert!(thalweg(home, &words.split(' ').collect::<Vec<_>>()).status.success());
+    let jsonl = thalweg(home, &["export", "r", "--format", "jsonl"]).stdout;
+    let lines = String::from_utf8(jsonl).unwrap();
+    let last = |kind: &str| {
+        let all = lines.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
+        let own = all.filter(|v| v["type"] == kind && v["run"] == "rosenbrock/sam/1");
+        own.last().unwrap()["step"].as_u64().unwrap()
+    };
+    assert_eq!(last("point"), 80);
+    assert!(last("probe") > 60, "{}", last("probe"));
 }

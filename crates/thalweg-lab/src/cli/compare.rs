@@ -79,7 +79,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
         }
     }
     if !args.quiet {
-        eprintln!(
+        crate::cli::say!(
             "{:.0} s; report: {}",
             document.manifest.seconds,
             args.out.join(REPORT).display()
@@ -158,7 +158,10 @@ fn ranking(task: &TaskOutcome, words: Words) -> Table<COLUMNS> {
         "rank",
         "best?",
         "optimizer",
-        "test loss",
+        match task.scale {
+            Scale::Above(minimum) if minimum != 0.0 => "above minimum",
+            _ => "test loss",
+        },
         match task.scale {
             Scale::Plain => "± 95 %",
             Scale::Above(_) => "×/÷ 95 %",
@@ -185,7 +188,7 @@ fn ranking(task: &TaskOutcome, words: Words) -> Table<COLUMNS> {
             s.rank.to_string(),
             known(s.test_loss.mean, if s.may_be_best { "may be" } else { "no" }.to_owned()),
             s.optimizer.to_owned(),
-            known(s.test_loss.mean, shown(s.test_loss.mean)),
+            known(s.test_loss.mean, shown(above(task.scale, s.test_loss.mean))),
             interval,
             match (task.metric, &s.test_metric) {
                 (Some(metric), Some(value)) => known(value.mean, metric.show(value.mean)),
@@ -197,6 +200,15 @@ fn ranking(task: &TaskOutcome, words: Words) -> Table<COLUMNS> {
         ]);
     }
     table
+}
+
+/// A typical loss, or where losses are compared by ratios what it leaves above the minimum, which the interval is
+/// of.
+fn above(scale: Scale, loss: f64) -> f64 {
+    match scale {
+        Scale::Plain => loss,
+        Scale::Above(minimum) => loss - minimum,
+    }
 }
 
 fn tuned(standing: &Standing, words: Words) -> String {

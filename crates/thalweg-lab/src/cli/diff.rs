@@ -88,6 +88,7 @@ fn text(apart: &[Apart], changes: &Changes) -> String {
     let mut table = Table::new(&[
         "task",
         "optimizer",
+        "seeds",
         "rank",
         "loss A",
         "loss B",
@@ -106,6 +107,7 @@ fn text(apart: &[Apart], changes: &Changes) -> String {
         table.row([
             row.task.clone(),
             row.optimizer.clone(),
+            row.seeds.to_string(),
             format!("{} -> {}", row.rank[0], row.rank[1]),
             shown(row.loss[0]),
             shown(row.loss[1]),

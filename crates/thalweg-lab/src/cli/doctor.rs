@@ -65,9 +65,20 @@ fn verdict(patients: &[Patient], limit: Option<Severity>, stored: Option<Stored>
 fn patients(run: &Path) -> Result<Vec<Patient>> {
     let (directory, wanted) = locate(run)?;
     let database = Database::read(&directory)?;
-    let kept = database.kept(false)?;
+    let kept = database.kept(true)?;
     if let [task, optimizer, seed] = &wanted[..] {
         let run = database.cell(&format!("{task}/{optimizer}/{seed}"))?;
+        if run.phase != "final" {
+            return Err(Error::usage(
+                format!(
+                    "{} is a trial, and only final runs are looked at while they go",
+                    run.cell()
+                ),
+                format!(
+                    "give one of the final runs, {task}/{optimizer}/SEED, or all: {task}/{optimizer}"
+                ),
+            ));
+        }
         let findings = found(&database, &kept, &[&run])?;
         return Ok(vec![Patient {
             task: run.task,
@@ -115,7 +126,9 @@ fn found(database: &Database, kept: &[Kept], runs: &[&Kept]) -> Result<Vec<Findi
     let rate = |run: &Kept| run.hypers.iter().find(|(hyper, _)| hyper == "lr").map(|(_, lr)| *lr);
     if let Some((first, lr)) = runs.first().and_then(|run| Some((run, rate(run)?))) {
         let trials = kept.iter().filter(|r| r.is_beside(first) && r.is_trial());
-        within(&mut findings, lr, trials.filter(|r| r.divergence.is_some()).filter_map(rate));
+        let tried: Vec<(f64, f64)> =
+            trials.filter_map(|r| Some((rate(r)?, r.validation_loss()))).collect();
+        within(&mut findings, lr, &tried, first.hypers.len() == 1);
     }
     Ok(findings)
 }

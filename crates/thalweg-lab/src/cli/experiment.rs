@@ -21,11 +21,15 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
     let findings = experiments::run(&chosen, &|finding| {
         let done = count.fetch_add(1, Ordering::Relaxed) + 1;
         if show {
-            eprint!("\r\x1b[K{done}/{} {}", chosen.len(), finding.name);
+            {
+                use std::io::Write as _;
+                let _ =
+                    write!(std::io::stderr(), "\r\x1b[K{done}/{} {}", chosen.len(), finding.name);
+            }
         }
     })?;
     if show {
-        eprint!("\r\x1b[K");
+        crate::cli::say!("\r\x1b[K");
     }
     if let Some(out) = &args.out {
         write(out, &findings)?;
@@ -37,7 +41,7 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
         super::print(&summary(&findings))?;
     }
     if !args.quiet {
-        eprintln!("{:.0} s", start.elapsed().as_secs_f64());
+        crate::cli::say!("{:.0} s", start.elapsed().as_secs_f64());
     }
     verdict(&findings)
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::diagnosis::{Finding, Probe};
+use crate::optimizers::gradients_per_step;
 use crate::store::export::{self, tensorboard};
 use crate::store::{Database, Kept};
 use crate::{Error, Result};
@@ -58,7 +60,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
     };
     match args.format {
         Format::Jsonl => {
-            let saw = |run: &Kept| Ok((database.probes(run.id)?, database.findings(run.id)?));
+            let saw = |run: &Kept| seen(&database, run);
             text(args, &export::jsonl(&database.facts()?, &runs, saw)?, runs.len())
         }
         Format::Csv => text(args, &export::csv(&runs), runs.len()),
@@ -92,7 +94,7 @@ fn text(args: &ExportArgs, text: &str, runs: usize) -> Result<()> {
 
 /// Says where the runs are, unless they went to standard output.
 fn wrote(runs: usize, place: &str) {
-    eprintln!("{runs} {} in {place}", if runs == 1 { "run" } else { "runs" });
+    crate::cli::say!("{runs} {} in {place}", if runs == 1 { "run" } else { "runs" });
 }
 
 fn events(database: &Database, runs: &[Kept], to: &Path) -> Result<()> {
@@ -102,7 +104,7 @@ fn events(database: &Database, runs: &[Kept], to: &Path) -> Result<()> {
     for run in runs {
         let (task, optimizer) = (&run.task, &run.optimizer);
         let name = format!("{task}__{optimizer}__t{}-{}__seed{}", run.trial, run.phase, run.seed);
-        write(&name, &tensorboard::run(run, &database.probes(run.id)?))?;
+        write(&name, &tensorboard::run(run, &seen(database, run)?.0))?;
     }
     let mut trials: Vec<&Kept> = runs.iter().filter(|run| run.is_trial()).collect();
     // Sorted by task and optimizer already; the chunks are the trials of one optimizer on one task.
@@ -112,6 +114,15 @@ fn events(database: &Database, runs: &[Kept], to: &Path) -> Result<()> {
         write(&name, &tensorboard::trials(chunk))?;
     }
     Ok(())
+}
+
+/// What the diagnosis saw of a run, its moments counted in gradient evaluations as those of measurements are.
+fn seen(database: &Database, run: &Kept) -> Result<(Vec<Probe>, Vec<Finding>)> {
+    let cost = gradients_per_step(&run.optimizer);
+    let (mut probes, mut findings) = (database.probes(run.id)?, database.findings(run.id)?);
+    probes.iter_mut().for_each(|probe| probe.step *= cost);
+    findings.iter_mut().for_each(|finding| finding.since *= cost);
+    Ok((probes, findings))
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Error {

@@ -1,5 +1,14 @@
 //! Arguments, progress and tables. Results go to stdout, everything else to stderr.
 
+/// Prints a line on stderr. Where nobody reads that any more (`2>&1 | head`) the work goes on.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+pub(crate) use say;
+
 mod args;
 mod compare;
 mod data;
@@ -44,7 +53,7 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            say!("error: {error}");
             ExitCode::from(error.exit_code())
         }
     }

@@ -13,7 +13,7 @@ pub(super) fn listen(quiet: bool) {
     let handler = move || {
         request();
         if !quiet && !progress::has_screen() {
-            eprintln!("\n{}", state().unwrap_or_default());
+            crate::cli::say!("\n{}", state().unwrap_or_default());
         }
     };
     // Without a handler Ctrl-C ends the process at once, which the store survives.

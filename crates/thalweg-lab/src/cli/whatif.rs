@@ -53,6 +53,9 @@ pub(super) fn run(args: &WhatIfArgs) -> Result<()> {
         ));
     }
     let workers = args.workers.unwrap_or_else(store::threads);
+    if workers == 0 {
+        return Err(Error::usage("--workers is empty or zero", "give --workers at least one"));
+    }
     if let Some(out) = &args.out {
         store::prepare(out)?;
     }

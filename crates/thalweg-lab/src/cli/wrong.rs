@@ -15,7 +15,7 @@ pub(super) fn tell(error: &clap::Error) -> ExitCode {
     // A closed stderr leaves nobody to tell.
     let _ = error.print();
     let words: Vec<String> = std::env::args().skip(1).collect();
-    eprintln!("\n  fix: {}", fix(error, &words));
+    crate::cli::say!("\n  fix: {}", fix(error, &words));
     ExitCode::from(2)
 }
 

@@ -78,6 +78,10 @@ pub enum Kind {
     DeadCoordinates,
     /// A parameter whose gradient was always zero.
     NoGradient,
+    /// A parameter whose gradient has become zero.
+    GradientVanished,
+    /// The loss is no lower than at the start.
+    NoProgress,
     /// f16 would lose second moments.
     UnderflowF16,
     /// bf16 would lose second moments.
@@ -117,6 +121,8 @@ impl Kind {
             Kind::TrustRatioLarge => "trust-ratio-large",
             Kind::DeadCoordinates => "dead-coordinates",
             Kind::NoGradient => "no-gradient",
+            Kind::GradientVanished => "gradient-vanished",
+            Kind::NoProgress => "no-progress",
             Kind::UnderflowF16 => "underflow-f16",
             Kind::UnderflowBf16 => "underflow-bf16",
             Kind::Underflow8Bit => "underflow-8-bit",

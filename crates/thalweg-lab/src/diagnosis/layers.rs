@@ -17,12 +17,17 @@ pub(super) fn layer_findings(series: &[(&Probe, &Layer)], peak: f64, findings: &
     for (rule, of) in rules {
         findings.extend(judge(&rule.as_rule(), &|_, l| of(l)));
     }
+    if last.untouched < 1.0 {
+        findings.extend(judge(&vanished().as_rule(), &|_, l| Some(l.gradient_norm)));
+    }
     // Matrices only: a bias that starts at zero has no size to compare with.
     if last.axes >= 2 && last.untouched < 1.0 {
         for (rule, to_peak) in size_rules() {
             findings.extend(judge(&rule.as_rule(), &|p, l| {
                 let schedule = p.lr.filter(|lr| to_peak && *lr > 0.0).map_or(1.0, |lr| peak / lr);
-                (l.weight_norm > 0.0).then(|| schedule * l.update_norm / l.weight_norm)
+                // Without a gradient a step is short whatever the rate.
+                let moves = l.weight_norm > 0.0 && l.gradient_norm > 0.0;
+                moves.then(|| schedule * l.update_norm / l.weight_norm)
             }));
         }
     }
@@ -226,6 +231,20 @@ fn state_rules() -> Vec<(Row, Of)> {
             |l| l.lost_in_8_bit,
         ),
     ]
+}
+
+/// A gradient that was there and is there no more.
+fn vanished() -> Row {
+    Row::new(
+        Kind::GradientVanished,
+        (Severity::Warning, f64::MIN_POSITIVE, true),
+        "update-ratio",
+        false,
+        "The gradient of this parameter has become exactly zero: its units have died or saturated, and it \
+         is trained no more.",
+        "Lower the learning rate, by a factor of 3 to 10, or add warm-up: a step that was too long has put \
+         them where no gradient comes through.",
+    )
 }
 
 /// Rules about the size of steps beside the parameter; the flag says whether the schedule is

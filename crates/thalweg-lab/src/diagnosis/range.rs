@@ -1,29 +1,53 @@
 //! What the trials of a comparison know of the learning rate, which a run alone does not.
 
-use super::finding::{Finding, Kind};
+use super::finding::{Finding, Kind, Severity};
 use super::rules::RAISE;
 
-/// Rewrites the advice to raise the learning rate `lr` of runs, so that it stays below half the smallest
-/// larger rate at which a trial diverged.
-pub fn within(findings: &mut [Finding], lr: f64, diverged: impl Iterator<Item = f64>) {
-    let factor = diverged.filter(|rate| *rate > lr).fold(f64::INFINITY, f64::min) / lr;
-    // Ten times the rate is the most that is advised anyway.
-    if !factor.is_finite() || factor >= 20.0 {
-        return;
-    }
-    let seen = format!("a trial at {factor:.2} times this rate diverged");
+/// Rewrites the advice to raise the learning rate `lr` of runs by what other trials say, each a rate and the
+/// loss it came to, infinite if it diverged: the rate stays below half the smallest larger one at which a trial
+/// diverged. If the rate is `alone` in being tuned, a larger one that did worse speaks against raising it; the
+/// finding is then a note.
+pub fn within(findings: &mut [Finding], lr: f64, trials: &[(f64, f64)], alone: bool) {
+    let larger = |lost: bool, from: f64| {
+        let rates = trials.iter().filter(move |(rate, loss)| {
+            *rate > lr && if lost { loss.is_infinite() } else { *loss > from && loss.is_finite() }
+        });
+        rates.map(|(rate, _)| *rate).fold(f64::INFINITY, f64::min) / lr
+    };
+    let own = trials.iter().filter(|(rate, _)| *rate == lr).map(|(_, loss)| *loss);
+    let own = own.fold(f64::INFINITY, f64::min);
+    let worse = if alone { larger(false, own) } else { f64::INFINITY };
+    let diverged = larger(true, own);
     for finding in findings.iter_mut().filter(|f| f.kind == Kind::SlowProgress) {
-        finding.change = match (finding.change == RAISE, factor >= 3.0) {
-            (true, true) => format!(
-                "Raise the learning rate, by a factor of at most {:.1} ({seen}), or add momentum.",
-                factor / 2.0
-            ),
-            (true, false) => format!("Add momentum; leave the learning rate: {seen}."),
-            (false, _) => format!(
-                "Raise `gamma` so that gains grow faster, and leave the learning rate: {seen}. Check \
-                 that the gains are not held by their upper bound."
-            ),
-        };
+        // Ten times the rate is the most that is advised.
+        if worse < 10.0 && worse < diverged {
+            finding.severity = Severity::Note;
+            finding.change = format!(
+                "Leave the learning rate: a trial at {worse:.2} times this rate ended higher. Longer training \
+                 or a better-conditioned direction would go further."
+            );
+        } else if diverged < 20.0 {
+            finding.change = below(diverged, &finding.change);
+        }
+    }
+}
+
+/// Advice that stays below a factor at which a trial diverged.
+fn below(factor: f64, change: &str) -> String {
+    let seen = format!("a trial at {factor:.2} times this rate diverged");
+    let momentum = change.contains("momentum");
+    match (change.starts_with(RAISE), factor >= 3.0) {
+        (true, true) => format!(
+            "Raise the learning rate, by a factor of at most {:.1} ({seen}){}.",
+            factor / 2.0,
+            if momentum { ", or add momentum" } else { "" }
+        ),
+        (true, false) if momentum => format!("Add momentum; leave the learning rate: {seen}."),
+        (true, false) => format!("Leave the learning rate: {seen}."),
+        (false, _) => format!(
+            "Raise `gamma` so that gains grow faster, and leave the learning rate: {seen}. Check that the \
+             gains are not held by their upper bound."
+        ),
     }
 }
 
@@ -32,7 +56,7 @@ mod tests {
     use super::*;
     use crate::diagnosis::{Severity, wilson};
 
-    fn advice(change: &str, diverged: &[f64]) -> String {
+    fn told(change: &str, trials: &[(f64, f64)], alone: bool) -> Finding {
         let mut findings = [Finding {
             kind: Kind::SlowProgress,
             severity: Severity::Warning,
@@ -49,21 +73,47 @@ mod tests {
             seeds: 1,
             seeds_of: 1,
         }];
-        within(&mut findings, 0.1, diverged.iter().copied());
-        findings[0].change.clone()
+        within(&mut findings, 0.1, trials, alone);
+        findings[0].clone()
+    }
+
+    fn advice(change: &str, diverged: &[f64]) -> String {
+        let trials: Vec<(f64, f64)> = diverged.iter().map(|rate| (*rate, f64::INFINITY)).collect();
+        told(change, &trials, true).change
     }
 
     #[test]
     fn the_advised_factor_ends_below_what_diverged() {
+        let raise = &format!("{RAISE}, or add momentum.");
         // Rates below the run's own diverged for other reasons.
-        assert_eq!(advice(RAISE, &[0.05]), RAISE);
-        assert_eq!(advice(RAISE, &[]), RAISE);
-        assert_eq!(advice(RAISE, &[3.0]), RAISE);
-        let capped = advice(RAISE, &[3.0, 0.76]);
+        assert_eq!(&advice(raise, &[0.05]), raise);
+        assert_eq!(&advice(raise, &[]), raise);
+        assert_eq!(&advice(raise, &[3.0]), raise);
+        let capped = advice(raise, &[3.0, 0.76]);
         assert!(capped.contains("at most 3.8 (a trial at 7.60 times this rate"), "{capped}");
-        let none = advice(RAISE, &[0.2]);
+        assert!(capped.ends_with("or add momentum."));
+        let none = advice(raise, &[0.2]);
         assert!(none.starts_with("Add momentum; leave the learning rate"), "{none}");
+        // Who has momentum is not told to add it.
+        for diverged in [0.2, 0.76, 3.0] {
+            assert!(!advice(&format!("{RAISE}."), &[diverged]).contains("momentum"));
+        }
         assert!(advice("of gains", &[0.2]).contains("leave the learning rate"));
         assert_eq!(advice("of gains", &[]), "of gains");
+    }
+
+    #[test]
+    fn a_larger_rate_that_did_worse_speaks_against_raising_it() {
+        let raise = &format!("{RAISE}.");
+        let trials = [(0.1, 0.5), (0.3, 0.7), (0.05, 0.9)];
+        let found = told(raise, &trials, true);
+        assert_eq!(found.severity, Severity::Note);
+        assert!(found.change.contains("a trial at 3.00 times this rate ended higher"));
+        // Where other hyper-parameters differ too, it says little.
+        assert_eq!(&told(raise, &trials, false).change, raise);
+        let better = told(raise, &[(0.1, 0.5), (0.3, 0.4)], true);
+        assert_eq!((&better.change, better.severity), (raise, Severity::Warning));
+        let lost = told(raise, &[(0.1, 0.5), (0.4, f64::INFINITY), (0.5, 0.7)], true);
+        assert!(lost.change.contains("at most 2.0"), "{}", lost.change);
     }
 }

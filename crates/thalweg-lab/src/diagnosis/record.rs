@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use thalweg::{Optimizer, QUANTILES, StepReport};
 
-use crate::tasks::ParameterSpec;
+use crate::tasks::{Gradient, ParameterSpec};
 
 /// What one step showed. Norms are Euclidean; a number that is not finite stands as `f64::MAX`, a share
 /// of nothing is absent.
@@ -19,9 +19,11 @@ pub struct Probe {
     pub lr: Option<f64>,
     /// What clipping by the norm over all parameters multiplied the gradients by; 1 if nothing.
     pub clip_factor: f64,
-    /// `⟨g₋₁, g⟩` over all parameters: an estimate of the squared norm of the true gradient.
+    /// `⟨g₋₁, g⟩` over all parameters, the mean over the steps since the last probe: an estimate of the squared norm
+    /// of the true gradient. Of a parameter with more than 4,096 coordinates a sample is looked at, and counted
+    /// for all.
     pub signal: f64,
-    /// `‖g − g₋₁‖²/2` over all parameters: an estimate of the trace of a gradient's covariance.
+    /// `‖g − g₋₁‖²/2`, likewise: an estimate of the trace of a gradient's covariance.
     ///
     /// With `signal` it gives the simple noise scale `B·noise/signal` of McCandlish et al. 2018 (arXiv
     /// 1812.06162, appendix A.1) from two batch sizes: `B`, of each of two successive batches, and
@@ -51,15 +53,17 @@ pub struct Layer {
     pub untouched: f64,
     /// Gradients looked at so far.
     pub looked: usize,
-    /// The 5, 25, 50, 75 and 95 % quantiles of the effective learning rate: the learning rate times
-    /// the gain if gains are learned; otherwise the distance a coordinate moved per unit of its running
-    /// mean gradient (of its gradient, if there is none), over at most 4,096 coordinates.
+    /// The 5, 25, 50, 75 and 95 % quantiles of the effective learning rate: the distance a coordinate moved per
+    /// unit of the running mean of its gradient, over as long a memory as the optimizer's own (of its gradient,
+    /// if it has none), over at most 4,096 coordinates. What the optimizer keeps plays no part, for one keeps a
+    /// mean, another a sum, a third its own steps.
     pub rates: Option<[f64; QUANTILES.len()]>,
     /// Share of coordinates whose gradient has the sign it had one step before.
     pub successive: Option<f64>,
     /// Share of coordinates whose gradient has the sign of the momentum.
     pub momentum: Option<f64>,
-    /// Share of coordinates where ε outweighs the second moment, of those that have one.
+    /// Share of coordinates where ε outweighs the second moment, of those that have one that is more than
+    /// round-off beside the parameter's largest.
     pub eps_dominates: Option<f64>,
     /// Share of the second moments above zero that f16 would round to zero.
     pub lost_in_f16: Option<f64>,
@@ -145,15 +149,28 @@ pub struct Recorder {
     previous: Vec<Vec<f32>>,
     before: Vec<Vec<f32>>,
     touched: Vec<Vec<bool>>,
+    /// Decay rate of the running means.
+    memory: f64,
+    /// What is followed at every step, per parameter.
+    samples: Vec<Sample>,
+    /// The gradients seen.
+    seen: i32,
+    /// Sums of what [`Probe::signal`] and [`Probe::noise`] are means of, and the steps in them.
+    pairs: (f64, f64, usize),
     looked: usize,
     probes: Vec<Probe>,
 }
 
 impl Recorder {
-    /// Looks every `every` steps (0: never) at these parameters.
-    pub fn new(every: usize, parameters: &[ParameterSpec]) -> Self {
+    /// Looks every `every` steps (0: never) at these parameters, which an optimizer steps whose momentum
+    /// decays by `memory` per step (0: it has none).
+    pub fn new(every: usize, parameters: &[ParameterSpec], memory: f64) -> Self {
         Recorder {
             every,
+            memory,
+            samples: parameters.iter().map(Sample::of).collect(),
+            seen: 0,
+            pairs: (0.0, 0.0, 0),
             parameters: parameters.to_vec(),
             previous: Vec::new(),
             before: Vec::new(),
@@ -166,6 +183,24 @@ impl Recorder {
     /// Whether step `step` (from 1) is looked at. The first never is: no gradient came before it.
     pub fn is_due(&self, step: usize) -> bool {
         self.every > 0 && step > 1 && (step.is_multiple_of(self.every) || step.is_power_of_two())
+    }
+
+    /// To be called with the gradients of every step before it is taken.
+    pub fn see(&mut self, gradients: &[Gradient]) {
+        if self.every == 0 {
+            return;
+        }
+        self.seen += 1;
+        let (mut signal, mut noise) = (0.0, 0.0);
+        for (sample, gradient) in self.samples.iter_mut().zip(gradients) {
+            let of_all = sample.take(gradient, self.memory);
+            (signal, noise) = (signal + of_all.0, noise + of_all.1);
+        }
+        // The first gradient has none before it.
+        if self.seen > 1 {
+            let (signals, noises, steps) = self.pairs;
+            self.pairs = (signals + signal, noises + noise, steps + 1);
+        }
     }
 
     /// To be called between gradient and step `step` if the step [is due](Self::is_due), or the next
@@ -194,22 +229,16 @@ impl Recorder {
         if !self.is_due(step) || self.previous.is_empty() {
             return;
         }
-        let (mut signal, mut noise) = (0.0, 0.0);
-        for (last, now) in self.previous.iter().zip(gradients) {
-            for (a, b) in last.iter().zip(now.iter()) {
-                let (a, b) = (f64::from(*a), f64::from(*b));
-                signal += a * b;
-                noise += (b - a) * (b - a) / 2.0;
-            }
-        }
+        let (signal, noise, steps) = std::mem::take(&mut self.pairs);
+        let mean = |sum: f64| finite(sum / steps.max(1) as f64);
         let layer = |k: usize| self.layer(k, &values[k], &gradients[k], optimizer, report);
         self.probes.push(Probe {
             step,
             loss: finite(loss),
             lr: report.lr.iter().find_map(|(_, lr)| *lr),
             clip_factor: report.clip_factor,
-            signal: finite(signal),
-            noise: finite(noise),
+            signal: mean(signal),
+            noise: mean(noise),
             layers: (0..self.parameters.len()).map(layer).collect(),
         });
         self.keep(step, gradients);
@@ -250,6 +279,7 @@ impl Recorder {
             value.iter().zip(before).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
         let gains = report.readings.iter().find(|r| r.param == spec.name).map(|r| &r.gains);
         let moments = report.moments.iter().find(|r| r.param == spec.name).map(|r| &r.moments);
+        let second = second_moment(&spec.name, optimizer);
         let moment = |f: fn(&thalweg::Moments) -> f64| moments.map(f).filter(|v| !v.is_nan());
         Layer {
             parameter: spec.name.clone(),
@@ -260,17 +290,14 @@ impl Recorder {
             update_norm: norm(moved.iter().copied()),
             untouched: share(self.touched[k].iter().map(|t| !t)).unwrap_or(0.0),
             looked: self.looked,
-            rates: match gains {
-                // Behind a second moment a gain multiplies a direction that has no unit.
-                Some(gains) if second_moment(&spec.name, optimizer).is_none() => Some(gains.rates),
-                _ => rates(&moved, gradient, &spec.name, optimizer),
-            },
+            rates: self.rates(k, &moved, gradient),
             successive: agreement(&self.previous[k], gradient),
             momentum: moment(|m| m.aligned),
-            eps_dominates: moment(|m| m.eps_dominates),
+            eps_dominates: moment(|m| m.eps_dominates)
+                .and_then(|share| above_round_off(share, second.as_deref()?)),
             lost_in_f16: moment(|m| m.lost_in_f16),
             lost_in_bf16: moment(|m| m.lost_in_bf16),
-            lost_in_8_bit: second_moment(&spec.name, optimizer).and_then(|v| below_codes(&v)),
+            lost_in_8_bit: second.as_deref().and_then(below_codes),
             gains: gains.map(|g| Gains {
                 min: finite(g.min),
                 max: finite(g.max),
@@ -322,29 +349,87 @@ fn below_codes(moment: &[f32]) -> Option<f64> {
     share(below)
 }
 
-/// Quantiles of the distance moved per unit of what moved it, among coordinates that have a gradient: others
-/// move by their decay, while their running mean fades to nothing.
-fn rates(
-    moved: &[f64],
-    gradient: &[f32],
-    parameter: &str,
-    optimizer: &Optimizer<f32>,
-) -> Option<[f64; QUANTILES.len()]> {
-    const MOST: usize = 4096;
-    // A buffer behind a second moment holds normalised gradients, of no unit.
-    let buffer = || match second_moment(parameter, optimizer) {
-        None => optimizer.slot_values(parameter, "buf"),
-        Some(_) => None,
-    };
-    let mean = optimizer.slot_values(parameter, "m").or_else(buffer);
-    let direction = mean.as_deref().unwrap_or(gradient);
-    let stride = moved.len().div_ceil(MOST).max(1);
-    let all = moved.iter().zip(direction).zip(gradient).step_by(stride);
-    let pairs = all.filter(|((_, d), g)| **d != 0.0 && **g != 0.0).map(|(pair, _)| pair);
-    let mut rates: Vec<f64> = pairs.map(|(x, d)| finite((x / f64::from(*d)).abs())).collect();
-    if rates.is_empty() {
-        return None;
+/// Second moments this far below the largest of their parameter are those of gradients that are round-off
+/// beside its others: a key's bias, say, which softmax cancels. Their root is a millionth, or less.
+const ROUND_OFF: f32 = 1e-12;
+
+/// The share of coordinates where ε dominates without those where nothing but round-off would be adapted to;
+/// they are taken to be among them.
+fn above_round_off(share: f64, moment: &[f32]) -> Option<f64> {
+    let largest = moment.iter().copied().fold(0.0, f32::max);
+    let positive = moment.iter().filter(|v| **v > 0.0).count();
+    let nothing = moment.iter().filter(|v| **v > 0.0 && **v < ROUND_OFF * largest).count();
+    let rest = positive - nothing;
+    (rest > 0).then(|| ((share * positive as f64 - nothing as f64) / rest as f64).clamp(0.0, 1.0))
+}
+
+/// Some coordinates of a parameter, followed at every step: all of a small one, evenly spread ones of a large one.
+#[derive(Debug)]
+struct Sample {
+    /// One of so many coordinates is in it.
+    stride: usize,
+    /// Coordinates of the parameter per coordinate in it.
+    weight: f64,
+    now: Vec<f32>,
+    last: Vec<f32>,
+    /// The running mean of the gradient, from zero.
+    mean: Vec<f64>,
+}
+
+impl Sample {
+    fn of(parameter: &ParameterSpec) -> Self {
+        const MOST: usize = 4096;
+        let stride = parameter.len().div_ceil(MOST).max(1);
+        let count = parameter.len().div_ceil(stride);
+        let weight = parameter.len() as f64 / count.max(1) as f64;
+        let zeros = || vec![0.0; count];
+        Sample { stride, weight, now: zeros(), last: zeros(), mean: vec![0.0; count] }
     }
-    rates.sort_by(f64::total_cmp);
-    Some(QUANTILES.map(|q| rates[(q * (rates.len() - 1) as f64).round() as usize]))
+
+    /// Takes the next gradient into it; what it adds to the sums of [`Probe::signal`] and [`Probe::noise`].
+    fn take(&mut self, gradient: &Gradient, memory: f64) -> (f64, f64) {
+        std::mem::swap(&mut self.now, &mut self.last);
+        match gradient {
+            Gradient::Dense(values) => {
+                let all = values.iter().step_by(self.stride);
+                self.now.iter_mut().zip(all).for_each(|(to, g)| *to = *g);
+            }
+            Gradient::Rows { rows, values } => {
+                self.now.fill(0.0);
+                let width = values.len().checked_div(rows.len()).unwrap_or(0);
+                for (i, g) in values.iter().enumerate() {
+                    let at = rows[i / width] as usize * width + i % width;
+                    if at.is_multiple_of(self.stride) {
+                        self.now[at / self.stride] += g;
+                    }
+                }
+            }
+        }
+        let (mut signal, mut noise) = (0.0, 0.0);
+        for ((mean, now), last) in self.mean.iter_mut().zip(&self.now).zip(&self.last) {
+            let (a, b) = (f64::from(*last), f64::from(*now));
+            *mean = memory * *mean + (1.0 - memory) * b;
+            signal += a * b;
+            noise += (b - a) * (b - a) / 2.0;
+        }
+        (self.weight * signal, self.weight * noise)
+    }
+}
+
+impl Recorder {
+    /// Quantiles of the distance moved per unit of the mean gradient, among coordinates that have a gradient:
+    /// others move by their decay, while their running mean fades to nothing.
+    fn rates(&self, k: usize, moved: &[f64], gradient: &[f32]) -> Option<[f64; QUANTILES.len()]> {
+        let whole = 1.0 - self.memory.powi(self.seen);
+        let stride = self.samples[k].stride;
+        let all = moved.iter().zip(gradient).step_by(stride).zip(&self.samples[k].mean);
+        let pairs = all.filter(|((_, g), mean)| **g != 0.0 && **mean != 0.0);
+        let mut rates: Vec<f64> =
+            pairs.map(|((x, _), mean)| finite((x * whole / mean).abs())).collect();
+        if rates.is_empty() {
+            return None;
+        }
+        rates.sort_by(f64::total_cmp);
+        Some(QUANTILES.map(|q| rates[(q * (rates.len() - 1) as f64).round() as usize]))
+    }
 }

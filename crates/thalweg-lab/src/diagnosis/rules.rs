@@ -6,6 +6,7 @@ use super::course::weighted;
 use super::finding::{Finding, Kind, Severity, wilson};
 use super::layers::layer_findings;
 use super::record::{Layer, Probe};
+use crate::protocol::shown;
 
 /// What is known of a run besides its probes.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,12 @@ pub struct Case<'a> {
     pub batch: Option<usize>,
     /// Whether the loss came down to the floor of its task.
     pub solved: bool,
+    /// The loss before training, and what the run is judged by, where they are known.
+    pub losses: Option<[f64; 2]>,
+    /// Whether parameters live on the simplex, where a gradient has an offset that means nothing.
+    pub simplex: bool,
+    /// Whether the optimizer has momentum.
+    pub momentum: bool,
 }
 
 /// What the probes of one run show, the most severe first, and last what other storage would have
@@ -177,27 +184,84 @@ fn whole_run(case: &Case<'_>, probes: &[Probe], findings: &mut Vec<Finding>) {
                  rate and clip less.",
     };
     findings.extend(clipped.judge(None, &over(&|p| Some(p.clip_factor))));
-    findings.extend(slow(probes).filter(|_| !case.solved));
+    findings.extend(no_progress(case, probes));
+    findings.extend(slow(case, probes).filter(|_| !case.solved));
     findings.extend(noisy(case, probes));
 }
 
-/// What a run at too small a rate is told, unless its comparison [knows better](super::within).
-pub(super) const RAISE: &str = "Raise the learning rate, by a factor of 3 to 10, or add momentum.";
+/// A run that ends where it began, or higher.
+fn no_progress(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
+    let [start, end] = case.losses?;
+    let last = probes.last()?;
+    if case.solved || case.divergence.is_some() || end < start {
+        return None;
+    }
+    Some(Finding {
+        kind: Kind::NoProgress,
+        severity: Severity::Warning,
+        parameter: None,
+        since: 1,
+        measured: finite(end),
+        threshold: finite(start),
+        beyond: 1,
+        probes: 1,
+        // It was seen to be so.
+        interval: [1.0, 1.0],
+        what: format!(
+            "After {} steps the validation loss, {}, is no lower than before the first one, {}.",
+            last.step,
+            shown(end),
+            shown(start),
+        ),
+        change: "Lower the learning rate, by a factor of 10; where steps are tiny beside the parameters \
+                 (updates-small), raise it."
+            .to_owned(),
+        figure: "loss".to_owned(),
+        seeds: 1,
+        seeds_of: 1,
+    })
+}
+
+fn finite(value: f64) -> f64 {
+    if value.is_finite() { value } else { f64::MAX }
+}
+
+/// How the advice to raise the learning rate begins, which its comparison [may change](super::within).
+pub(super) const RAISE: &str = "Raise the learning rate, by a factor of 3 to 10";
 
 /// Agreement above this is a direction that the steps could follow faster; chance gives 0.5.
 const STEADY: f64 = 0.9;
 
-fn slow(probes: &[Probe]) -> Option<Finding> {
+/// A loss that falls by more than this from one quarter of a run to the next is well on its way, however long
+/// that is.
+const ON_ITS_WAY: f64 = 0.3;
+
+/// Successive gradients whose product is at least this share of their noise go one way.
+const ONE_WAY: f64 = 0.5;
+
+fn slow(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     let half = &probes[probes.len() / 2..];
     let (first, last) = (half.first()?, half.last()?);
-    // A loss that has settled needs no faster steps.
-    let falls = last.loss < first.loss && first.loss - last.loss > 1e-9 * first.loss.abs();
+    // A loss that has settled needs no faster steps. Batches differ, so quarters are compared.
+    let (earlier, later) = half.split_at(half.len() / 2);
+    let mean = |part: &[Probe]| part.iter().map(|p| p.loss).sum::<f64>() / part.len() as f64;
+    let (before, after) = (mean(earlier), mean(later));
+    let falls = after < before && before - after > 1e-9 * before.abs();
     // Steps whose rate is about to become zero are meant to be short.
     let ended = last.lr.zip(first.lr).is_some_and(|(last, first)| last < 0.5 * first);
-    if !falls || ended {
+    if !falls || ended || case.simplex {
         return None;
     }
     let gains = half.iter().flat_map(|p| &p.layers).any(|l| l.gains.is_some());
+    let change = match (gains, case.momentum) {
+        (true, _) => {
+            "Raise the learning rate, or `gamma` so that gains grow faster; check that the gains are \
+             not held by their upper bound."
+                .to_owned()
+        }
+        (false, true) => format!("{RAISE}."),
+        (false, false) => format!("{RAISE}, or add momentum."),
+    };
     let rule = Rule {
         kind: Kind::SlowProgress,
         severity: Severity::Warning,
@@ -211,15 +275,48 @@ fn slow(probes: &[Probe]) -> Option<Finding> {
                 percent(a)
             )
         },
-        change: if gains {
-            "Raise the learning rate, or `gamma` so that gains grow faster; check that the gains are \
-             not held by their upper bound."
-        } else {
-            RAISE
-        },
+        change: &change,
     };
     let series: Vec<_> = probes.iter().map(|p| (p.step, weighted(p, |l| l.successive))).collect();
-    rule.judge(None, &series)
+    let crawls = before - after < ON_ITS_WAY * before.abs();
+    rule.judge(None, &series).or_else(|| crawls.then(|| one_way(case, probes, &change)).flatten())
+}
+
+/// Slow progress under noise, which turns signs: the product of successive gradients tells it.
+fn one_way(case: &Case<'_>, probes: &[Probe], change: &str) -> Option<Finding> {
+    case.batch?;
+    let rule = Rule {
+        kind: Kind::SlowProgress,
+        severity: Severity::Warning,
+        threshold: ONE_WAY,
+        below: false,
+        figure: "gradient-noise",
+        what: &|r| {
+            format!(
+                "Successive gradients point one way: their product is {r:.2} of their noise (by chance: 0), and \
+                 the loss is still falling at the end: the steps are shorter than they could be."
+            )
+        },
+        change,
+    };
+    let ratio = |p: &Probe| (p.noise > 0.0).then(|| p.signal / p.noise);
+    rule.judge(None, &probes.iter().map(|p| (p.step, ratio(p))).collect::<Vec<_>>())
+}
+
+/// The product of successive gradients over their noise, over all of these probes, and the half width of its
+/// 95 % interval by the jackknife; `None` of few probes, or without noise.
+fn signal_to_noise(half: &[Probe]) -> Option<(f64, f64)> {
+    let n = half.len();
+    let sum = |f: fn(&Probe) -> f64| half.iter().map(f).sum::<f64>();
+    let (noise, signal) = (sum(|p| p.noise), sum(|p| p.signal));
+    if n < 8 || noise <= 0.0 {
+        return None;
+    }
+    let without: Vec<f64> = half.iter().map(|p| (signal - p.signal) / (noise - p.noise)).collect();
+    let centre = without.iter().sum::<f64>() / n as f64;
+    let spread: f64 = without.iter().map(|r| (r - centre) * (r - centre)).sum();
+    let error = 1.96 * (spread * (n as f64 - 1.0) / n as f64).sqrt();
+    (error.is_finite()).then_some((signal / noise, error))
 }
 
 /// A noise scale this many times the batch makes single steps mostly noise.
@@ -230,21 +327,12 @@ fn noisy(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     let examples = case.batch?;
     let half = &probes[probes.len() / 2..];
     let n = half.len();
-    if n < 8 {
-        return None;
-    }
-    let sum = |f: fn(&Probe) -> f64| half.iter().map(f).sum::<f64>();
-    let (noise, signal) = (sum(|p| p.noise), sum(|p| p.signal));
-    let inverse: Vec<f64> = half.iter().map(|p| (signal - p.signal) / (noise - p.noise)).collect();
-    let ratio = signal / noise;
-    let centre = inverse.iter().sum::<f64>() / n as f64;
-    let spread: f64 = inverse.iter().map(|r| (r - centre) * (r - centre)).sum();
-    let error = 1.96 * (spread * (n as f64 - 1.0) / n as f64).sqrt();
     // In batches: noise over signal; signal over noise has no pole where the signal vanishes.
+    let (ratio, error) = signal_to_noise(half)?;
     // Steps that are too long turn the gradient round: a product below zero is their answer to the noise, and
     // says no more of the signal than one above it.
     let most = ratio.abs() + error;
-    if noise <= 0.0 || !most.is_finite() || most > 1.0 / NOISY {
+    if most > 1.0 / NOISY {
         return None;
     }
     let batch = examples as f64;

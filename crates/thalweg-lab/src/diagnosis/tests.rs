@@ -9,7 +9,7 @@ use thalweg::{QUANTILES, recipes::*, registry};
 
 use super::*;
 use crate::rng::{Purpose, Stream};
-use crate::tasks::ParameterSpec;
+use crate::tasks::{Gradient, ParameterSpec};
 
 /// The loss and gradients of a small task, and its parameters with their start.
 struct Bench {
@@ -44,7 +44,9 @@ fn bowl(scale: f64, noise: f32) -> Bench {
 /// Probes of a run, and why it ended.
 fn walk(builder: Builder, bench: &Bench, steps: usize) -> (Vec<Probe>, Option<usize>) {
     let mut optimizer: Optimizer<f32> = builder.threads(1).build().unwrap();
-    let mut recorder = Recorder::new(10, &bench.parameters);
+    let hyper = |name| optimizer.groups().find_map(|(_, chain)| chain.hyper(name).ok());
+    let memory = ["beta1", "momentum"].into_iter().find_map(hyper).map_or(0.0, |h| h.value(0));
+    let mut recorder = Recorder::new(10, &bench.parameters, memory);
     let mut values = bench.start.clone();
     let initial = (bench.gradient)(0, &values).0;
     for step in 1..=steps {
@@ -53,6 +55,7 @@ fn walk(builder: Builder, bench: &Bench, steps: usize) -> (Vec<Probe>, Option<us
             return (recorder.into_probes(), Some(step));
         }
         let views: Vec<Cow<'_, [f32]>> = gradients.iter().map(|g| Cow::Borrowed(&g[..])).collect();
+        recorder.see(&gradients.iter().cloned().map(Gradient::Dense).collect::<Vec<_>>());
         recorder.before(step, &values, &views);
         let mut params: Vec<Param<'_, f32>> = (bench.parameters.iter().zip(&mut values))
             .zip(&gradients)
@@ -83,8 +86,17 @@ fn tuned(name: &str, hypers: &[(&str, f64)]) -> Builder {
 fn findings(builder: Builder, bench: &Bench, steps: usize) -> Vec<Finding> {
     let (probes, ended) = walk(builder, bench, steps);
     let divergence = ended.map(|step| (step, "the loss is out of bounds"));
-    diagnose(&Case { divergence, batch: Some(1), solved: false }, &probes)
+    diagnose(&Case { divergence, ..CASE }, &probes)
 }
+
+const CASE: Case<'static> = Case {
+    divergence: None,
+    batch: Some(1),
+    solved: false,
+    losses: None,
+    simplex: false,
+    momentum: false,
+};
 
 #[track_caller]
 fn only(findings: &[Finding], kind: Kind) -> Finding {
@@ -120,14 +132,18 @@ fn probes_agree_with_direct_computation() {
         [2, 4, 8, 10, 16, 20, 30, 32, 40]
     );
     let (mut x, mut buf, mut last) = ([1.0f64; 3], [0.0f64; 3], [0.0f64; 3]);
+    let (mut signal, mut noise, mut steps) = (0.0, 0.0, 0.0);
     for step in 1..=45 {
         let values = vec![x.iter().map(|x| *x as f32).collect::<Vec<f32>>()];
         let (loss, g) = (bench.gradient)(step, &values);
         let g: Vec<f64> = g[0].iter().map(|g| f64::from(*g)).collect();
         let opposed = (0..3).filter(|i| buf[*i] * g[*i] > 0.0).count() as f64 / 3.0;
         let same = (0..3).filter(|i| last[*i] * g[*i] > 0.0).count() as f64 / 3.0;
-        let signal: f64 = (0..3).map(|i| last[i] * g[i]).sum();
-        let noise: f64 = (0..3).map(|i| (g[i] - last[i]).powi(2) / 2.0).sum();
+        if step > 1 {
+            signal += (0..3).map(|i| last[i] * g[i]).sum::<f64>();
+            noise += (0..3).map(|i| (g[i] - last[i]).powi(2) / 2.0).sum::<f64>();
+            steps += 1.0;
+        }
         let before = x.iter().map(|x| x * x).sum::<f64>().sqrt();
         (0..3).for_each(|i| buf[i] = 0.9 * buf[i] + g[i]);
         (0..3).for_each(|i| x[i] -= lr * buf[i]);
@@ -136,12 +152,15 @@ fn probes_agree_with_direct_computation() {
         if let Some(probe) = probes.iter().find(|p| p.step == step) {
             let layer = &probe.layers[0];
             near(probe.loss, loss);
-            near(probe.signal, signal);
-            near(probe.noise, noise);
+            near(probe.signal, signal / steps);
+            near(probe.noise, noise / steps);
+            (signal, noise, steps) = (0.0, 0.0, 0.0);
             near(layer.weight_norm, before);
             near(layer.update_norm, update);
             assert_eq!((layer.successive, layer.momentum), (Some(same), Some(opposed)));
-            layer.rates.unwrap().iter().for_each(|rate| near(*rate, lr));
+            // A sum that forgets a tenth per step holds ten mean gradients when it is full.
+            let whole = (1.0 - 0.9f64.powi(step as i32)) / 0.1;
+            layer.rates.unwrap().iter().for_each(|rate| near(*rate, lr * whole));
             assert_eq!((probe.lr, probe.clip_factor, layer.untouched), (Some(lr), 1.0, 0.0));
         }
         last.copy_from_slice(&g);
@@ -399,4 +418,108 @@ fn findings_and_probes_survive_json() {
     let text = serde_json::to_string(&found).unwrap();
     assert_eq!(serde_json::from_str::<Vec<Finding>>(&text).unwrap(), found);
     assert!(text.contains(found[0].kind.name()));
+}
+
+#[test]
+fn effective_rates_do_not_depend_on_what_a_method_keeps() {
+    let (bench, lr) = (bowl(1.0, 0.3), 0.004);
+    let rates = |name: &str| {
+        let (probes, _) = walk(tuned(name, &[("lr", lr)]), &bench, 45);
+        probes.into_iter().map(|p| p.layers[0].rates.unwrap()).collect::<Vec<_>>()
+    };
+    // The learning rate stands in the buffer of one and before it in the other; the steps are the same.
+    for (a, b) in rates("momentum").iter().flatten().zip(rates("momentum@keras").iter().flatten()) {
+        assert!((a / b - 1.0).abs() < 1e-3, "{a} {b}");
+    }
+    rates("gd").iter().flatten().for_each(|rate| assert!((rate / lr - 1.0).abs() < 1e-3, "{rate}"));
+    // One gain, one rate for all, whatever the gradient's size.
+    let (probes, _) = walk(tuned("meta_egd", &[("lr", lr), ("gamma", 1e-9)]), &bench, 45);
+    let rates = probes.iter().flat_map(|p| p.layers[0].rates.unwrap());
+    rates.for_each(|rate| assert!((rate / lr - 1.0).abs() < 1e-3, "{rate}"));
+}
+
+#[test]
+fn running_means_are_those_of_sparse_gradients_too() {
+    // In a large parameter a sample is followed.
+    sums(&[3, 2], &[1, 2]);
+    sums(&[5_000, 2], &[17, 4_999]);
+}
+
+/// That sparse gradients leave the same as the dense ones that they stand for.
+fn sums(shape: &[usize], at: &[u32; 2]) {
+    let parameters = [spec("x", shape)];
+    let rows = |rows: &[u32], values: &[f32]| Gradient::Rows {
+        rows: rows.to_vec(),
+        values: values.to_vec(),
+    };
+    let [a, b] = *at;
+    let sparse = [rows(&[b, 0, b], &[1., 2., 3., 4., 5., 6.]), rows(&[a, b], &[7., 8., 9., 1.])];
+    let [mut a, mut b] = [0.9; 2].map(|memory| Recorder::new(10, &parameters, memory));
+    for gradient in sparse {
+        b.see(&[Gradient::Dense(gradient.to_dense(shape))]);
+        a.see(&[gradient]);
+    }
+    assert_eq!(format!("{a:?}"), format!("{b:?}"));
+}
+
+#[test]
+fn a_gradient_that_dies_is_told_and_asks_for_no_larger_steps() {
+    let bench = Bench {
+        parameters: vec![spec("x", &[1, 3])],
+        start: vec![vec![1.0; 3]],
+        gradient: Box::new(|step, _| (1.0, vec![vec![if step < 25 { 1.0 } else { 0.0 }; 3]])),
+    };
+    let found = findings(tuned("gd", &[("lr", 1e-3)]), &bench, 200);
+    let dead = only(&found, Kind::GradientVanished);
+    assert!((25..=32).contains(&dead.since) && dead.change.contains("Lower"), "{dead:?}");
+    assert!(found.iter().all(|f| f.kind != Kind::UpdatesSmall), "{found:?}");
+}
+
+#[test]
+fn a_run_that_ends_no_lower_than_it_began_is_told() {
+    let (probes, _) = walk(tuned("adam", &[("lr", 3e-3)]), &bowl(1.0, 1.0), 200);
+    let told = |losses, solved| {
+        let found = diagnose(&Case { losses: Some(losses), solved, ..CASE }, &probes);
+        found.iter().any(|f| f.kind == Kind::NoProgress)
+    };
+    assert!(told([2.3, 2.3], false) && told([2.3, 8.0], false));
+    assert!(!told([2.3, 2.2], false) && !told([1e-12, 1e-12], true));
+}
+
+#[test]
+fn slow_progress_is_seen_under_noise_and_not_where_gradients_have_an_offset() {
+    let slow = |case: Case<'_>| {
+        let (probes, _) = walk(tuned("gd", &[("lr", 1e-5)]), &bowl(1.0, 15.0), 400);
+        diagnose(&case, &probes)
+    };
+    let found = only(&slow(CASE), Kind::SlowProgress);
+    assert!(
+        found.what.contains("point one way") && found.change.contains("add momentum"),
+        "{found:?}"
+    );
+    let found = only(&slow(Case { momentum: true, ..CASE }), Kind::SlowProgress);
+    assert!(!found.change.contains("momentum"));
+    assert!(slow(Case { simplex: true, ..CASE }).iter().all(|f| f.kind != Kind::SlowProgress));
+}
+
+#[test]
+fn round_off_beside_the_gradients_of_its_parameter_is_not_for_epsilon_to_answer() {
+    // A third of the coordinates have gradients that are round-off beside the others.
+    let bench = |small: f32| Bench {
+        parameters: vec![spec("b", &[9])],
+        start: vec![vec![0.0; 9]],
+        gradient: Box::new(move |step, _| {
+            let sign = if step % 2 == 0 { 1.0 } else { -1.0 };
+            let g = |i: usize| if i.is_multiple_of(3) { small * sign } else { 1.0 + sign / 2.0 };
+            (1.0, vec![(0..9).map(g).collect()])
+        }),
+    };
+    let told = |small| {
+        let found = findings(tuned("adam", &[("lr", 1e-3)]), &bench(small), 200);
+        found.iter().any(|f| f.kind == Kind::EpsilonDominates)
+    };
+    assert!(!told(1e-9));
+    // A hundred thousandth is a gradient, if a small one.
+    let found = findings(tuned("adam", &[("lr", 1e-3), ("eps", 1e-4)]), &bench(1e-5), 200);
+    assert!((only(&found, Kind::EpsilonDominates).measured - 1.0 / 3.0).abs() < 1e-9);
 }

@@ -103,6 +103,13 @@ impl Stepper {
         self.optimizer.probe_every(if on { NonZeroU64::MIN } else { NonZeroU64::MAX });
     }
 
+    /// The decay rate of its momentum at the start, 0 if it has none.
+    pub fn memory(&self) -> f64 {
+        let chains = || self.optimizer.groups().map(|(_, chain)| chain);
+        let of = |name| chains().find_map(|chain| chain.hyper(name).ok());
+        ["beta1", "momentum", "beta"].into_iter().find_map(of).map_or(0.0, |hyper| hyper.value(0))
+    }
+
     /// The optimizer and what it said of its last step, if it took one.
     pub fn seen(&self) -> Option<(&Optimizer<f32>, &StepReport)> {
         Some((&self.optimizer, self.report.as_ref()?))

@@ -43,6 +43,8 @@ pub struct Change {
     /// Typical test loss in each: the mean, or the geometric mean of what is left above the smallest loss
     /// added to that.
     pub loss: [f64; 2],
+    /// The seeds that both have run, over which all of this is.
+    pub seeds: usize,
     /// Rank among the optimizers that both hold, in each.
     pub rank: [usize; 2],
     /// Whether every shared seed gave the same bits.
@@ -105,7 +107,8 @@ pub fn changes(a: &[Loss], b: &[Loss], minimum: impl Fn(&str) -> Option<f64>) ->
             task: name.0.clone(),
             optimizer: name.1.clone(),
             scale,
-            loss: [scale.typical(&of(a, name)), scale.typical(&of(b, name))],
+            loss: [scale.typical(&x), scale.typical(&y)],
+            seeds: x.len(),
             rank: [0, 0],
             identical: !x.is_empty() && x.iter().zip(&y).all(|(x, y)| x.to_bits() == y.to_bits()),
             distance: distance.mean,
@@ -132,10 +135,6 @@ fn names(losses: &[Loss]) -> Vec<(String, String)> {
 
 fn own<'a>(losses: &'a [Loss], name: &'a (String, String)) -> impl Iterator<Item = &'a Loss> {
     losses.iter().filter(|l| l.task == name.0 && l.optimizer == name.1)
-}
-
-fn of(losses: &[Loss], name: &(String, String)) -> Vec<f64> {
-    own(losses, name).map(|l| l.loss).collect()
 }
 
 fn paired(a: &[Loss], b: &[Loss], name: &(String, String)) -> Vec<(f64, f64)> {
@@ -198,6 +197,14 @@ mod tests {
         assert!(x.distinguishable && !x.identical && y.identical && !y.distinguishable);
         assert_eq!((x.rank, y.rank), ([1, 2], [2, 1]));
         assert!((x.distance.mean - 2.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn losses_and_distance_are_over_the_seeds_that_both_have() {
+        let changes =
+            changes(&losses("x", &[1.0, 2.0]), &losses("x", &[2.0, 3.0, 100.0]), |_| None);
+        let row = &changes.rows[0];
+        assert_eq!((row.seeds, row.loss, row.distance.mean), (2, [1.5, 2.5], 1.0));
     }
 
     /// The worst seed decides a mean of losses over decades, and hides a factor that every seed shows.

@@ -38,6 +38,7 @@ pub use outcome::{
 pub use plan::{FINAL_SEEDS, FIRST_SEED, LOWERINGS, Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
 pub use reproduce::{Difference, first_difference};
 pub use search::{Job, Record};
+pub(crate) use training::ending;
 use training::train_watched;
 pub use training::{Divergence, Memory, Point, Run, RunSpec, Way, train};
 

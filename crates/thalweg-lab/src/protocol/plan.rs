@@ -174,6 +174,7 @@ impl Plan {
             (self.trials.unwrap_or(1), "--trials"),
             (self.budget.unwrap_or(1), "--budget"),
             (self.optimizers.as_ref().map_or(1, Vec::len), "--optimizers"),
+            (self.workers, "--workers"),
             (self.tasks.len(), "TASK"),
         ];
         if let Some((_, flag)) = positive.iter().find(|(n, _)| *n == 0) {

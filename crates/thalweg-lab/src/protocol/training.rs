@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::Result;
 use crate::diagnosis::{self, Case, Finding, Probe, Recorder};
 use crate::optimizers::{Entry, Stepped, Stepper, gradients_per_step};
-use crate::tasks::{Gradient, Measurement, ParameterSpec, Part, Problem, Task, Workload};
+use crate::tasks::{Domain, Gradient, Measurement, ParameterSpec, Part, Problem, Task, Workload};
 
 use super::{Phase, interrupt};
 use branch::Watcher;
@@ -119,11 +119,26 @@ impl Run {
         }
     }
 
+    /// The last validation loss, or on a [noisy](Task::noisy) task the mean over the [ending](Run::ending).
+    fn end(&self) -> f64 {
+        let last = if self.spec.task.noisy {
+            self.ending()
+        } else {
+            &self.points[self.points.len() - 1..]
+        };
+        super::stats::mean(&last.iter().map(|p| p.validation.loss).collect::<Vec<_>>())
+    }
+
     /// The points in the last tenth of the budget, or else the last one.
     pub fn ending(&self) -> &[Point] {
-        let late = self.points.iter().filter(|p| is_late(p.step, self.spec.budget)).count();
-        &self.points[self.points.len().saturating_sub(late.max(1))..]
+        ending(&self.points, self.spec.budget)
     }
+}
+
+/// The points in the last tenth of the budget, or else the last one.
+pub(crate) fn ending(points: &[Point], budget: usize) -> &[Point] {
+    let late = points.iter().filter(|p| is_late(p.step, budget)).count();
+    &points[points.len().saturating_sub(late.max(1))..]
 }
 
 /// Whether so many gradient evaluations fall into the last tenth of the budget.
@@ -192,19 +207,15 @@ impl Trainer {
         let steps = budget / gradients_per_step(spec.optimizer);
         let every = if phase == Phase::Final { (steps / PROBES).max(1) } else { 0 };
         let parameters = problem.parameters().to_vec();
-        let recorder = Recorder::new(every, &parameters);
+        let stepper =
+            Stepper::new(spec.optimizer, &spec.hypers, task.schedule, task.domain, budget)?;
+        let recorder = Recorder::new(every, &parameters, stepper.memory());
         let mut trainer = Trainer {
             problem,
             parameters,
             steps: 0,
             batch: 0,
-            stepper: Stepper::new(
-                spec.optimizer,
-                &spec.hypers,
-                task.schedule,
-                task.domain,
-                budget,
-            )?,
+            stepper,
             judged: values.clone(),
             best_values: values.clone(),
             ending: Vec::new(),
@@ -310,6 +321,7 @@ impl Trainer {
         let step = self.steps;
         // What a run does at the floor of its task is round-off, and says nothing of its health.
         let solved = self.solved();
+        self.recorder.see(&self.gradients);
         let watched = !solved && self.recorder.is_due(step);
         if !solved && (watched || self.recorder.is_due(step + 1)) {
             self.recorder.before(step, &self.values, &views(&self.parameters, &self.gradients));
@@ -399,8 +411,19 @@ impl Trainer {
         self.run.optimizer_seconds = self.optimizer_time.as_secs_f64();
         let solved = self.solved();
         self.run.probes = self.recorder.into_probes();
-        let divergence = self.run.divergence.as_ref().map(|d| (d.step, d.reason.as_str()));
-        let case = Case { divergence, batch: self.run.spec.task.noisy_batch(), solved };
+        // Findings count steps, as probes do.
+        let cost = gradients_per_step(self.run.spec.optimizer);
+        let divergence =
+            self.run.divergence.as_ref().map(|d| (d.step.div_ceil(cost), d.reason.as_str()));
+        let task = self.run.spec.task;
+        let case = Case {
+            divergence,
+            batch: task.noisy_batch(),
+            solved,
+            losses: Some([self.initial_loss, self.run.end()]),
+            simplex: task.domain == Domain::Simplex,
+            momentum: self.stepper.memory() > 0.0,
+        };
         self.run.findings = diagnosis::diagnose(&case, &self.run.probes);
         Ok(self.run)
     }

@@ -26,8 +26,14 @@ pub(super) struct Figure {
 /// The distance between the panels of a picture on its own.
 const GAP: f64 = 12.0;
 
-/// The height of what stands below it.
-const STAMP: f64 = 16.0;
+/// The height of a line of words above or below it.
+const WORDS: f64 = 16.0;
+
+/// The width of a letter of such a line.
+const LETTER: f64 = 6.6;
+
+/// The light colours of what pictures share, which is matched by itself, without the picture around it.
+const SHARED: &str = ".tick{fill:#57606a}.grid{stroke:#e1e5ea}";
 
 /// The widest a picture on its own gets.
 const SHEET: f64 = 1080.0;
@@ -44,7 +50,7 @@ impl Figure {
         let (id, title) = (&self.id, escape(&self.title));
         let pictures = self.pictures.concat();
         let plot = match self.pictures.len() {
-            1 => format!("<div class=\"plot\">{pictures}</div>"),
+            1 if self.width() > ROW => format!("<div class=\"plot\">{pictures}</div>"),
             _ if self.width() > ROW => format!("<div class=\"plot rows\">{pictures}</div>"),
             _ if self.width() > SMALL => {
                 format!("<div class=\"plot panels middling\">{pictures}</div>")
@@ -54,8 +60,9 @@ impl Figure {
         let table = match &*self.table {
             "" => String::new(),
             table => format!(
-                "<details class=\"numbers\"><summary>Numbers of “{title}”</summary>\
-                 <div class=\"wide\">{table}</div></details>"
+                "<details class=\"numbers\"><summary>Numbers of “{title}”</summary>{}\
+                 <div class=\"wide\">{table}</div></details>",
+                sideways(table)
             ),
         };
         let live = self.live.as_ref().map_or_else(String::new, |value| {
@@ -70,6 +77,12 @@ impl Figure {
     /// The width of its first picture.
     fn width(&self) -> f64 {
         self.pictures.first().and_then(|p| size(p)).map_or(0.0, |[width, _]| width)
+    }
+
+    /// What it is called where it stands alone; nothing for a single picture of the full width, whose axes
+    /// say what it shows.
+    fn heading(&self) -> &str {
+        if self.pictures.len() == 1 && self.width() > ROW { "" } else { &self.title }
     }
 
     /// The figure as an SVG document of its own, in light colours, with a `stamp` below it that says what it
@@ -87,36 +100,49 @@ impl Figure {
             )?;
         let columns = ((SHEET / (width + GAP)) as usize).clamp(1, sizes.len());
         let rows = sizes.len().div_ceil(columns);
-        let below = if stamp.is_empty() { 0.0 } else { STAMP };
-        let sheet =
-            [columns as f64 * (width + GAP) + GAP, rows as f64 * (height + GAP) + GAP + below];
-        let mut body = String::new();
+        let heading = self.heading();
+        let [above, below] = [heading, stamp].map(|text| if text.is_empty() { 0.0 } else { WORDS });
+        // Words are never cut off.
+        let longest = heading.chars().count().max(stamp.chars().count()) as f64 * LETTER;
+        let sheet = [
+            (columns as f64 * (width + GAP)).max(longest + GAP) + GAP,
+            rows as f64 * (height + GAP) + GAP + above + below,
+        ];
+        let mut body = words("name", heading, 2.0 + WORDS);
         for (i, picture) in self.pictures.iter().enumerate() {
             let (x, y) = ((i % columns) as f64, (i / columns) as f64);
             let place = format!(
                 "<svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" ",
                 px(GAP + x * (width + GAP)),
-                px(GAP + y * (height + GAP)),
+                px(GAP + above + y * (height + GAP)),
                 px(sizes[i][0]),
                 px(sizes[i][1]),
             );
             body += &picture.replacen("<svg ", &place, 1);
         }
-        if !stamp.is_empty() {
-            let (x, y) = (px(GAP), px(sheet[1] - GAP));
-            body += &format!(
-                "<g class=\"chart\"><text class=\"label\" x=\"{x}\" y=\"{y}\">{}</text></g>",
-                escape(stamp)
-            );
-        }
+        body += &words("label", stamp, sheet[1] - GAP);
+        let shared = if body.contains("<use ") { SHARED } else { "" };
         Ok(format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\">\
-             <title>{2}</title><style>{3}</style><rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>{body}</svg>\n",
+             <title>{2}</title><style>{3}{shared}</style><rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>{body}</svg>\n",
             px(sheet[0]),
             px(sheet[1]),
             escape(&self.title),
             standalone_rules(),
         ))
+    }
+}
+
+/// A line of words on a picture on its own, if there are any.
+fn words(class: &str, text: &str, y: f64) -> String {
+    match text {
+        "" => String::new(),
+        text => format!(
+            "<g class=\"chart\"><text class=\"{class}\" x=\"{}\" y=\"{}\">{}</text></g>",
+            px(GAP),
+            px(y),
+            escape(text)
+        ),
     }
 }
 
@@ -126,6 +152,19 @@ fn size(picture: &str) -> Option<[f64; 2]> {
     let (numbers, _) = rest.split_once('"')?;
     let (width, height) = numbers.split_once(' ')?;
     Some([width.parse().ok()?, height.parse().ok()?])
+}
+
+/// A table of more columns than this may be wider than the page.
+const COLUMNS: usize = 9;
+
+/// Where to look for the rest of a table that is wider than the page.
+fn sideways(table: &str) -> &'static str {
+    match table.matches("<th scope=\"col\">").count() > COLUMNS {
+        true => {
+            "<p class=\"caption\">The table may be wider than the page: scroll it sideways.</p>"
+        }
+        false => "",
+    }
 }
 
 /// An HTML table from a header and rows; the first cell of a row names it.
@@ -177,7 +216,7 @@ mod tests {
                 count + 1
             );
             assert!(!svg.contains("var(") && svg.contains("A &amp; B"));
-            assert!(svg.contains(">of what</text>"));
+            assert!(svg.contains(">of what</text>") && svg.contains(">A &amp; B</text>"));
         }
         let mut broken = figure(1);
         broken.pictures = vec!["<svg></svg>".into()];

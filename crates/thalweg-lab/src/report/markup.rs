@@ -67,6 +67,7 @@ fn superscript(exponent: i32) -> String {
 pub(super) fn interval(mean: f64, half_width: Option<f64>, decimals: usize) -> String {
     let small = mean != 0.0 && mean.abs() < 10f64.powi(1 - decimals as i32);
     match (mean.is_finite(), half_width) {
+        _ if mean.is_nan() => "–".to_owned(),
         (false, _) => "∞".to_owned(),
         (true, None) if small => number(mean),
         (true, Some(h)) if small => format!("{} ±\u{a0}{}", number(mean), number(h)),

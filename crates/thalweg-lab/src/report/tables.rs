@@ -46,9 +46,9 @@ impl Shown {
     }
 
     /// How far a standing is behind the first, and the intervals of that: a line each, for over decades they
-    /// are long.
-    fn behind(self, s: &Standing) -> String {
-        if s.rank == 1 {
+    /// are long. Nobody is behind one that diverged.
+    fn behind(self, s: &Standing, first: &Standing) -> String {
+        if s.rank == 1 || !first.test_loss.mean.is_finite() {
             return "–".to_owned();
         }
         let mut all = match self.0 {
@@ -87,8 +87,8 @@ impl Shown {
              at 95 % confidence: one-sided paired t tests of the {tested}, each against each other one, \
              corrected for {others}. Behind the first: {distance}, with Student's 95 % interval, and on the \
              last line the 95 % bootstrap interval (expanded percentiles) of the same paired differences. The \
-             vertical line is the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value that was \
-             the highest or lowest tried."
+             vertical line below a loss is the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value \
+             that was the highest or lowest tried."
         )
     }
 }
@@ -121,38 +121,39 @@ pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> 
     let mut html = format!(
         "<p class=\"caption\">{}</p><div class=\"wide\"><table class=\"ranking\"><thead><tr>\
          <th scope=\"col\">rank</th><th scope=\"col\">best?</th><th scope=\"col\">optimizer</th>\
-         <th scope=\"col\">{}</th><th scope=\"col\"></th><th scope=\"col\">{metric}</th>\
+         <th scope=\"col\">{}</th><th scope=\"col\">{metric}</th>\
          <th scope=\"col\">behind the first</th><th scope=\"col\">chosen by tuning</th>\
          <th scope=\"col\">diverged</th><th scope=\"col\">step, µs</th></tr></thead><tbody>",
         shown.caption(task.standings.len().saturating_sub(1), task.seeds.len()),
         shown.label(),
     );
+    let Some(first) = task.standings.first() else { return String::new() };
     for (s, whisker) in task.standings.iter().zip(whiskers(task)).take(rows) {
         let _ = write!(
             html,
             "<tr><td>{}</td><td>{}</td><th scope=\"row\"><span class=\"named\">{}<span>{}</span></span></th>\
-             <td class=\"n\">{}</td><td>{whisker}</td>\
+             <td class=\"n\">{}{whisker}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
              <td>{}</td><td class=\"n\">{}</td></tr>",
             s.rank,
-            best(s),
+            best(s, first),
             sample(styles(s.optimizer)),
             breakable(s.optimizer),
             shown.typical(s),
             metric_of(task, s),
-            shown.behind(s),
+            shown.behind(s, first),
             chosen(s),
             diverged(s),
-            number(s.step_microseconds),
+            if s.seeds.is_empty() { "–".to_owned() } else { number(s.step_microseconds) },
         );
     }
     html + "</tbody></table></div>\n"
 }
 
-/// Whether it may be the best, and how sure it is that it is not.
-fn best(s: &Standing) -> String {
+/// Whether it may be the best, and how sure it is that it is not. If the first diverged nobody is.
+fn best(s: &Standing, first: &Standing) -> String {
     match s.p_best {
-        _ if s.test_loss.mean.is_nan() => "–".to_owned(),
+        _ if s.test_loss.mean.is_nan() || !first.test_loss.mean.is_finite() => "–".to_owned(),
         _ if s.may_be_best => "may be".to_owned(),
         p if p < 1e-3 => "no, p\u{a0}&lt;\u{a0}0.001".to_owned(),
         p if p < 0.05 => format!("no, p\u{a0}=\u{a0}{p:.3}"),
@@ -164,6 +165,7 @@ fn metric_of(task: &TaskOutcome, s: &Standing) -> String {
     // As many decimals as one test example is worth.
     let decimals = if task.examples[2] < 1_000 { 1 } else { 2 };
     match (task.metric, &s.test_metric) {
+        (Some(_), Some(value)) if value.mean.is_nan() => "–".to_owned(),
         (Some(m), Some(value)) if m.percent => {
             let half = value.half_width.map(|h| 100.0 * h);
             format!("{}\u{a0}%", interval(100.0 * value.mean, half, decimals))

@@ -66,7 +66,10 @@ impl Database {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
             Connection::open_with_flags(&path, flags).map_err(|e| broken(&path, &e))?;
-        let database = Database { connection: Mutex::new(connection), path, _lock: None };
+        let mut database = Database { connection: Mutex::new(connection), path, _lock: None };
+        if !may_write(&database.path) {
+            database.connection = Mutex::new(unchanging(&database.path)?);
+        }
         database.check_layout()?;
         Ok(database)
     }
@@ -224,6 +227,42 @@ fn lock(directory: &Path) -> Result<File> {
         )),
         Err(TryLockError::Error(e)) => Err(failed(e)),
     }
+}
+
+/// Whether side files can be made beside the file of runs.
+fn may_write(path: &Path) -> bool {
+    let probe = path.with_extension("sqlite-write-test");
+    let made = File::create(&probe).is_ok();
+    // One that stays behind does no harm.
+    let _ = std::fs::remove_file(probe);
+    made
+}
+
+/// Opens a file of runs where nothing can be written: all of it must be in the file itself.
+pub(super) fn unchanging(path: &Path) -> Result<Connection> {
+    let side = path.with_extension("sqlite-wal");
+    if std::fs::metadata(side).is_ok_and(|file| file.len() > 0) {
+        return Err(Error::failed(
+            format!(
+                "{} was left in the middle of its work, in a directory you may not write to",
+                path.display()
+            ),
+            "copy the directory to a place where you may write, and give the copy",
+        ));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let escaped: String = path
+        .to_string_lossy()
+        .chars()
+        .map(|c| match c {
+            '%' | '?' | '#' => format!("%{:02x}", c as u32),
+            c => c.to_string(),
+        })
+        .collect();
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
+        .map_err(|e| broken(path, &e))
 }
 
 /// Makes the tables and notes the facts, all or nothing, if the file is new.

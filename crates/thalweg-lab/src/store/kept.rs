@@ -8,8 +8,9 @@ use super::Database;
 use super::database::{findings, hypers, points, probes};
 use super::number::Number;
 use crate::diagnosis::{Finding, Probe};
-use crate::protocol::{Point, TUNING_SEED};
-use crate::{Error, Result};
+use crate::protocol::stats::mean;
+use crate::protocol::{Point, TUNING_SEED, ending};
+use crate::{Error, Result, tasks};
 
 /// A run as it was kept, all names as text.
 #[derive(Debug, Clone)]
@@ -64,9 +65,18 @@ impl Kept {
         (&self.task, &self.optimizer) == (&other.task, &other.optimizer)
     }
 
-    /// The validation loss at that point; infinite if the run diverged.
+    /// What the run is judged by, as [`Run::validation_loss`](crate::protocol::Run::validation_loss) has it;
+    /// infinite if it diverged. Its points are needed.
     pub fn validation_loss(&self) -> f64 {
+        let noisy = || {
+            let task = tasks::select(std::slice::from_ref(&self.task), None);
+            task.is_ok_and(|task| task[0].noisy)
+        };
         match (&self.divergence, self.best_point.and_then(|i| self.points.get(i))) {
+            (None, Some(_)) if noisy() => {
+                let late = ending(&self.points, self.budget).iter().map(|p| p.validation.loss);
+                mean(&late.collect::<Vec<_>>())
+            }
             (None, Some(best)) => best.validation.loss,
             _ => f64::INFINITY,
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::diagnosis::{Case, Finding, Kind, Layer, Probe, diagnose};
-use crate::protocol::{Archive, Divergence, Job, Phase, Point, Record, Run, RunSpec};
+use crate::protocol::{Archive, Divergence, Job, Phase, Point, Record, Run, RunSpec, train};
 use crate::tasks::Measurement;
 use crate::{optimizers, tasks};
 
@@ -45,7 +45,14 @@ fn probe() -> Probe {
 }
 
 fn case() -> Case<'static> {
-    Case { divergence: Some((9, "it shot off")), batch: Some(64), solved: false }
+    Case {
+        divergence: Some((9, "it shot off")),
+        batch: Some(64),
+        solved: false,
+        losses: None,
+        simplex: false,
+        momentum: true,
+    }
 }
 
 fn record() -> Record {
@@ -138,4 +145,33 @@ fn nothing_and_rubbish_are_told_apart() {
         .unwrap();
     assert_eq!(Database::read(dir.path()).err().unwrap().exit_code(), 1);
     assert_eq!(Database::open(dir.path(), &facts("a")).err().unwrap().exit_code(), 1);
+}
+
+#[test]
+fn a_kept_run_is_judged_as_the_run_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(dir.path(), &facts("a")).unwrap();
+    for (name, seed) in [("noisy-quadratic", 1), ("bowl", 2)] {
+        let task = tasks::select(&[name.to_owned()], None).unwrap()[0];
+        let entry = &optimizers::select(&["gd".to_owned()]).unwrap()[0];
+        let spec = RunSpec::new(task, entry, vec![("lr", 1e-3)], seed, 100);
+        let run = train(&spec, &(task.open)(task).unwrap(), Phase::Screening).unwrap();
+        database.keep(&Record { phase: Phase::Screening, trial: 1, run: run.clone() }).unwrap();
+        let kept = database.kept(true).unwrap().into_iter().find(|k| k.task == name).unwrap();
+        assert_eq!(kept.validation_loss(), run.validation_loss(), "{name}");
+    }
+}
+
+#[test]
+fn runs_can_be_read_where_nothing_can_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(dir.path(), &facts("a")).unwrap();
+    database.keep(&record()).unwrap();
+    let path = dir.path().join(super::FILE);
+    // In the middle of its work the last runs stand in the side file.
+    assert!(super::database::unchanging(&path).unwrap_err().fix().contains("copy the directory"));
+    drop(database);
+    let connection = super::database::unchanging(&path).unwrap();
+    let count: i64 = connection.query_row("SELECT count(*) FROM runs", [], |r| r.get(0)).unwrap();
+    assert_eq!(count, 1);
 }

@@ -68,7 +68,7 @@ impl Observer for Lines {
         }
         if self.mode == Mode::Plain && seen.updated.elapsed() >= SILENCE {
             seen.updated = Instant::now();
-            eprintln!("{}", how_far(&seen.tally, run, self.start.elapsed()));
+            crate::cli::say!("{}", how_far(&seen.tally, run, self.start.elapsed()));
         }
     }
 
@@ -84,7 +84,7 @@ impl Observer for Lines {
                 if !lines.is_empty() {
                     seen.updated = Instant::now();
                 }
-                lines.iter().for_each(|line| eprintln!("{line}"));
+                lines.iter().for_each(|line| crate::cli::say!("{line}"));
             }
         }
     }

@@ -44,7 +44,7 @@ pub(super) fn watch<R>(plan: &Plan, how: How, work: impl FnOnce(&dyn Observer) -
     if how == How::Screen {
         match tui::Screen::open() {
             Ok(screen) => return tui::watch(screen, plan, work),
-            Err(problem) => eprintln!("{problem}: plain progress in place of --tui"),
+            Err(problem) => crate::cli::say!("{problem}: plain progress in place of --tui"),
         }
     }
     let lines = lines::Lines::new(plan, how == How::Silent);

@@ -8,7 +8,7 @@ use crate::protocol::training::Point;
 use crate::tasks::Task;
 
 /// The probability below which a corrected difference counts as one.
-const SIGNIFICANT: f64 = 0.05;
+pub(super) const SIGNIFICANT: f64 = 0.05;
 
 /// Test losses of two optimizers on the seeds that both have run.
 fn shared(a: &Standing, b: &Standing) -> (Vec<f64>, Vec<f64>) {

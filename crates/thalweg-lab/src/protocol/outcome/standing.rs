@@ -75,8 +75,9 @@ fn findings(finals: &[&Run], trials: &[&Record]) -> Vec<Finding> {
     let seeds: Vec<&[Finding]> = finals.iter().map(|run| &run.findings[..]).collect();
     let mut findings = diagnosis::over_seeds(&seeds);
     if let Some(lr) = finals.first().and_then(|run| rate(run)) {
-        let diverged = trials.iter().filter(|r| r.run.divergence.is_some());
-        diagnosis::within(&mut findings, lr, diverged.filter_map(|r| rate(&r.run)));
+        let tried = trials.iter().filter_map(|r| Some((rate(&r.run)?, r.run.validation_loss())));
+        let alone = finals[0].spec.hypers.len() == 1;
+        diagnosis::within(&mut findings, lr, &tried.collect::<Vec<_>>(), alone);
     }
     findings
 }

@@ -1,10 +1,13 @@
 //! The result in sentences.
 
+use super::compared::SIGNIFICANT;
 use super::types::{Standing, TaskOutcome};
 use crate::optimizers;
 use crate::protocol::plan::{LOWERINGS, Plan, ROUNDS};
 use crate::protocol::stats::distributions::sign_test;
+use crate::protocol::stats::multiple::may_be_best;
 use crate::protocol::stats::scale::Scale;
+use crate::protocol::stats::{Estimate, above_zero, paired_p};
 use crate::tasks::{Schedule, Task};
 
 /// The rules as sentences.
@@ -50,12 +53,13 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
         let entry = plan.entries(task).into_iter().next()?;
         let ((best, fresh), seeds) = (plan.repeats(task, &entry), plan.seeds(task).count());
         Some(format!(
-            "{}: {} gradient evaluations per run; {} screening and {} further trials, the best {best} \
-             repeated on {fresh} seeds, {seeds} final seeds.",
+            "{}: {} per run; {} screening and {} further trials, the best {best} repeated on {}, {}.",
             task.name,
-            plan.budget(task),
+            count(plan.budget(task), "gradient evaluation"),
             plan.trials(task, &entry),
             ROUNDS * plan.further_trials(task, &entry),
+            count(fresh, "seed"),
+            count(seeds, "final seed"),
         ))
     });
     rules.extend(counts);
@@ -161,6 +165,16 @@ fn enumerate(names: &[&str]) -> String {
     }
 }
 
+/// As many names as a sentence can list, and how many more there are.
+fn some_of(names: &[&str]) -> String {
+    match names.get(..NAMED) {
+        Some(first) if names.len() > NAMED => {
+            format!("{} and {}", first.join(", "), count(names.len() - NAMED, "other"))
+        }
+        _ => enumerate(names),
+    }
+}
+
 /// A loss, with as many digits as can be read.
 pub(crate) fn shown(loss: f64) -> String {
     if loss == 0.0 || loss.is_infinite() || loss.abs() >= 1e-3 {
@@ -215,18 +229,15 @@ pub(super) fn verdict(task: &Task, standings: &[Standing], seeds: usize, scale: 
     if first.test_loss.mean.is_infinite() {
         return format!("Every optimizer diverged on at least one seed of {}.", task.name);
     }
-    let solved = standings.iter().filter(|s| s.solved(task.floor)).count();
-    if solved > 1 {
+    let solved: Vec<&Standing> = standings.iter().filter(|s| s.solved(task.floor)).collect();
+    if solved.len() > 1 {
         return format!(
-            "{solved} of {} optimizers solve {} on every seed (loss at most {}), {} soonest: after {:.0} \
-             gradient evaluations, mean over {}.",
+            "{} of {} optimizers solve {} on every seed (loss at most {}).",
+            solved.len(),
             standings.len(),
             task.name,
             shown(first.test_loss.mean),
-            first.optimizer,
-            first.mean_best_step(),
-            count(seeds, "seed")
-        );
+        ) + &soonest(&solved, seeds);
     }
     let (what, loss) = match scale {
         Scale::Plain => ("has the lowest mean test loss on", shown(first.test_loss.mean)),
@@ -247,6 +258,40 @@ pub(super) fn verdict(task: &Task, standings: &[Standing], seeds: usize, scale: 
         }
     );
     text + &confidence(standings, seeds, scale)
+}
+
+/// Which of those that solve a task on every seed may be the soonest to do so.
+fn soonest(solved: &[&Standing], seeds: usize) -> String {
+    let least = solved.iter().map(|s| s.mean_best_step()).fold(f64::INFINITY, f64::min);
+    let equal: Vec<&str> =
+        solved.iter().filter(|s| s.mean_best_step() <= least).map(|s| s.optimizer).collect();
+    if seeds < 2 {
+        return format!(
+            " Soonest on the one seed, which tells nothing about another: {}, after {least:.0} gradient \
+             evaluations.",
+            some_of(&equal)
+        );
+    }
+    let steps: Vec<Vec<f64>> =
+        solved.iter().map(|s| s.seeds.iter().map(|r| r.best_step as f64).collect()).collect();
+    let later = |i: usize, j: usize| {
+        let (a, b) = (&steps[i], &steps[j]);
+        above_zero(paired_p(a, b), Estimate::of_differences(a, b).mean)
+    };
+    let p = may_be_best(solved.len(), later);
+    let may_be: Vec<&str> =
+        solved.iter().zip(p).filter(|(_, p)| *p >= SIGNIFICANT).map(|(s, _)| s.optimizer).collect();
+    let them = match may_be[..] {
+        [only] => format!("{only} is the soonest"),
+        _ => format!("the soonest is one of {}", some_of(&may_be)),
+    };
+    format!(
+        " At 95 % confidence {them} ({} after {least:.0} gradient evaluations, mean over {}; one-sided paired \
+         t tests of each against each other one, corrected for {}).",
+        some_of(&equal),
+        count(seeds, "seed"),
+        solved.len() - 1
+    )
 }
 
 /// Which optimizers may be the best.
@@ -298,9 +343,9 @@ pub(super) fn limits(plan: &Plan, tasks: &[TaskOutcome]) -> Vec<String> {
          their defaults."
             .to_owned(),
         format!(
-            "Seconds were measured with {} single-threaded runs at once on a machine that may have \
-             had other work; compare them within this report only.",
-            plan.workers
+            "Seconds were measured with {} at once on a machine that may have had other work; compare them \
+             within this report only.",
+            count(plan.workers, "single-threaded run")
         ),
     ];
     for task in &plan.tasks {
@@ -329,4 +374,18 @@ pub(super) fn limits(plan: &Plan, tasks: &[TaskOutcome]) -> Vec<String> {
         );
     }
     limits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_lists_no_more_names_than_can_be_read() {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        assert_eq!(some_of(&names[..2]), "a and b");
+        assert_eq!(some_of(&names[..6]), "a, b, c, d, e and f");
+        assert_eq!(some_of(&names[..7]), "a, b, c, d, e, f and 1 other");
+        assert_eq!(some_of(&names), "a, b, c, d, e, f and 2 others");
+    }
 }

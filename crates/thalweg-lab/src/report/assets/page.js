@@ -21,6 +21,8 @@ const live = (() => {
     return element;
   }
 
+  const count = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
+
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 
   function numbers(task) {
@@ -69,8 +71,53 @@ const live = (() => {
 
   // ---- a chart ----
 
+  // As in the printed figures: a logarithmic axis shows no more than so many decades below its top.
+  const DECADES = 14;
+
+  function reach(min, max) {
+    if (!(max > 0)) return [1, 10];
+    const low = Math.max(min, max * 10 ** -DECADES);
+    return low < max ? [low, max] : [low / 2, max * 2];
+  }
+
+  function evenly(low, high, wanted) {
+    const raw = (high - low) / wanted;
+    const step = [1, 2, 5, 10].map((m) => m * 10 ** Math.floor(Math.log10(raw))).find((s) => s >= raw) ?? raw;
+    const all = [];
+    for (let i = Math.ceil(low / step); i * step <= high; i++) all.push(Number((i * step).toPrecision(12)));
+    return all;
+  }
+
+  // About so many round values between two ends of a logarithmic axis: the finest of three grids that is
+  // not much finer. A narrow range may lie between two of them, and there both scales are much the same.
+  function rounds(low, high, wanted) {
+    const all = grid(low, high, wanted);
+    return all.length < 2 && high < 10 * low ? evenly(low, high, wanted) : all;
+  }
+
+  function grid(low, high, wanted) {
+    const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+    const within = (multiples, every) => {
+      const all = [];
+      for (let e = Math.ceil(first / every) * every; e <= last; e += every) {
+        for (const m of multiples) all.push(Number(`${m}e${e}`));
+      }
+      return all.filter((v) => v >= low && v <= high);
+    };
+    const fine = within([1, 2, 3, 4, 5, 6, 7, 8, 9], 1);
+    if (fine.length <= wanted + 1) return fine;
+    const medium = within([1, 2, 5], 1);
+    if (medium.length <= wanted + 2) return medium;
+    return within([1], Math.max(1, Math.ceil(Math.log10(high / low) / wanted)));
+  }
+
+  // The ticks of uPlot itself throw where values are tiny, and label one value where there is no whole decade.
+  const logarithmic = (wanted) => ({ splits: (_, i, min, max) => rounds(min, max, wanted), filter: (_, splits) => splits,
+    incrs: (_, i, min, max) => [Math.max(5, max - min)], space: 0 });
+
   function options(chart, shown, width) {
     const { spec } = chart;
+    const fixed = (min, max) => (chart.zoom === "xy" ? [min, max] : spec.range);
     const axis = { stroke: colour("soft"), grid: { stroke: colour("rule"), width: 1 },
       ticks: { show: false }, font: "11px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
       values: (_, values) => values.map((v) => (v === null ? "" : format(v))) };
@@ -94,13 +141,14 @@ const live = (() => {
     return {
       width, height: 400, series, bands, legend: { show: false }, pxAlign: 0,
       scales: { x: { time: false, distr: chart.logx ? 3 : 1, range: (_, min, max) => [min, max === min ? min + 1 : max] },
-        y: { distr: chart.logy ? 3 : 1, ...(spec.range && !chart.logy ? { range: (u, min, max) => (chart.zoomed ? [min, max] : spec.range) } : {}) } },
-      axes: [{ ...axis, label: spec.x, labelSize: 22, size: 34 },
-        { ...axis, label: spec.y, labelSize: 22, size: 58 }],
+        y: { distr: chart.logy ? 3 : 1, ...(chart.logy ? { range: (_, min, max) => reach(min, max) }
+          : spec.range ? { range: (_, min, max) => fixed(min, max) } : {}) } },
+      axes: [{ ...axis, ...(chart.logx ? logarithmic(width / 110) : {}), label: spec.x, labelSize: 22, size: 34 },
+        { ...axis, ...(chart.logy ? logarithmic(7) : {}), label: spec.y, labelSize: 22, size: 58 }],
       focus: { alpha: 0.25 },
       cursor: { focus: { prox: 24 }, sync: { key: spec.group ?? spec.x, setSeries: false }, drag: { x: true, y: true, uni: 30 },
         points: { show: (u, i) => u.series[i].label !== "" && u.series[i].width > 1 } },
-      hooks: { draw: [(u) => marks(u, shown, spec)], setSelect: [() => { chart.zoomed = true; }], setCursor: [() => readout(chart)], setSeries: [(_, i) => near(chart, i)] },
+      hooks: { draw: [(u) => marks(u, shown, spec)], setSelect: [() => { chart.zoom = "xy"; }], setCursor: [() => readout(chart)], setSeries: [(_, i) => near(chart, i)] },
     };
   }
 
@@ -123,7 +171,48 @@ const live = (() => {
     return { name: line.name, x: of("x"), y: of("y"), low: of("low"), high: of("high") };
   }
 
-  function draw(chart) {
+  // Draws a chart, all of it or as far as the reader has zoomed in. A chart that cannot be drawn gives way to the
+  // picture that it would have replaced.
+  function draw(chart, keep = false) {
+    try {
+      plot(chart, keep ? chart.zoom : "");
+      return true;
+    } catch (error) {
+      console.warn(`${chart.figure.id} stays as it was printed:`, error);
+      retreat(chart);
+      return false;
+    }
+  }
+
+  function retreat(chart) {
+    chart.box.remove();
+    chart.controls.forEach((control) => control.remove());
+    one(".plot", chart.figure).classList.remove("drawn");
+    charts.delete(chart.figure);
+    chart.plot?.destroy();
+  }
+
+  function plot(chart, zoom) {
+    const shown = tabulate(chart);
+    const ends = [...zoom].map((axis) => [axis, chart.plot.scales[axis]]).map(([axis, { min, max }]) => [axis, { min, max }]);
+    chart.plot?.destroy();
+    chart.plot = undefined;
+    chart.zoom = zoom;
+    // All at once and now: what uPlot leaves for later fails where nobody can catch it.
+    new uPlot(options(chart, shown, chart.canvas.clientWidth), chart.table, (plot, init) => {
+      chart.plot = plot;
+      plot.batch(() => {
+        chart.canvas.append(plot.root);
+        init();
+        for (const [axis, range] of ends) plot.setScale(axis, range);
+      });
+    });
+    if (chart.logy && chart.table[0].length && !chart.plot.axes[1]._show) throw new Error("no ticks for these values");
+    readout(chart);
+  }
+
+  // What is shown, as lines and as the table that uPlot wants.
+  function tabulate(chart) {
     const shown = chart.logx ? lines(chart.spec).map(positive) : lines(chart.spec);
     const wide = (line) => line.low && chart.spec.leads.includes(line.name);
     // The best lie on top of the others.
@@ -144,10 +233,7 @@ const live = (() => {
       }
     }
     chart.table = table;
-    chart.plot?.destroy();
-    chart.zoomed = false;
-    chart.plot = new uPlot(options(chart, shown, chart.canvas.clientWidth), table, chart.canvas);
-    readout(chart);
+    return shown;
   }
 
   function readout(chart) {
@@ -155,7 +241,8 @@ const live = (() => {
     const index = chart.plot.cursor.idx;
     const at = index ?? chart.table[0].length - 1;
     const x = chart.table[0][at];
-    chart.at.textContent = x === undefined ? "nothing shown" : `${index === null || index === undefined ? "end: " : ""}${format(x)} ${chart.spec.unit ?? ""}`;
+    const unit = chart.spec.unit ?? "";
+    chart.at.textContent = x === undefined ? "nothing shown" : `${index === null || index === undefined ? "end: " : ""}${format(x)} ${x === 1 ? unit.replace(/s$/, "") : unit}`;
     for (const [name, output] of chart.outputs) {
       const row = chart.rows.get(name);
       output.textContent = row === undefined ? "" : format(recompute.before(chart.table[row], at));
@@ -207,14 +294,17 @@ const live = (() => {
     const canvas = make("div", { class: "canvas", tabindex: "0", role: "application",
       "aria-label": title + " Left and right move the cursor, plus and minus zoom, 0 shows all." });
     const chart = { spec, figure, canvas, logx: !!spec.logx, logy: !!spec.log, outputs: new Map(), buttons: new Map(),
-      at: make("div", { class: "at", "aria-live": "polite" }) };
+      zoom: "", controls: [], at: make("div", { class: "at", "aria-live": "polite" }) };
     canvas.addEventListener("keydown", (event) => keys(chart, event));
-    const box = make("div", { class: "live" }, canvas, legend(chart));
-    one(".plot", figure).before(box);
-    one(".plot", figure).classList.add("drawn");
+    // Before uPlot itself, which shows all then.
+    canvas.addEventListener("dblclick", () => { chart.zoom = ""; }, true);
+    chart.box = make("div", { class: "live" }, canvas, legend(chart));
+    one(".plot", figure).before(chart.box);
     charts.set(figure, chart);
-    tools(chart);
-    draw(chart);
+    if (draw(chart)) {
+      one(".plot", figure).classList.add("drawn");
+      tools(chart);
+    }
     mark();
   }
 
@@ -228,9 +318,10 @@ const live = (() => {
       } }, label);
       return button;
     };
-    bar.prepend(scale("logx", "log x"), scale("logy", "log y"),
+    chart.controls = [scale("logx", "log x"), scale("logy", "log y"),
       make("button", { type: "button", onclick: () => draw(chart) }, "Show all"),
-      make("span", {}, "drag to zoom · "));
+      make("span", {}, "drag to zoom · ")];
+    bar.prepend(...chart.controls);
   }
 
   function keys(chart, event) {
@@ -239,9 +330,15 @@ const live = (() => {
     const { min, max } = plot.scales.x;
     const index = plot.cursor.idx ?? xs.length - 1;
     const move = (to) => plot.setCursor({ left: plot.valToPos(xs[Math.max(0, Math.min(xs.length - 1, to))], "x"), top: plot.bbox.height / devicePixelRatio / 2 });
+    // Never beyond the data: there is nothing to see, and on a logarithmic axis no place.
     const zoom = (factor) => {
-      const middle = xs[index];
-      plot.setScale("x", { min: middle - (middle - min) * factor, max: middle + (max - middle) * factor });
+      const middle = Math.min(max, Math.max(min, xs[index]));
+      const [from, to] = [xs[0], xs[xs.length - 1]];
+      const range = { min: Math.max(from, middle - (middle - min) * factor), max: Math.min(to, middle + (max - middle) * factor) };
+      if (!(range.min < range.max)) return;
+      const whole = range.min === from && range.max === to;
+      if (chart.zoom !== "xy") chart.zoom = whole ? "" : "x";
+      plot.setScale("x", range);
     };
     const actions = { ArrowLeft: () => move(index - 1), ArrowRight: () => move(index + 1), Home: () => move(0),
       End: () => move(xs.length - 1), "+": () => zoom(0.5), "=": () => zoom(0.5), "-": () => zoom(2), 0: () => draw(chart), Escape: () => draw(chart) };
@@ -259,7 +356,40 @@ const live = (() => {
 
   function refresh() {
     mark();
-    for (const chart of charts.values()) draw(chart);
+    for (const chart of charts.values()) draw(chart, true);
+  }
+
+  // What is said beside the figures and tables that still count what is hidden.
+  const remarks = new Map();
+
+  function remark(before, of) {
+    const element = make("p", { class: "caption remark", hidden: "" });
+    remarks.set(element, of);
+    before.before(element);
+  }
+
+  const NAMED = 6;
+
+  // Whether a printed figure would be another one without what is hidden: without an optimizer only the
+  // profile would, for it is relative to the best.
+  function differs(figure) {
+    return hidden.seeds.size + hidden.runs.size > 0 || (hidden.optimizers.size > 0 && figure.id === "fig-profile");
+  }
+
+  function beside(figure) {
+    if (!differs(figure)) return "";
+    const again = charts.has(figure) && charts.get(figure).spec.kind !== "lines";
+    const table = one(".numbers", figure) ? " and the numbers below" : "";
+    return again ? `The chart leaves out what is hidden. Its SVG, PNG and print${table} are of all runs.`
+      : `This figure is of all runs: what is hidden is not left out of its values.`;
+  }
+
+  // The same for a figure that leaves the page.
+  function leftOut(figure) {
+    const names = [...hidden.optimizers];
+    const without = names.length > NAMED ? count(names.length, "optimizer") : names.join(", ");
+    return [...(without ? ["not drawn: " + without] : []),
+      ...(differs(figure) ? ["computed from all runs, those hidden on the page too"] : [])].join(" · ");
   }
 
   function mark() {
@@ -275,12 +405,17 @@ const live = (() => {
       button.setAttribute("aria-pressed", String(!hidden[button.dataset.kind].has(button.dataset.name)));
     }
     for (const box of all("input[data-run]")) box.checked = !hidden.runs.has(box.dataset.run);
-    const count = hidden.optimizers.size + hidden.seeds.size + hidden.runs.size;
-    const total = report.optimizers.length - hidden.optimizers.size;
-    one("#shown .state").textContent = count ? `${total} of ${report.optimizers.length} optimizers shown` +
-      (hidden.seeds.size ? `, ${hidden.seeds.size} seeds hidden` : "") + (hidden.runs.size ? `, ${hidden.runs.size} runs hidden` : "")
-      : `all ${total} optimizers shown`;
-    one("#shown .reset").disabled = count === 0;
+    const some = hidden.optimizers.size + hidden.seeds.size + hidden.runs.size;
+    const given = report.optimizers.length;
+    one("#shown .state").textContent = some ? `${given - hidden.optimizers.size} of ${count(given, "optimizer")} shown` +
+      (hidden.seeds.size ? `, ${count(hidden.seeds.size, "seed")} hidden` : "") +
+      (hidden.runs.size ? `, ${count(hidden.runs.size, "run")} hidden` : "")
+      : given === 1 ? "1 optimizer shown" : `all ${given} optimizers shown`;
+    one("#shown .reset").disabled = some === 0;
+    for (const [element, of] of remarks) {
+      element.textContent = some ? of() : "";
+      element.hidden = !element.textContent;
+    }
   }
 
   function bar() {
@@ -304,7 +439,7 @@ const live = (() => {
       if (next === "auto") delete document.documentElement.dataset.theme;
       else document.documentElement.dataset.theme = next;
       theme.textContent = "Theme: " + next;
-      for (const chart of charts.values()) draw(chart);
+      for (const chart of charts.values()) draw(chart, true);
     } }, "Theme: auto");
     document.body.append(make("div", { id: "shown", role: "region", "aria-label": "Runs shown" },
       make("div", {}, opener, make("span", { class: "state", role: "status" }), make("span", { class: "spring" }), reset, theme), 
@@ -331,35 +466,47 @@ const live = (() => {
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
 
-  // The figure as an SVG document of its own, in the colours of the page, without what is hidden.
+  function drawing(tag, attributes, ...children) {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
+    element.append(...children);
+    return element;
+  }
+
+  // Words that tell what a figure is where it stands alone: above it, unless a single picture of the full
+  // width has axes that say so, and below it.
+  function words(figure, parts) {
+    const title = one("figcaption b", figure).textContent.replace(/[.]$/, "");
+    const bare = parts.length === 1 && parts[0].viewBox.baseVal.width > 400;
+    return { above: bare ? [] : [title], below: [leftOut(figure), figure.closest("[data-stamp]").dataset.stamp].filter(Boolean) };
+  }
+
+  // The figure as an SVG document of its own, in the colours of the page, without the optimizers that are hidden.
   function picture(figure) {
     const parts = all(".plot > svg", figure);
-    const sizes = parts.map((p) => p.viewBox.baseVal);
-    const gap = 12;
-    const columns = Math.max(1, Math.min(parts.length, Math.floor(1080 / (sizes[0].width + gap))));
-    const width = columns * (sizes[0].width + gap) + gap;
-    const height = Math.ceil(parts.length / columns) * (sizes[0].height + gap) + gap + 16;
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    const set = (element, values) => Object.entries(values).forEach(([k, v]) => element.setAttribute(k, v));
-    set(svg, { width, height, viewBox: `0 0 ${width} ${height}` });
-    const style = document.createElementNS("http://www.w3.org/2000/svg", "style");
-    style.textContent = one("#figure-style").textContent.replace(/var\(--([a-z0-9]+)\)/g, (_, name) => colour(name));
-    const paper = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-    set(paper, { width: "100%", height: "100%", fill: colour("paper") });
-    svg.append(style, paper);
+    const { above, below } = words(figure, parts);
+    const [gap, line, letter] = [12, 16, 6.6];
+    const { width: wide, height: high } = parts[0].viewBox.baseVal;
+    const columns = Math.max(1, Math.min(parts.length, Math.floor(1080 / (wide + gap))));
+    const longest = Math.max(...[...above, ...below].map((text) => text.length)) * letter;
+    const width = Math.max(columns * (wide + gap), longest + gap) + gap;
+    const top = above.length * line + gap;
+    const height = top + Math.ceil(parts.length / columns) * (high + gap) + below.length * line;
+    // What pictures share is matched by itself, without the picture around it.
+    const rules = one("#figure-style").textContent + ".tick{fill:var(--soft)}.grid{stroke:var(--rule)}";
+    const style = rules.replace(/var\(--([a-z0-9]+)\)/g, (_, name) => colour(name));
+    const svg = drawing("svg", { width, height, viewBox: `0 0 ${width} ${height}` }, drawing("style", {}, style),
+      drawing("rect", { width: "100%", height: "100%", fill: colour("paper") }));
     parts.forEach((part, i) => {
       const copy = part.cloneNode(true);
-      set(copy, { x: gap + (i % columns) * (sizes[0].width + gap), y: gap + Math.floor(i / columns) * (sizes[0].height + gap),
-        width: sizes[i].width, height: sizes[i].height });
+      const { width, height } = part.viewBox.baseVal;
+      const place = { x: gap + (i % columns) * (wide + gap), y: top + Math.floor(i / columns) * (high + gap), width, height };
+      Object.entries(place).forEach(([name, value]) => copy.setAttribute(name, value));
       svg.append(copy);
     });
-    const stamp = document.createElementNS("http://www.w3.org/2000/svg", "text");
-    set(stamp, { class: "label", x: gap, y: height - gap });
-    stamp.textContent = figure.closest("[data-stamp]").dataset.stamp;
-    const below = document.createElementNS("http://www.w3.org/2000/svg", "g");
-    set(below, { class: "chart" });
-    below.append(stamp);
-    svg.append(below);
+    const text = (what, type, y) => drawing("text", { class: type, x: gap, y }, what);
+    svg.append(drawing("g", { class: "chart" }, ...above.map((t, i) => text(t, "name", gap + 8 + i * line)),
+      ...below.map((t, i) => text(t, "label", height - gap - (below.length - 1 - i) * line))));
     return { text: new XMLSerializer().serializeToString(svg), width, height };
   }
 
@@ -378,9 +525,11 @@ const live = (() => {
   function files(figure) {
     const name = figure.id.replace(/^fig-/, "");
     const tool = (label, action) => make("button", { type: "button", "aria-label": `${label} of ${one("figcaption b", figure).textContent}`, onclick: action }, label);
-    one("figcaption", figure).after(make("div", { class: "tools" },
+    const bar = make("div", { class: "tools" },
       tool("SVG", () => save(new Blob([picture(figure).text], { type: "image/svg+xml" }), name + ".svg")),
-      tool("PNG", () => image(figure, name + ".png"))));
+      tool("PNG", () => image(figure, name + ".png")));
+    one("figcaption", figure).after(bar);
+    remark(bar, () => beside(figure));
   }
 
   function downloads() {
@@ -395,6 +544,8 @@ const live = (() => {
     boxes();
     downloads();
     all("figure").forEach(files);
+    all(".ranking").forEach((table) => remark(table.closest(".wide"), () =>
+      "The ranking is of all optimizers and all runs: what is hidden is not left out of it."));
     const seen = new IntersectionObserver((entries) => entries.filter((e) => e.isIntersecting).forEach((entry) => {
       seen.unobserve(entry.target);
       build(entry.target);
@@ -403,7 +554,7 @@ const live = (() => {
     const resize = () => charts.forEach((c) => c.canvas.clientWidth && c.plot.setSize({ width: c.canvas.clientWidth, height: 400 }));
     addEventListener("resize", resize);
     all(".clocks > input, details").forEach((e) => e.addEventListener(e.tagName === "DETAILS" ? "toggle" : "change", resize));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach(draw));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach((c) => draw(c, true)));
     addEventListener("beforeprint", () => all("details.task, details.run").forEach((d) => { d.open = true; }));
     mark();
   }

@@ -123,13 +123,15 @@ impl Axis {
         // The finest grid that does not exceed what was wanted by much.
         let fine = within(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], 1);
         let medium = within(&[1.0, 2.0, 5.0], 1);
-        if fine.len() <= wanted + 1 {
+        let ticks = if fine.len() <= wanted + 1 {
             fine
         } else if medium.len() <= wanted + 2 {
             medium
         } else {
             within(&[1.0], (decades / wanted as f64).ceil().max(1.0) as i32)
-        }
+        };
+        // A narrow range may lie between two of them, and there both scales are much the same.
+        if ticks.len() < 2 && decades < 1.0 { self.linear_ticks(wanted) } else { ticks }
     }
 }
 
@@ -149,6 +151,8 @@ mod tests {
             labels(Scale::Log, 0.013, 2.3, 6),
             ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"]
         );
+        assert_eq!(labels(Scale::Log, 2.24, 2.3, 3), ["2.26", "2.28"]);
+        assert_eq!(labels(Scale::Log, 20.0, 800.0, 6), ["20", "50", "100", "200", "500"]);
         assert_eq!(labels(Scale::Log, 1e-6, 1.0, 3), ["10⁻⁶", "10⁻⁴", "0.01", "1"]);
     }
 

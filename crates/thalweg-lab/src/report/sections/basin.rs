@@ -50,8 +50,14 @@ fn loss_axis(task: &TaskOutcome, from: f64, to: f64) -> Axis {
     Axis::new(Scale::Log, losses.filter(|l| *l <= ceiling).chain([ceiling]), from, to)
 }
 
+/// The axis with room below the best trial, or its ring would cover the labels of the other axis.
+fn above_labels(axis: Axis) -> Axis {
+    let ([low, high], [from, to]) = (axis.range(), axis.pixels());
+    Axis::between(Scale::Log, [low * (low / high).powf(0.08), high], from, to)
+}
+
 fn panels(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
-    let y = loss_axis(task, Panel::BOTTOM, Panel::TOP);
+    let y = above_labels(loss_axis(task, Panel::BOTTOM, Panel::TOP));
     let frame = frame(id(&[task.task, "basin-frame"]), &y, None, &[]);
     let drawn: Vec<_> = task.standings.iter().filter_map(|s| Some((s, main_hyper(s)?))).collect();
     if drawn.is_empty() {
@@ -71,7 +77,7 @@ fn panels(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
     });
     Some(Figure {
         id: id(&[task.task, "basin"]),
-        title: format!("Every tuning trial on {}", task.task),
+        title: format!("Every tuning trial on {}: {}", task.task, judged(task)),
         caption: format!(
             "Each dot is a tuning trial: its {} over the value of the named \
                   hyper-parameter, in all of the range that was searched. The ring marks the trial that was chosen, a \

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Part, Section};
+use super::{Part, Section, has_runs, no_runs};
 use crate::protocol::stats::scale as protocol;
 use crate::protocol::{Band, CurvePoint, Standing, TaskOutcome};
 use crate::report::detail::Detail;
@@ -10,7 +10,7 @@ use crate::report::draw::{
     Axis, Line, LineChart, Name, Panel, Point, Role, Scale, Shape, decimate, frame,
 };
 use crate::report::figure::{Figure, table};
-use crate::report::markup::{escape, number};
+use crate::report::markup::{count, escape, number};
 use crate::report::view::{View, id};
 
 /// What is drawn.
@@ -109,6 +109,9 @@ const PANEL_POINTS: usize = 160;
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     Section::per_task(view, "curves", "Over the run", |task| {
+        if !has_runs(task) {
+            return vec![no_runs()];
+        }
         let measures = measures(task);
         let mut parts = vec![Part::Html(format!("<p class=\"caption\">{}</p>\n", means(task)))];
         parts.extend(measures.iter().map(|m| clocks(view, task, m)));
@@ -194,9 +197,9 @@ fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock)
     let first = clock.key == CLOCKS[0].key;
     let mut description = vec![
         format!(
-            "One line per optimizer, {} in all, the mean over {} seeds.",
+            "One line per optimizer, {} in all, the mean over {}.",
             lines.len(),
-            task.seeds.len()
+            count(task.seeds.len(), "seed")
         ),
         ended(task),
         ending,

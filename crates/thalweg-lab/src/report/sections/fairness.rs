@@ -1,7 +1,8 @@
 //! The audit: what each optimizer was given, what it spent, and what should make the reader doubt.
 
-use super::{Part, Section};
-use crate::protocol::{Standing, TaskOutcome};
+use super::{Part, Section, has_runs};
+use crate::protocol::stats::quantile;
+use crate::protocol::{Point, Standing, TaskOutcome};
 use crate::report::draw::{Bar, BarChart, Name};
 use crate::report::figure::{Figure, table};
 use crate::report::markup::{escape, number};
@@ -11,7 +12,9 @@ use crate::report::view::{View, id};
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     Section::per_task(view, "fairness", "Was it fair?", |task| {
-        vec![Part::Html(tables::fairness(task)), flips(task), times(task).into()]
+        let mut parts = vec![Part::Html(tables::fairness(task)), flips(task)];
+        parts.extend(has_runs(task).then(|| Part::from(times(task))));
+        parts
     })
     .saying(&rules(view))
 }
@@ -50,6 +53,19 @@ fn flips(task: &TaskOutcome) -> Part {
     Part::Html(html)
 }
 
+/// The microseconds of a whole step, median and quartiles over the final runs: machines have other work, and
+/// a mean says nothing about that.
+fn over_runs(s: &Standing) -> String {
+    let of = |points: &[Point]| {
+        let last = points.last().filter(|p| p.step >= s.gradients_per_step)?;
+        Some(1e6 * last.seconds / (last.step / s.gradients_per_step) as f64)
+    };
+    let mut all: Vec<f64> = s.seeds.iter().filter_map(|r| of(&r.points)).collect();
+    all.sort_by(f64::total_cmp);
+    let [low, median, high] = [0.25, 0.5, 0.75].map(|q| number(quantile(&all, q)));
+    format!("{median} ({low} to {high})")
+}
+
 /// Where the time of a step goes.
 fn times(task: &TaskOutcome) -> Figure {
     let mut standings: Vec<&Standing> = task.standings.iter().collect();
@@ -62,9 +78,18 @@ fn times(task: &TaskOutcome) -> Figure {
     };
     let bars: Vec<Bar<'_>> = standings.iter().map(bar).collect();
     let rows = standings.iter().map(|s| {
-        vec![s.optimizer.to_owned(), number(s.gradient_microseconds), number(s.step_microseconds)]
+        let means = [s.gradient_microseconds, s.step_microseconds].map(number);
+        [s.optimizer.to_owned()].into_iter().chain(means).chain([over_runs(s)]).collect()
     });
-    let numbers = table(&["optimizer", "gradient, µs", "optimizer step, µs"], rows);
+    let numbers = table(
+        &[
+            "optimizer",
+            "gradient, µs",
+            "optimizer step, µs",
+            "both, median of runs (quartiles), µs",
+        ],
+        rows,
+    );
     let title = format!("Time of a step on {}", task.task);
     let chart = BarChart {
         name: Name::new(
@@ -80,7 +105,8 @@ fn times(task: &TaskOutcome) -> Figure {
     Figure {
         id: id(&[task.task, "times"]),
         title,
-        caption: "The whole of a step, its gradients and the optimizer itself; the shortest first."
+        caption: "The whole of a step, its gradients and the optimizer itself: means over the final runs, the \
+                  shortest first. How far single runs lie apart stands with the numbers."
             .to_owned(),
         pictures: vec![chart.render()],
         table: numbers,

@@ -2,7 +2,7 @@
 
 use super::{Part, Section};
 use crate::data::SOURCES;
-use crate::report::markup::{escape, number};
+use crate::report::markup::{count, escape, number};
 use crate::report::view::View;
 
 /// The section.
@@ -17,9 +17,9 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
             m.crates.iter().map(|(name, v)| format!("{name} {v}")).collect::<Vec<_>>().join(", "),
         ),
         ("command", m.command.join(" ")),
-        ("machine", format!("{}, {}, {} threads", m.cpu, m.platform, m.cpu_threads)),
+        ("machine", format!("{}, {}, {}", m.cpu, m.platform, count(m.cpu_threads, "thread"))),
         ("instruction sets", m.cpu_features.join(" ")),
-        ("duration", format!("{} s, {} runs at once", number(m.seconds), rules.workers)),
+        ("duration", format!("{} s, {} at once", number(m.seconds), count(rules.workers, "run"))),
         (
             "seeds",
             format!("tuning on {}, repetitions from {} on", rules.tuning_seed, rules.repeat_seed),

@@ -39,6 +39,16 @@ pub(super) enum Part {
     Task(&'static str, String, Vec<Part>),
 }
 
+/// Whether any final run of a task was made.
+pub(super) fn has_runs(task: &TaskOutcome) -> bool {
+    task.standings.iter().any(|s| !s.seeds.is_empty())
+}
+
+/// What stands where final runs would be drawn.
+fn no_runs() -> Part {
+    Part::Html("<p class=\"caption\">No final runs yet: there is nothing to draw.</p>\n".to_owned())
+}
+
 impl From<Figure> for Part {
     fn from(figure: Figure) -> Self {
         Part::Figure(Box::new(figure))
@@ -154,12 +164,12 @@ fn clocks(legend: &str, figures: &[(&str, Figure)]) -> String {
 /// What a figure of a task says of itself where it stands alone.
 fn stamp(task: &TaskOutcome) -> String {
     format!(
-        "thalweg {} · {} · tier {} · {} · {} gradient evaluations per run",
+        "thalweg {} · {} · tier {} · {} · {} per run",
         env!("CARGO_PKG_VERSION"),
         task.task,
         task.tier.name(),
         count(task.seeds.len(), "final seed"),
-        task.budget,
+        count(task.budget, "gradient evaluation"),
     )
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Part, Section};
+use super::{Part, Section, has_runs};
 use crate::protocol::stats::profile::{HORIZON, Profile};
 use crate::protocol::{Standing, TaskOutcome, ToTarget};
 use crate::report::draw::{Line, LineChart, Name, Point, Role, Scale, Shape};
@@ -40,7 +40,7 @@ fn role(place: usize, of: usize) -> Role {
 fn profile(view: &View<'_>) -> Option<Figure> {
     let profiles = &view.document.outcome.profiles;
     let problems: usize = view.tasks().iter().map(|task| task.targets.len()).sum();
-    if problems == 0 {
+    if problems == 0 || !view.tasks().iter().any(has_runs) {
         return None;
     }
     let partly = match profiles.iter().any(|p| p.problems < problems) {
@@ -151,7 +151,7 @@ fn runs(task: &TaskOutcome, s: &Standing, target: usize) -> Value {
 
 /// The share of runs and targets met over the budget: an empirical distribution.
 fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
-    if task.targets.is_empty() {
+    if task.targets.is_empty() || !has_runs(task) {
         return None;
     }
     let lines: Vec<Line<'_>> = task

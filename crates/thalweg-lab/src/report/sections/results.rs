@@ -1,23 +1,20 @@
 //! Who won: the ranking of every task, every seed, and the tasks side by side.
 
-use super::{Part, Section};
+use super::{Part, Section, has_runs, no_runs};
 use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Standing, TaskOutcome};
 use crate::report::detail::left_out;
 use crate::report::draw::{self, Cell, HeatMap, Name, Strip, StripChart};
 use crate::report::figure::{Figure, table};
-use crate::report::markup::{escape, number};
+use crate::report::markup::{count, escape, number};
 use crate::report::tables::{self, Shown};
 use crate::report::view::{View, id};
 
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
     let mut section = Section::per_task(view, "results", "Results", |task| {
-        let mut parts = vec![
-            Part::Html(about(task)),
-            Part::Html(ranking(view, task)),
-            seeds(view, task).into(),
-        ];
+        let mut parts = vec![Part::Html(about(task)), Part::Html(ranking(view, task))];
+        parts.push(if has_runs(task) { seeds(view, task).into() } else { no_runs() });
         parts.extend(pairs(task).map(Part::from));
         parts
     });
@@ -69,14 +66,14 @@ fn about(task: &TaskOutcome) -> String {
     };
     format!(
         "<p class=\"about\">{}. Loss: {}{floor}. {} coordinates, {}; {examples}. {} gradient evaluations per \
-         run. Learning rate: {}. Final runs on {} seeds.</p>\n",
+         run. Learning rate: {}. Final runs on {}.</p>\n",
         escape(task.summary),
         escape(task.loss),
         task.parameters,
         task.domain.describe(),
         task.budget,
         task.schedule.describe(),
-        task.seeds.len(),
+        count(task.seeds.len(), "seed"),
     )
 }
 
@@ -93,9 +90,9 @@ fn seeds(view: &View<'_>, task: &TaskOutcome) -> Figure {
         if ceiling.is_finite() { "losses above three times the best" } else { "divergences" };
     let title = format!("Test loss of every seed on {}", task.task);
     let description = format!(
-        "One row per optimizer, best first: {} seeds as dots, their {mean} mean as a tick and its 95 % \
+        "One row per optimizer, best first: {} as dots, their {mean} mean as a tick and its 95 % \
          interval as a bar, and whether it may be the best. Crosses at the end are {beyond}.",
-        task.seeds.len()
+        count(task.seeds.len(), "seed")
     );
     let chart = StripChart {
         name: Name::new(id(&[task.task, "seeds"]), &title, description),
@@ -121,13 +118,19 @@ fn seeds(view: &View<'_>, task: &TaskOutcome) -> Figure {
 
 fn strip<'a>(view: &View<'_>, task: &TaskOutcome, s: &'a Standing) -> Strip<'a> {
     let shown = Shown(task.scale);
+    // Nobody is called the best among those that all diverged.
+    let diverged = task.standings.first().is_some_and(|s| !s.test_loss.mean.is_finite());
     Strip {
         name: s.optimizer,
         look: view.look(s.optimizer),
         values: s.seeds.iter().map(|r| shown.loss(r.test_loss)).collect(),
         mean: shown.loss(s.test_loss.mean),
         interval: shown.interval(s),
-        note: if s.may_be_best { "may be" } else { "no" },
+        note: match (s.may_be_best, diverged) {
+            (_, true) => "–",
+            (true, false) => "may be",
+            (false, false) => "no",
+        },
     }
 }
 
@@ -177,11 +180,11 @@ fn pairs(task: &TaskOutcome) -> Option<Figure> {
         title,
         caption: format!(
             "For two that you had in mind before you looked: “+” says that the optimizer of the row is better \
-             than that of the column (numbered by rank), “−” worse, “≈” not distinguishable with {} seeds, by a \
+             than that of the column (numbered by rank), “−” worse, “≈” not distinguishable with {}, by a \
              two-sided paired t test of this pair alone. Of equal ones a pair in twenty looks unequal, so do \
              not search this picture for differences; who may be the best stands above. The numbers say how \
              far the row is behind the column, with p.{}",
-            task.seeds.len(),
+            count(task.seeds.len(), "seed"),
             left_out(shown.len(), task.standings.len(), "pairs"),
         ),
         pictures: vec![map.render()],

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Part, Section};
+use super::{Part, Section, has_runs, no_runs};
 use crate::protocol::{Standing, TaskOutcome};
 use crate::report::detail::left_out;
 use crate::report::markup::{escape, number};
@@ -10,7 +10,11 @@ use crate::report::view::View;
 
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
-    Section::per_task(view, "runs", "Run by run", |task| vec![Part::Html(list(view, task))]).saying(
+    let section = Section::per_task(view, "runs", "Run by run", |task| match has_runs(task) {
+        true => vec![Part::Html(list(view, task))],
+        false => vec![no_runs()],
+    });
+    section.saying(
         "<p>One entry per optimizer: what was chosen, and how each seed ended. With scripts, the boxes \
          leave single runs out of every curve, band and profile of this page.</p>",
     )

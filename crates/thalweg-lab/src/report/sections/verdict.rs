@@ -54,8 +54,8 @@ fn overall(outcome: &Outcome) -> String {
     let Some(first) = tasks.first() else { return String::new() };
     let seeds = tasks.iter().map(|t| t.seeds.len()).min().unwrap_or(0);
     let basis = format!(
-        "{} gradient evaluations per run and {}",
-        span(tasks.iter().map(|t| t.budget)),
+        "{} per run and {}",
+        span_of(tasks.iter().map(|t| t.budget), "gradient evaluation"),
         span_of(tasks.iter().map(|t| t.seeds.len()), "final seed"),
     );
     if tasks.iter().any(|t| t.standings.iter().any(|s| s.seeds.len() < t.seeds.len())) {
@@ -76,14 +76,7 @@ fn overall(outcome: &Outcome) -> String {
     let whoever =
         if listed_alike { "the optimizers" } else { "those that were run on all of them" };
     match everywhere[..] {
-        [] => {
-            let each = tasks.iter().zip(&per_task).map(|(t, best)| one(t.task, best));
-            let each: Vec<String> = each.collect();
-            format!(
-                "None of {whoever} may be the best on all {number} tasks, at {basis}: {}.",
-                each.join("; ")
-            )
-        }
+        [] => nobody(whoever, &basis, tasks, &per_task),
         [only] if listed_alike => format!(
             "{only} is the only optimizer that may be the best on each of the {number} tasks, at {basis}."
         ),
@@ -94,6 +87,34 @@ fn overall(outcome: &Outcome) -> String {
             "{} may each be the best on all {number} tasks, and cannot be told apart at {basis}.",
             listed(&everywhere)
         ),
+    }
+}
+
+/// With more tasks than this the sentences below the heading say what each of them came to.
+const TOLD: usize = 3;
+
+/// That nobody may be the best on every task: with few tasks who is on which, with many who is on most.
+fn nobody(whoever: &str, basis: &str, tasks: &[TaskOutcome], best: &[Vec<&str>]) -> String {
+    let text =
+        format!("None of {whoever} may be the best on all {} tasks, at {basis}", tasks.len());
+    if tasks.len() <= TOLD {
+        let each = tasks.iter().zip(best).map(|(t, best)| one(t.task, best));
+        return format!("{text}: {}.", each.collect::<Vec<String>>().join("; "));
+    }
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for name in best.iter().flatten() {
+        match counts.iter_mut().find(|(n, _)| n == name) {
+            Some((_, tasks)) => *tasks += 1,
+            None => counts.push((*name, 1)),
+        }
+    }
+    let most = counts.iter().map(|(_, tasks)| *tasks).max().unwrap_or(0);
+    let often: Vec<&str> =
+        counts.iter().filter(|(_, tasks)| *tasks == most).map(|(name, _)| *name).collect();
+    let each = if often.len() > 1 { "each " } else { "" };
+    match most {
+        0 => format!("{text}."),
+        _ => format!("{text}; {} may {each}be on {most}, more than any other.", listed(&often)),
     }
 }
 
@@ -121,8 +142,16 @@ fn one(task: &str, best: &[&str]) -> String {
     }
 }
 
+/// As many optimizers as a heading can name.
+const NAMED: usize = 6;
+
+/// The names, or the first of them and how many more there are.
 fn listed(names: &[&str]) -> String {
     match names {
+        [first @ .., _] if first.len() >= NAMED => {
+            let others = count(names.len() - NAMED, "other");
+            format!("{} and {others}", names[..NAMED].join(", "))
+        }
         [init @ .., last] if !init.is_empty() => format!("{} and {last}", init.join(", ")),
         _ => names.concat(),
     }
@@ -142,8 +171,8 @@ fn span_of(values: impl Iterator<Item = usize> + Clone, what: &str) -> String {
 /// What the verdict rests on.
 fn basis(task: &TaskOutcome) -> String {
     format!(
-        "<span class=\"sure\">{} gradient evaluations per run, {}, tier {}.</span>",
-        task.budget,
+        "<span class=\"sure\">{} per run, {}, tier {}.</span>",
+        count(task.budget, "gradient evaluation"),
         count(task.seeds.len(), "final seed"),
         task.tier.name(),
     )

@@ -97,6 +97,7 @@ pub(super) const TASKS: &[Task] = &[
         summary: "non-negative least squares: a digit as a sum of 200 others",
         groups: &["convex", "nonnegative"],
         loss: "half the sum of squared errors",
+        floor: Some(nonnegative::FLOOR),
         open: |task| formula::open(task, LeastSquares::new()?),
         ..SMALL
     },

@@ -1,7 +1,7 @@
 //! Small pictures of each quantity: a panel per parameter, a line per optimizer.
 
 use super::reading::{capital, how_to_read};
-use super::{RATES, Seen, points, quantities, reach, scale, shown, some_parameters};
+use super::{CLOCK, RATES, Seen, points, quantities, reach, scale, shown, some_parameters};
 use crate::diagnosis::Quantity;
 use crate::protocol::Standing;
 use crate::report::draw::{Axis, Bundle, Name, Scale, Thread, key};
@@ -42,7 +42,7 @@ fn multiples(seen: &Seen<'_>, figure: &str) -> Option<Figure> {
     pictures.push(key(&name, &samples));
     Some(Figure {
         id: id(&[task.task, figure]),
-        title: format!("{} on {}", capital(main.label), task.task),
+        title: format!("{} on {} over {CLOCK}", capital(main.label), task.task),
         caption: format!(
             "{} Medians over the seeds against gradient evaluations; the band is that of the first line, from \
              its lowest to its highest seed.{}",

@@ -28,7 +28,7 @@ pub(super) fn figure(seen: &Seen<'_>) -> Option<Figure> {
     let grid = RibbonGrid::new(id(&[task.task, "rates-frame"]), parameters.len(), &x, &y);
     Some(Figure {
         id: id(&[task.task, RATES]),
-        title: format!("Effective learning rates on {}", task.task),
+        title: format!("Effective learning rates on {} over {CLOCK}", task.task),
         caption: format!(
             "How far a coordinate moves per unit of its running mean gradient (of its gradient, where no \
              mean is kept), among those that have a gradient: on a log scale, against gradient \
