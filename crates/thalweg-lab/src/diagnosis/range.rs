@@ -45,8 +45,8 @@ fn below(factor: f64, change: &str) -> String {
         (true, false) if momentum => format!("Add momentum; leave the learning rate: {seen}."),
         (true, false) => format!("Leave the learning rate: {seen}."),
         (false, _) => format!(
-            "Raise `gamma` so that gains grow faster, and leave the learning rate: {seen}. Check that the \
-             gains are not held by their upper bound."
+            "Raise the rate of the gains (`gamma`, `hyper_lr`) so that they grow faster, and leave the learning \
+             rate: {seen}. Check that they are not held by their upper bound."
         ),
     }
 }
@@ -98,7 +98,7 @@ mod tests {
         for diverged in [0.2, 0.76, 3.0] {
             assert!(!advice(&format!("{RAISE}."), &[diverged]).contains("momentum"));
         }
-        assert!(advice("of gains", &[0.2]).contains("leave the learning rate"));
+        assert!(advice("of gains", &[0.2]).contains("leave the learning"));
         assert_eq!(advice("of gains", &[]), "of gains");
     }
 

@@ -255,8 +255,8 @@ fn slow(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     let gains = half.iter().flat_map(|p| &p.layers).any(|l| l.gains.is_some());
     let change = match (gains, case.momentum) {
         (true, _) => {
-            "Raise the learning rate, or `gamma` so that gains grow faster; check that the gains are \
-             not held by their upper bound."
+            "Raise the learning rate, or the rate of the gains (`gamma`, `hyper_lr`) so that they grow faster; \
+             check that they are not held by their upper bound."
                 .to_owned()
         }
         (false, true) => format!("{RAISE}."),

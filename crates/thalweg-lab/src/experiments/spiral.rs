@@ -17,7 +17,7 @@ pub(super) const ALL: &[Experiment] = &[Experiment {
     row: "X48",
     source: "000 §12.2; 004 §10.5, §11.4, §12.2",
     claim: "Adam reaches the target in fewer steps than SGD, at the same time per step",
-    correct: "the source's numbers are invented (it says so); measured, Adam needs fewer steps than descent without momentum and more than Nesterov; their steps take about the same time here, nearly all of it for the gradient",
+    correct: "the source's numbers are invented (it says so); measured, Adam needs fewer steps than descent without momentum and more than Nesterov; most of a step's time is the gradient's, and on so small a network a step of Adam takes up to half as long again",
     errata: &["E69", "E74"],
     decides: &[
         "GD, steps to a loss of 0.1",
