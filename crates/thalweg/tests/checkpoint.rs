@@ -368,6 +368,39 @@ mod content {
     }
 
     #[test]
+    fn what_was_renamed_is_seen_at_both_ends() {
+        let mut opt = two_groups();
+        let (n, nan) = (tame(1), |_: u64, _: u64| f64::NAN);
+        let mut x = [Tensor::new("head.w", 0..70), Tensor::new("weight", 0..200)];
+        let first = |opt: &mut Optimizer<f32>, x: &mut [Tensor<f32>]| {
+            proof::step(opt, x, &n).unwrap().first_met.to_vec()
+        };
+        // Without a checkpoint all are new once, and nobody is waited for.
+        assert_eq!(first(&mut opt, &mut x), ["head.w", "weight"]);
+        assert!(first(&mut opt, &mut x).is_empty() && opt.unmet().next().is_none());
+        let bytes = trained().save_bytes().unwrap();
+        let _ = opt.load_bytes(&bytes).unwrap();
+        assert!(opt.unmet().eq(["head.w", "w", "b"]));
+        // A refused step has met nobody.
+        assert!(proof::step(&mut opt, &mut x, &nan).unwrap().first_met.is_empty());
+        assert_eq!(opt.unmet().count(), 3);
+        assert_eq!(first(&mut opt, &mut x), ["weight"]);
+        assert!(opt.unmet().eq(["w", "b"]));
+        // Accumulating meets as a step does, without a gradient or frozen as well.
+        opt.freeze("b").unwrap();
+        let (mut b, mut c) = ([0.0; 3], [0.0; 2]);
+        let b = Param::new("b", &[3], &mut b, &[1.0; 3]);
+        let list = &mut [b, Param::without_gradient("c", &[2], &mut c)];
+        assert_eq!(*opt.accumulate(list, 1.0).unwrap().first_met, ["c"]);
+        assert!(opt.unmet().eq(["w"]));
+        // It stays so in the next file, until it is removed.
+        let mut other = two_groups();
+        let _ = other.load_bytes(&opt.save_bytes().unwrap()).unwrap();
+        assert_eq!(other.unmet().count(), 5);
+        assert!(opt.remove("w") && opt.unmet().next().is_none());
+    }
+
+    #[test]
     fn frozen_parameters_and_refusals_are_remembered() {
         let new = || {
             let builder = Optimizer::<f64>::builder().rest("all", adam());

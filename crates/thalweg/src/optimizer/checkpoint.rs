@@ -67,8 +67,8 @@ struct ParamHeader {
     #[serde(default)]
     format: Option<String>,
     /// Whether the format is not known yet, the state being an import.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    unmet: bool,
+    #[serde(default, rename = "unmet", skip_serializing_if = "std::ops::Not::not")]
+    format_unknown: bool,
     /// Whether gradients are accumulated for it.
     #[serde(default)]
     summed: bool,
@@ -159,7 +159,8 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// Restores what [`save_bytes`](Self::save_bytes) wrote. The groups must be the same (names,
-    /// slots); the hyper-parameters may differ, which is reported.
+    /// slots); the hyper-parameters may differ, which is reported. A parameter that the file does not have
+    /// starts anew when it is met: see [`StepReport::first_met`](super::StepReport::first_met) and [`unmet`](Self::unmet).
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if anything is missing, superfluous, of another shape or number type,
@@ -302,7 +303,7 @@ impl<E: Element> Optimizer<E> {
                     t: s.t,
                     frozen: s.frozen,
                     format: s.value.map(|packing| packing.name().to_owned()),
-                    unmet: s.unmet,
+                    format_unknown: s.format_unknown,
                     summed: s.summed,
                 })
                 .collect(),
@@ -403,7 +404,8 @@ impl<E: Element> Optimizer<E> {
             t: param.t,
             frozen: self.asked_frozen(&param.name, &param.shape).unwrap_or(param.frozen),
             value,
-            unmet: param.unmet,
+            format_unknown: param.format_unknown,
+            unmet: true,
             slots,
             sum,
             summed: param.summed,

@@ -19,7 +19,7 @@ pub(super) fn fits<E: Element>(state: &State<E>, param: &Param<'_, E>) -> Result
             "has shape {now:?}, but had {before:?}; `remove` it first if it is a new parameter"
         ));
     }
-    if !state.unmet && state.value != param.value.packing() {
+    if !state.format_unknown && state.value != param.value.packing() {
         return error(
             "is lent in another number format than before; `remove` it first if it is a new \
              parameter"

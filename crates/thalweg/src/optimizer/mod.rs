@@ -88,7 +88,9 @@ struct State<E> {
     frozen: bool,
     /// The parameter's format.
     value: Option<Packing>,
-    /// Imported, and no parameter was stepped with it yet: its format is not known.
+    /// Imported, and no parameter was stepped with it yet.
+    format_unknown: bool,
+    /// Loaded or imported, and no step has had the parameter since.
     unmet: bool,
     /// Those of the chain, and the one that makes up for the parameter's format.
     slots: Slots<E>,
@@ -280,6 +282,26 @@ impl<E: Element> Optimizer<E> {
     /// The names of the parameters seen so far with the number of steps each has taken.
     pub fn params(&self) -> impl Iterator<Item = (&str, u64)> {
         self.states.iter().map(|s| (s.name.as_str(), s.t))
+    }
+
+    /// The names of parameters that came with a loaded checkpoint or an import and that no step was given
+    /// since. Once the whole model has been stepped, what is left here is gone or has another name there,
+    /// under which it has started anew, as [`StepReport::first_met`] tells. [`remove`](Self::remove) forgets it.
+    ///
+    /// ```
+    /// use thalweg::{Optimizer, Param, recipes::adam};
+    /// let (mut x, g) = ([1.0], [0.5]);
+    /// let mut opt = Optimizer::<f32>::new(adam())?;
+    /// let _ = opt.step(&mut [Param::new("embed", &[1], &mut x, &g)])?;
+    /// let mut resumed = Optimizer::<f32>::new(adam())?;
+    /// let _ = resumed.load_bytes(&opt.save_bytes()?)?;
+    /// let report = resumed.step(&mut [Param::new("embedding", &[1], &mut x, &g)])?;
+    /// assert_eq!(*report.first_met, ["embedding"]);
+    /// assert!(resumed.unmet().eq(["embed"]));
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn unmet(&self) -> impl Iterator<Item = &str> {
+        self.states.iter().filter(|s| s.unmet).map(|s| s.name.as_str())
     }
 
     /// One slot of a parameter's state (`"m"`), as long as the parameter. `None` if there is none, or

@@ -35,6 +35,10 @@ pub struct StepReport {
     pub lr: Arc<[(String, Option<f64>)]>,
     /// Parameters that came without a gradient and were left alone.
     pub without_gradient: Arc<[String]>,
+    /// Parameters met for the first time, in the order of the list: they start anew. After a checkpoint was
+    /// loaded these are the ones it does not have, under this name at least; those that it has and no
+    /// step was given are [`Optimizer::unmet`](crate::Optimizer::unmet).
+    pub first_met: Arc<[String]>,
     /// Parameters left alone because they are frozen.
     pub frozen: usize,
     /// What [`Probe::Gains`](crate::Probe::Gains) read, if this step was probed.

@@ -43,8 +43,8 @@ fn room<'t, E>(mut tensors: Vec<Tensor<'_, E>>) -> Vec<Tensor<'t, E>> {
 impl<E: Element> Optimizer<E> {
     /// Takes one step: every parameter that came with a gradient and is not frozen moves in place.
     ///
-    /// Parameters met for the first time are given their group and zeroed state; parameters
-    /// missing from the list keep theirs.
+    /// Parameters met for the first time are given their group and zeroed state, and the report names
+    /// them; parameters missing from the list keep theirs.
     ///
     /// All that was asked for happens in one reading pass over the gradients (check, norm) and one
     /// sweep: loss scale divided out, accumulated gradients added, clipping, the chain, averages that
@@ -110,11 +110,10 @@ impl<E: Element> Optimizer<E> {
             return Err(Error::Hyper { name: "weight", value: weight, range });
         }
         let known = self.states.len();
-        let result = self.attempt(params, weight, act);
-        if result.as_ref().is_ok_and(StepReport::applied) {
-            self.met();
-        } else {
-            self.forget_from(known);
+        let mut result = self.attempt(params, weight, act);
+        match &mut result {
+            Ok(report) if report.applied() => report.first_met = self.met(known),
+            _ => self.forget_from(known),
         }
         result
     }
@@ -198,6 +197,7 @@ impl<E: Element> Optimizer<E> {
             weight: 1.0,
             lr: self.rates.clone(),
             without_gradient: self.missing.clone(),
+            first_met: Arc::default(),
             frozen: self.cast.order.iter().filter(|k| self.states[**k].frozen).count(),
             readings: vec![],
             moments: vec![],
