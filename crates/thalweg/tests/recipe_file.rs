@@ -92,6 +92,14 @@ fn settings_patterns_and_geometries_survive() {
             .threads(1)
     });
     round_trip(|| Builder::new().rest("nothing", ()).non_finite(NonFinite::Unchecked).threads(2));
+    let falling = || thalweg::Schedule::cosine(2.0, 0.5, 9).after_warmup(3);
+    let clipped = || Builder::new().rest("clipped", ()).clip_global_norm(falling());
+    round_trip(clipped);
+    let text = clipped().to_toml().expect("written");
+    assert!(text.starts_with("clip_global_norm = { warmup = {"), "{text}");
+    let wrong = text.replacen("2.0", "-2.0", 1);
+    let error = Builder::from_toml(&wrong).expect_err("out of range").to_string();
+    assert!(error.contains("clip_global_norm = -") && error.contains("(0, ∞]"), "{error}");
 }
 
 proptest! {

@@ -8,7 +8,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::differences::{Settings, compare, hypers, resume};
+use super::differences::{Limit, Settings, compare, hypers, resume};
 use super::entries::{Entries, fail};
 use super::group::assign;
 use super::precision::Precision;
@@ -19,6 +19,7 @@ use crate::engine::Element;
 use crate::engine::buffer::Slots;
 use crate::engine::codec::Packing;
 use crate::error::Error;
+use crate::hyper::Hyper;
 use crate::schedule::Schedule;
 
 /// The format's version; raised when an older reader would misunderstand a newer file.
@@ -178,7 +179,12 @@ impl<E: Element> Optimizer<E> {
             return Err(fail(format!("was saved {with} a loss scale, other than here")));
         }
         let (chains, mut differences) = self.match_groups(&header)?;
-        differences.extend(self.settings().compare(header.settings.as_ref()));
+        let mut max_norm = self.max_norm.clone();
+        let saved = header.settings.as_ref();
+        if let Some(Limit::Schedule(then)) = saved.and_then(|s| s.max_norm.as_ref()) {
+            max_norm.resume(then);
+        }
+        differences.extend(self.settings(&max_norm).compare(saved));
         let (mut states, mut index) = (vec![], HashMap::new());
         for param in &header.params {
             if index.insert(param.name.clone(), states.len()).is_some() {
@@ -206,6 +212,7 @@ impl<E: Element> Optimizer<E> {
             group.scalars = values;
             group.chain = chain;
         }
+        self.max_norm = max_norm;
         self.steps = header.steps;
         self.refused_in_a_row = header.refused_in_a_row;
         self.accumulated = header.accumulated;
@@ -265,10 +272,9 @@ impl<E: Element> Optimizer<E> {
         self.load_bytes(&bytes)
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self, max_norm: &Hyper) -> Settings {
         Settings {
-            // A limit of infinity is none.
-            max_norm: self.max_norm.filter(|norm| norm.is_finite()),
+            max_norm: Limit::of(max_norm),
             accumulation: self.accumulation,
             non_finite: self.non_finite,
         }
@@ -282,7 +288,7 @@ impl<E: Element> Optimizer<E> {
             precision: self.precision,
             accumulated: self.accumulated,
             loss_scale: self.loss_scale.clone(),
-            settings: Some(self.settings()),
+            settings: Some(self.settings(&self.max_norm)),
             groups: self
                 .groups
                 .iter()

@@ -1,11 +1,13 @@
 //! The hyper-parameters and settings of a checkpoint against those here.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::GroupHeader;
 use super::{Accumulation, NonFinite};
 use crate::chain::Chain;
-use crate::hyper::Hypers;
+use crate::hyper::{Hyper, Hypers};
 use crate::schedule::Schedule;
 
 pub(super) fn hypers(chain: &impl Hypers) -> Vec<(String, Schedule)> {
@@ -63,10 +65,36 @@ pub(super) fn compare(group: &str, saved: &GroupHeader, chain: &Chain) -> Vec<St
     differences
 }
 
+/// A limit that is not infinite. A constant is written as its number, as before there were schedules.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Limit {
+    Number(f64),
+    Schedule(Schedule),
+}
+
+impl Limit {
+    pub(super) fn of(hyper: &Hyper) -> Option<Limit> {
+        match hyper.schedule() {
+            Schedule::Constant(limit) => limit.is_finite().then_some(Limit::Number(*limit)),
+            schedule => Some(Limit::Schedule(schedule.clone())),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::Number(limit) => limit.fmt(f),
+            Limit::Schedule(schedule) => schedule.fmt(f),
+        }
+    }
+}
+
 /// What an optimizer is told besides its groups.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Settings {
-    pub(super) max_norm: Option<f64>,
+    pub(super) max_norm: Option<Limit>,
     pub(super) accumulation: Accumulation,
     pub(super) non_finite: NonFinite,
 }
@@ -74,7 +102,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn compare(&self, saved: Option<&Settings>) -> Vec<String> {
         let Some(saved) = saved else { return vec![] };
-        let limit = |s: &Settings| s.max_norm.map_or("none".to_owned(), |norm| norm.to_string());
+        let limit = |s: &Settings| s.max_norm.as_ref().map_or("none".to_owned(), Limit::to_string);
         let rows = [
             ("clip_global_norm", limit(saved), limit(self)),
             (

@@ -41,7 +41,7 @@ use crate::engine::buffer::Slots;
 use crate::engine::codec::Packing;
 use crate::engine::{Element, Isa, Threads};
 use crate::error::Error;
-use crate::hyper::Hypers;
+use crate::hyper::{Hyper, Hypers};
 use crate::part::Scope;
 use crate::probe::Probe;
 use cast::Cast;
@@ -135,7 +135,7 @@ pub struct Optimizer<E: Element = f32> {
     steps: u64,
     refused_in_a_row: u64,
     non_finite: NonFinite,
-    max_norm: Option<f64>,
+    max_norm: Hyper,
     threads: Threads,
     isa: Isa,
     probes: Vec<Probe>,
@@ -220,9 +220,23 @@ impl<E: Element> Optimizer<E> {
         Ok(())
     }
 
+    /// Gives the limit of the norm over all gradients another value or schedule, as
+    /// [`Builder::clip_global_norm`] does; infinity is none.
+    ///
+    /// # Errors
+    /// If the value is not allowed; then the limit is what it was.
+    pub fn clip_global_norm(&mut self, max_norm: impl Into<crate::Schedule>) -> Result<(), Error> {
+        let mut limit = self.max_norm.clone();
+        limit.set(max_norm);
+        limit.check()?;
+        self.max_norm = limit;
+        Ok(())
+    }
+
     /// Tells the plateau schedules that are active at the next step a measured quantity, lower being
     /// better (validation loss).
     pub fn observe(&mut self, metric: f64) {
+        self.max_norm.observe(self.steps, metric);
         for group in &mut self.groups {
             group.chain.each_mut(&mut |hyper| hyper.observe(self.steps, metric));
         }

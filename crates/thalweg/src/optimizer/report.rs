@@ -25,6 +25,8 @@ pub struct StepReport {
     /// The Euclidean norm over all gradients (accumulated, unscaled) before clipping; `None` if nothing needed it
     /// ([`NonFinite::Unchecked`](crate::NonFinite) without clipping).
     pub grad_norm: Option<f64>,
+    /// The limit of that norm at this step; `None` without one.
+    pub clip_global_norm: Option<f64>,
     /// What all gradients were multiplied by to limit their norm; 1 if they were not.
     pub clip_factor: f64,
     /// What the gradients were divided by: the loss scale before this step adapted it, 1 without one.

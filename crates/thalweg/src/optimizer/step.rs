@@ -192,6 +192,7 @@ impl<E: Element> Optimizer<E> {
             outcome: Outcome::Applied,
             step: self.steps,
             grad_norm: None,
+            clip_global_norm: self.limit(),
             clip_factor: 1.0,
             loss_scale: self.loss_scale(),
             weight: 1.0,

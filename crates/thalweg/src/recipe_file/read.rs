@@ -151,11 +151,8 @@ fn recipe(root: Node) -> Result<Builder, Fault> {
     let mut table = Table::of(&root, "a recipe")?;
     let mut builder = Builder::new();
     if let Some(Entry { node, .. }) = table.take("clip_global_norm") {
-        let (limit, range) = (number(node)?, crate::Range::LIMIT);
-        if !range.contains(limit) {
-            return Err((node.at, format!("clip_global_norm = {limit} is outside {range}")));
-        }
-        builder = builder.clip_global_norm(limit);
+        builder = builder.clip_global_norm(super::schedule::read(node)?);
+        builder.max_norm.check().map_err(|e| (node.at, e.to_string()))?;
     }
     if let Some(Entry { node, .. }) = table.take("non_finite") {
         builder = builder.non_finite(non_finite(node)?);
