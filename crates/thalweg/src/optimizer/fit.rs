@@ -2,7 +2,7 @@
 
 use super::{Param, State};
 use crate::engine::Element;
-use crate::engine::tensor::Extent;
+use crate::engine::stream::Extent;
 use crate::error::Error;
 
 /// Coordinates in a row of the first axis.

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use crate::engine::lent::{Lent, Stored};
-use crate::engine::tensor::Extent;
+use crate::engine::stream::Extent;
 use crate::engine::{Element, Isa};
 
 /// A parameter and its gradient, lent to the optimizer for one step.

@@ -14,8 +14,8 @@ use crate::engine::codec::name_hash;
 use crate::engine::drive::{Prepared, Sweep};
 use crate::engine::plan::Plan;
 use crate::engine::stage::{Gathers, Moment};
-use crate::engine::stream::Stream;
-use crate::engine::tensor::{Extent, Tensor};
+use crate::engine::stream::{Extent, Stream};
+use crate::engine::tensor::Tensor;
 use crate::error::Error;
 use crate::probe;
 
