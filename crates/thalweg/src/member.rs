@@ -1,5 +1,7 @@
 //! What a chain is made of, as far as the order of its members matters.
 
+use crate::rule::Rule;
+
 /// One rule, fold or geometry of a chain.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +17,16 @@ pub struct Member {
 }
 
 impl Member {
+    /// A rule, as its constants say.
+    pub(crate) fn of_rule<R: Rule>() -> Member {
+        Member {
+            path: std::any::type_name::<R>(),
+            last: R::LAST,
+            places: R::HAS_VIEW,
+            whole: R::WHOLE,
+        }
+    }
+
     /// The type's own name.
     pub(crate) fn name(self) -> &'static str {
         own_name(self.path)

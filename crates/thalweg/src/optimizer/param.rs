@@ -90,7 +90,7 @@ impl<'a, E: Element> Param<'a, E> {
     /// trust ratio, the distances of Prodigy and DoG) is summed over these rows.
     ///
     /// What goes by the whole tensor is an error, as [`Chain::takes_rows`](crate::Chain::takes_rows) tells:
-    /// averages of the parameter, a first step that is unlike the others (ADOPT, Adan), a geometry that
+    /// averages of the parameter, a first step that is unlike the others (ADOPT, Adan, damped momentum), a geometry that
     /// sums, such as the simplex. [`exact_sparse_grad`](Self::exact_sparse_grad) is the other form.
     pub fn sparse_grad<S: Stored<E>>(self, rows: &'a [u32], values: &'a [S]) -> Self {
         self.given(Lent::stored(values), false, Extent::Rows(rows))
