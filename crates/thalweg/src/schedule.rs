@@ -327,7 +327,7 @@ impl Schedule {
         }
     }
 
-    /// Tells the plateau that gives the value at `step`, if one does, the metric, lower being better.
+    /// Tells the plateau that gives the value at `step`, if one does, the metric.
     pub(crate) fn observe(&mut self, step: u64, metric: f64) {
         match self {
             Schedule::Plateau(plateau) => plateau.observe(metric),

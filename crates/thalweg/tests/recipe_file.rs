@@ -50,7 +50,12 @@ fn schedules() -> Vec<Schedule> {
         Schedule::Wsd { peak: 0.1, end: 0.0, warmup: 1, stable: 2, decay: 3 },
         Schedule::InverseSqrt { peak: 0.1, warmup: 4 },
         Schedule::Plateau(Plateau::new(0.1)),
-        Schedule::Plateau(plateau),
+        Schedule::Plateau(plateau.clone()),
+        Schedule::Plateau(Plateau {
+            mode: thalweg::PlateauMode::Max,
+            threshold_mode: thalweg::ThresholdMode::Absolute,
+            ..plateau
+        }),
         Schedule::Sequential(vec![
             (3, Schedule::linear(0.0, 0.1, 3)),
             (2, Schedule::Constant(0.1).after_warmup(2)),

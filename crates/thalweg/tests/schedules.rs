@@ -109,6 +109,50 @@ fn plateaus_of_torch() {
 }
 
 #[test]
+fn plateaus_of_torch_for_rising_metrics_and_absolute_thresholds() {
+    use thalweg::PlateauMode::{Max, Min};
+    use thalweg::ThresholdMode::{Absolute, Relative};
+    // torch.optim.lr_scheduler.ReduceLROnPlateau 2.15.0, factor 0.5, patience 0, threshold 0.1.
+    let rates = |mode, threshold_mode, metrics: &[f64]| {
+        let plateau = Plateau { patience: 0, factor: 0.5, threshold: 0.1, ..Plateau::new(1.0) };
+        told(Plateau { mode, threshold_mode, ..plateau }, metrics)
+    };
+    let rising = [0.5, 0.6, 0.6, 0.63, 0.7, 0.75, 0.9];
+    assert_eq!(rates(Max, Relative, &rising), [1.0, 1.0, 0.5, 0.25, 0.25, 0.125, 0.125]);
+    assert_eq!(rates(Max, Absolute, &rising), [1.0, 0.5, 0.25, 0.25, 0.125, 0.125, 0.125]);
+    let below_zero = [-5.0, -4.95, -4.8, -4.0, -4.05];
+    assert_eq!(rates(Max, Absolute, &below_zero), [1.0, 0.5, 0.5, 0.5, 0.25]);
+    let falling = [1.0, 0.95, 0.85, 0.2, 0.15, 0.05, -0.2, -0.25, -0.4];
+    let want = [1.0, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125, 0.125];
+    assert_eq!(rates(Min, Absolute, &falling), want);
+    let relative = [1.0, 0.95, 0.85, 0.2, 0.19, 0.05];
+    assert_eq!(rates(Min, Relative, &relative), [1.0, 0.5, 0.5, 0.5, 0.25, 0.25]);
+    let nan = [f64::NAN, 0.5, f64::NAN, 0.7];
+    assert_eq!(rates(Max, Absolute, &nan), [0.5, 0.5, 0.25, 0.25]);
+}
+
+#[test]
+fn a_plateau_saved_in_the_other_mode_brings_no_best() {
+    let new = |mode| {
+        let plateau = Plateau { patience: 0, factor: 0.5, mode, ..Plateau::new(1.0) };
+        Optimizer::<f64>::new(gd().with("lr", Schedule::Plateau(plateau)).expect("in range"))
+            .expect("a valid chain")
+    };
+    let rate = |opt: &Optimizer<f64>| {
+        opt.groups().next().expect("a group").1.hyper("lr").expect("lr").value(0)
+    };
+    for (mode, want) in [(thalweg::PlateauMode::Min, 0.5), (thalweg::PlateauMode::Max, 1.0)] {
+        let mut saved = new(thalweg::PlateauMode::Min);
+        saved.observe(5.0);
+        let mut opt = new(mode);
+        let _ = opt.load_bytes(&saved.save_bytes().expect("bytes")).expect("a file");
+        // Worse than 5 for a loss; the first that an accuracy is told.
+        opt.observe(5.0);
+        assert_eq!(rate(&opt), want);
+    }
+}
+
+#[test]
 fn peaks() {
     let schedules = [
         (Schedule::linear(0.1, 2.0, 7), 2.0),

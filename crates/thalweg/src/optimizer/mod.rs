@@ -233,8 +233,8 @@ impl<E: Element> Optimizer<E> {
         Ok(())
     }
 
-    /// Tells the plateau schedules that are active at the next step a measured quantity, lower being
-    /// better (validation loss).
+    /// Tells the plateau schedules that are active at the next step a measured quantity, such as the loss on
+    /// validation data; [`Plateau::mode`](crate::Plateau) says which way is better.
     pub fn observe(&mut self, metric: f64) {
         self.max_norm.observe(self.steps, metric);
         for group in &mut self.groups {
