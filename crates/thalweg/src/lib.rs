@@ -59,6 +59,8 @@ pub mod geometry;
 mod hyper;
 mod math;
 mod member;
+#[doc(hidden)]
+pub mod naive;
 mod notation;
 pub mod online;
 mod optimizer;
