@@ -15,7 +15,7 @@ use crate::hyper::{Block, Hyper, Hypers, Range};
 use crate::real::Real;
 use crate::registry::Entry;
 use crate::rule::{At, Here, Rule};
-use crate::rules::Scale;
+use crate::rules::{DecayedTrustRatio, Scale};
 use crate::schedule::Schedule;
 
 crate::hypers! {
@@ -173,6 +173,7 @@ pub(crate) fn same_rates(blocks: &[Block]) -> Result<(), Error> {
         type_name::<IndependentDecay>(),
         type_name::<CorrectedDecay>(),
         type_name::<ProximalDecay>(),
+        type_name::<DecayedTrustRatio>(),
     ];
     let decays = blocks.iter().filter(|b| decays.contains(&b.path));
     match decays.filter_map(|b| Some((b, rate(b)?))).find(|d| d.1.schedule() != scale.schedule()) {
