@@ -8,7 +8,7 @@ use super::cast::Cast;
 use super::group::{Group, Pattern};
 use super::precision::{LowPrecision, Precision, Storage};
 use super::step::Work;
-use super::{Accumulation, LossScale, NonFinite, Optimizer};
+use super::{Accumulation, LossScale, NonFinite, Optimizer, sam};
 use crate::chain::Chain;
 use crate::engine::{Element, Isa, Threads};
 use crate::error::Error;
@@ -275,6 +275,7 @@ impl Builder {
             index: HashMap::new(),
             cast: Cast::default(),
             work: Work::default(),
+            between: sam::Room::default(),
             steps: 0,
             refused_in_a_row: 0,
             non_finite: self.non_finite,

@@ -125,6 +125,8 @@ pub struct Optimizer<E: Element = f32> {
     cast: Cast<E>,
     /// Room for what a step works out.
     work: Work<E>,
+    /// Room for what is between the two gradients of SAM.
+    between: sam::Room<E>,
     /// What the last report said of learning rates and of parameters without a gradient. While nobody
     /// holds that report any more, the next one uses its memory.
     rates: Arc<[(String, Option<f64>)]>,

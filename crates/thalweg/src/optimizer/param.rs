@@ -2,9 +2,9 @@
 
 use std::marker::PhantomData;
 
+use crate::engine::Element;
 use crate::engine::lent::{Lent, Stored};
 use crate::engine::tensor::Extent;
-use crate::engine::{Element, Isa};
 
 /// A parameter and its gradient, lent to the optimizer for one step.
 ///
@@ -140,8 +140,10 @@ impl<'a, E: Element> Param<'a, E> {
         matches!(self.extent(), Extent::Rows(_))
     }
 
-    /// The values of its gradient; empty if it has none.
-    pub(super) fn gradient(&self, isa: Isa) -> Vec<E> {
-        self.grad.as_ref().map_or(vec![], |g| g.values.values(isa).into_owned())
+    /// Zeroes its gradient if that is asked for.
+    pub(super) fn clear_gradient(&mut self) {
+        if let Some(gradient) = self.grad.as_mut().filter(|g| g.zero) {
+            gradient.values.clear::<E>();
+        }
     }
 }

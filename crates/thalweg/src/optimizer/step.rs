@@ -119,17 +119,19 @@ impl<E: Element> Optimizer<E> {
         result
     }
 
-    /// What a step of these parameters would move, without a trace of having asked.
+    /// Which of these parameters a step would move, without a trace of having asked.
     pub(super) fn begin(
         &mut self,
         params: &[Param<'_, E>],
-    ) -> Result<(Vec<usize>, StepReport), Error> {
+        moved: &mut Vec<usize>,
+    ) -> Result<StepReport, Error> {
         let known = self.states.len();
         let answer = self.resolve(params).map(|()| {
             let state = |k: usize| &self.states[self.cast.order[k]];
             let moves = |k: &usize| params[*k].grad.is_some() && !state(*k).frozen;
-            let moved = (0..params.len()).filter(moves).collect();
-            (moved, self.empty_report(params))
+            moved.clear();
+            moved.extend((0..params.len()).filter(moves));
+            self.empty_report(params)
         });
         self.forget_from(known);
         answer
@@ -172,11 +174,9 @@ impl<E: Element> Optimizer<E> {
             if cast.active.binary_search(&k).is_ok() {
                 continue;
             }
-            if let Some(gradient) = param.grad.as_mut().filter(|g| g.zero) {
-                gradient.values.clear::<E>();
-            }
+            param.clear_gradient();
             if let Some(copy) = param.copy.as_mut().filter(|_| stepped) {
-                copy.write(self.isa, &param.value.values::<E>(self.isa));
+                copy.copy_from::<E>(self.isa, &param.value);
             }
         }
     }
