@@ -8,7 +8,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::differences::{Settings, compare, hypers, resume};
+use super::differences::{Settings, changed_once, compare, hypers, resume};
 use super::entries::{Entries, fail};
 use super::group::assign;
 use super::precision::Precision;
@@ -87,7 +87,9 @@ pub struct Loaded {
 
 impl<E: Element> Optimizer<E> {
     /// The whole state as bytes of a safetensors file: `parameter/slot` tensors in the format they
-    /// are kept in (8-bit codes as `U8` with `parameter/slot@scale`), scalars in `F64` as `parameter/@stage.scalar` or `@group/@stage.scalar`, and a JSON header.
+    /// are kept in (8-bit codes as `U8` with `parameter/slot@scale`), scalars in `F64` as
+    /// `parameter/@block.scalar` or `@group/@block.scalar`, and a JSON header. Blocks are numbered from 0
+    /// in the order of the chain, however it is grouped into tuples.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if a value cannot be written in the format.
@@ -159,11 +161,13 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// Restores what [`save_bytes`](Self::save_bytes) wrote. The groups must be the same (names,
-    /// slots); the hyper-parameters may differ, which is reported.
+    /// slots); how their chains are grouped into tuples does not matter. The hyper-parameters may differ,
+    /// which is reported, but for those that are read [once](crate::HyperSpec::once).
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if anything is missing, superfluous, of another shape or number type,
-    /// or of a newer version; then the optimizer is unchanged.
+    /// or of a newer version, or if a hyper-parameter that is read once has another value here; then the
+    /// optimizer is unchanged.
     pub fn load_bytes(&mut self, bytes: &[u8]) -> Result<Loaded, Error> {
         let header = read_header(bytes)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| fail(e.to_string()))?;
@@ -191,10 +195,13 @@ impl<E: Element> Optimizer<E> {
         for group in &self.groups {
             let mut values: Vec<Vec<f64>> =
                 group.chain.stages().iter().map(|s| s.first_scalars()).collect();
+            let first_blocks = group.chain.first_blocks();
             for (k, stage) in group.chain.stages().iter().enumerate() {
                 if stage.scope().is_of_group() {
+                    let block = first_blocks[k];
                     for (value, scalar) in values[k].iter_mut().zip(stage.scalars()) {
-                        *value = entries.scalar(format!("@{}/@{k}.{}", group.name, scalar.name))?;
+                        let name = format!("@{}/@{block}.{}", group.name, scalar.name);
+                        *value = entries.scalar(name)?;
                     }
                 }
             }
@@ -232,6 +239,9 @@ impl<E: Element> Optimizer<E> {
                 )));
             }
             let mut chain = group.chain.clone();
+            if let Some(what) = changed_once(saved, &chain) {
+                return Err(fail(format!("group {:?}: {what}", group.name)));
+            }
             resume(&mut chain, saved);
             let now = formula(&chain);
             if let Some(then) = saved.formula.as_ref().filter(|then| **then != now) {
@@ -310,20 +320,23 @@ impl<E: Element> Optimizer<E> {
     }
 
     fn each_scalar(&self, see: &mut dyn FnMut(String, f64)) {
+        let blocks: Vec<Vec<usize>> = self.groups.iter().map(|g| g.chain.first_blocks()).collect();
         for state in &self.states {
             for (k, stage) in self.groups[state.group].chain.stages().iter().enumerate() {
                 if has_own_scalars(stage.as_ref()) {
+                    let block = blocks[state.group][k];
                     for (scalar, value) in stage.scalars().iter().zip(&state.scalars[k]) {
-                        see(format!("{}/@{k}.{}", state.name, scalar.name), *value);
+                        see(format!("{}/@{block}.{}", state.name, scalar.name), *value);
                     }
                 }
             }
         }
-        for group in &self.groups {
+        for (group, blocks) in self.groups.iter().zip(&blocks) {
             for (k, stage) in group.chain.stages().iter().enumerate() {
                 if stage.scope().is_of_group() {
+                    let block = blocks[k];
                     for (scalar, value) in stage.scalars().iter().zip(&group.scalars[k]) {
-                        see(format!("@{}/@{k}.{}", group.name, scalar.name), *value);
+                        see(format!("@{}/@{block}.{}", group.name, scalar.name), *value);
                     }
                 }
             }
@@ -385,11 +398,12 @@ impl<E: Element> Optimizer<E> {
         });
         let mut scalars: Vec<Vec<f64>> = vec![];
         if chain.stages().iter().any(|s| has_own_scalars(s.as_ref())) {
-            for (k, stage) in chain.stages().iter().enumerate() {
+            for (stage, block) in chain.stages().iter().zip(chain.first_blocks()) {
                 let mut values = stage.first_scalars();
                 if has_own_scalars(stage.as_ref()) {
                     for (value, scalar) in values.iter_mut().zip(stage.scalars()) {
-                        *value = entries.scalar(format!("{}/@{k}.{}", param.name, scalar.name))?;
+                        let name = format!("{}/@{block}.{}", param.name, scalar.name);
+                        *value = entries.scalar(name)?;
                     }
                 }
                 scalars.push(values);

@@ -41,6 +41,21 @@ pub(super) fn resume(chain: &mut Chain, saved: &GroupHeader) {
     });
 }
 
+/// What there is to say if a hyper-parameter that is read once was another one when it was read.
+pub(super) fn changed_once(saved: &GroupHeader, chain: &Chain) -> Option<String> {
+    let here = chain.hypers();
+    let labels = labels(here.iter().map(|h| h.spec().name));
+    let mut once = labels.into_iter().zip(&here).filter(|(_, hyper)| hyper.spec().once);
+    once.find_map(|(label, hyper)| {
+        let then = saved_as(saved, label).filter(|then| *then != hyper.schedule())?;
+        let (name, now) = (hyper.spec().name, hyper.schedule());
+        Some(format!(
+            "{name} was {then} and is {now} here, but is read once, when a parameter is met; build the \
+             optimizer with {name} = {then}"
+        ))
+    })
+}
+
 pub(super) fn compare(group: &str, saved: &GroupHeader, chain: &Chain) -> Vec<String> {
     let mut differences = vec![];
     let here = hypers(chain);
