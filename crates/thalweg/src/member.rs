@@ -6,6 +6,8 @@
 pub struct Member {
     /// The whole path of its type.
     pub path: &'static str,
+    /// See [`Rule::ON_GRADIENT`](crate::Rule::ON_GRADIENT).
+    pub on_gradient: bool,
     /// See [`Rule::LAST`](crate::Rule::LAST).
     pub last: bool,
     /// See [`Part::PLACES`](crate::Part::PLACES).

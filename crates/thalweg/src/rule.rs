@@ -317,6 +317,7 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
     fn members(&self, see: &mut dyn FnMut(Member)) {
         see(Member {
             path: std::any::type_name::<Self>(),
+            on_gradient: Self::ON_GRADIENT,
             last: Self::LAST,
             places: Self::HAS_VIEW,
             whole: Self::WHOLE,

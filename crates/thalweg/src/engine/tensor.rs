@@ -227,7 +227,7 @@ impl<'a, E: Element> Tensor<'a, E> {
 
     /// Calls `run(offset, at, count)` for each run of the block that lies together: its offset in the
     /// block, and its place in the parameter.
-    pub(super) fn each_place(
+    pub(crate) fn each_place(
         &self,
         start: usize,
         n: usize,
