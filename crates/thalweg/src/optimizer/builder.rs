@@ -213,6 +213,20 @@ impl Builder {
         self
     }
 
+    /// Whether somebody sees the overflows that a loss scale adapts itself to.
+    pub(crate) fn check_overflows(&self) -> Result<(), Error> {
+        let adapts = self.loss_scale.as_ref().is_some_and(|scale| !scale.is_constant());
+        if adapts && self.non_finite == NonFinite::Unchecked {
+            return Err(Error::Conflict {
+                name: "non_finite",
+                what: "is Unchecked, but the loss scale adapts itself to overflows, which nobody would \
+                       see; choose Skip or Fail, or `LossScale::constant`"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     /// Checks everything and makes the optimizer.
     ///
     /// # Errors
@@ -231,15 +245,7 @@ impl Builder {
         if let Some((name, value, range)) = self.loss_scale.as_ref().and_then(LossScale::wrong) {
             return Err(Error::Hyper { name, value, range: range.to_owned() });
         }
-        let adapts = self.loss_scale.as_ref().is_some_and(|scale| !scale.is_constant());
-        if adapts && self.non_finite == NonFinite::Unchecked {
-            return Err(Error::Conflict {
-                name: "non_finite",
-                what: "is Unchecked, but the loss scale adapts itself to overflows, which nobody would \
-                       see; choose Skip or Fail, or `LossScale::constant`"
-                    .to_owned(),
-            });
-        }
+        self.check_overflows()?;
         let isa = match self.isa {
             Some(isa) if !Isa::available().contains(&isa) => {
                 return Err(Error::Engine(format!("instruction set {isa} is not available here")));
