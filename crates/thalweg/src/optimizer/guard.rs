@@ -65,14 +65,13 @@ impl<E: Element> Optimizer<E> {
             scale.overflowed();
         }
         // A smaller scale may be all that it takes.
-        if !(hopeful && self.non_finite != NonFinite::Fail) {
-            self.refused_in_a_row += 1;
-        }
+        let counts = !(hopeful && self.non_finite != NonFinite::Fail);
+        self.refused_in_a_row += u64::from(counts);
         let limit = match self.non_finite {
             NonFinite::Skip { limit } => limit,
             _ => 1,
         };
-        if self.refused_in_a_row >= limit {
+        if counts && self.refused_in_a_row >= limit {
             let (parameter, count) = refused[0].clone();
             let more =
                 if limit > 1 { format!(", {limit} refused in a row") } else { String::new() };

@@ -56,7 +56,8 @@ pub enum NonFinite {
     /// Leave everything as it is, say so in the report, and fail after this many refused steps in
     /// a row. The default is `Skip { limit: 10 }`.
     Skip {
-        /// Refused steps in a row that are an error.
+        /// Refused steps in a row that are an error; 0 and 1 mean the first one. Those after which a
+        /// [loss scale](LossScale) becomes smaller do not count.
         limit: u64,
     },
     /// Fail at once.
@@ -269,8 +270,8 @@ impl<E: Element> Optimizer<E> {
         Ok(count)
     }
 
-    /// Forgets a parameter and its state. If it comes back, it starts anew. Says whether it was
-    /// known.
+    /// Forgets a parameter and its state, so that it starts anew if it comes back. What its group
+    /// remembers as a whole (a learned gain, a distance) stays. Says whether it was known.
     pub fn remove(&mut self, name: &str) -> bool {
         let Some(gone) = self.index.remove(name) else { return false };
         self.states.remove(gone);
