@@ -182,6 +182,37 @@ fn what_is_no_schedule_is_refused() {
 }
 
 #[test]
+fn a_rate_may_grow_and_a_share_may_not() {
+    let growing = [
+        Schedule::Exponential { base: 1e-6, factor: 1.1 },
+        Schedule::Step { base: 1e-6, factor: 2.0, every: 10 },
+        Schedule::Exponential { base: 1e-6, factor: 1.1 }.after_warmup(5),
+    ];
+    for schedule in growing {
+        let chain = gd().with("lr", schedule.clone()).expect("a learning-rate range test");
+        let mut opt = Optimizer::<f64>::new(chain).expect("a valid chain");
+        let mut x = [0.0];
+        let report = opt.step(&mut [Param::new("x", &[1], &mut x, &[1.0])]).expect("a step");
+        assert_eq!(report.lr[0].1, Some(schedule.value(0)));
+        let error = thalweg::recipes::adam().with("beta1", schedule.clone());
+        let sentence = error.expect_err("it leaves [0, 1)").to_string();
+        assert!(sentence.contains("beta1 grows without end, out of [0, 1)"), "{sentence}");
+        assert!(sentence.contains("Sequential"), "{sentence}");
+        let ended = Schedule::Sequential(vec![(20, schedule.clone()), (1, 0.9.into())]);
+        assert!(thalweg::recipes::adam().with("beta1", ended.clone()).is_ok());
+        // A decay relative to the peak needs one.
+        let chain = adamw_paper().with("lr", schedule).expect("in range");
+        let error = Optimizer::<f64>::new(chain).expect_err("no peak").to_string();
+        assert!(error.contains("peak of the learning rate"), "{error}");
+        let chain = adamw_paper().with("lr", ended).expect("in range");
+        assert!(Optimizer::<f64>::new(chain).is_ok());
+    }
+    // Out of a range that ends at a number, it says what number.
+    let error = thalweg::recipes::adam().with("beta1", Schedule::linear(0.5, 1.5, 9));
+    assert_eq!(error.expect_err("too large").to_string(), "beta1 = 1.5 is outside [0, 1)");
+}
+
+#[test]
 fn only_constants_may_be_infinite() {
     let limit = |schedule: Schedule| {
         Chain::new((ClipValue::default(), Scale::default())).with("limit", schedule)
