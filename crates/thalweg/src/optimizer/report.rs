@@ -31,7 +31,9 @@ pub struct StepReport {
     pub loss_scale: f64,
     /// The weight of the gradients of this step: 1, or more if some were accumulated before.
     pub weight: f64,
-    /// The learning rate of each group at this step (`None` if its chain has no `lr`).
+    /// The hyper-parameter `lr` of each group at this step (`None` if its chain has none). Where a method
+    /// learns its rate it is what that started from or is a factor of: the rate itself is a scalar
+    /// ([`Optimizer::scalar`](crate::Optimizer::scalar)), and [`Gains::rates`](crate::Gains::rates).
     pub lr: Arc<[(String, Option<f64>)]>,
     /// Parameters that came without a gradient and were left alone.
     pub without_gradient: Arc<[String]>,
