@@ -266,13 +266,12 @@ impl Chain {
 
     /// For each stage, how many building blocks stand before it.
     pub(crate) fn first_blocks(&self) -> Vec<usize> {
-        let mut before = 0;
-        let count = |stage: &Box<dyn AnyStage>| {
-            let first = before;
+        let (mut before, mut first) = (0, vec![]);
+        for stage in &self.stages {
+            first.push(before);
             before += stage.blocks().len();
-            first
-        };
-        self.stages.iter().map(count).collect()
+        }
+        first
     }
 
     pub(crate) fn stages(&self) -> &[Box<dyn AnyStage>] {
