@@ -325,7 +325,7 @@ fn agreement_is_with_the_gradient_that_the_rule_sees() {
                 let mut builder = Optimizer::<f64>::builder().rest("all", chain.clone());
                 builder = if probe { builder.probe(Probe::Gains) } else { builder };
                 let mut opt: Optimizer<f64> = builder.storage(storage).threads(1).build().unwrap();
-                let (shape, mut x) = ([50, 43], vec![0.5f64; 50 * 43]);
+                let (shape, mut x) = ([150, 43], vec![0.5f64; 150 * 43]);
                 let mut apart = false;
                 for step in 1..=6 {
                     let g: Vec<f64> = gradient(step, x.len()).into_iter().map(f64::from).collect();
