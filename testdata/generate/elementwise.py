@@ -87,6 +87,11 @@ def eps_hat(h, v, bias):
     return (np.sqrt(v + getattr(h, "eps_root", 0)) + h.eps) / np.sqrt(bias)
 
 
+def no_eps(h, v, bias):
+    """Where there was no gradient yet the numerator is 0, and 0/0 is meant to be 0."""
+    return np.where(v > 0, np.sqrt(v / bias), 1)
+
+
 def adamax(h, t, g, x, s):
     s.m = ema(h.beta1, s.m, g)
     s.norm = np.maximum(h.beta2 * s.norm, np.abs(g) + h.eps)
@@ -97,6 +102,12 @@ def adamax_eps_outside(h, t, g, x, s):
     s.m = ema(h.beta1, s.m, g)
     s.norm = np.maximum(h.beta2 * s.norm, np.abs(g))
     return x - h.lr / (1 - h.beta1**t) * s.m / (s.norm + h.eps)
+
+
+def adamax_paper(h, t, g, x, s):
+    s.m = ema(h.beta1, s.m, g)
+    s.norm = np.maximum(h.beta2 * s.norm, np.abs(g))
+    return x - h.lr / (1 - h.beta1**t) * s.m / np.where(s.norm > 0, s.norm, 1)
 
 
 def rprop(h, t, g, x, s):
@@ -350,6 +361,12 @@ OPTIMIZERS.update(
                 optax_label("radam"),
             ),
         ),
+        "radam@paper": (
+            ADAM + ["threshold"],
+            radam_with(no_eps),
+            from_formula(radam_with(no_eps), "Liu et al. 2020, algorithm 2"),
+        ),
+        "adamax@paper": (ADAM, adamax_paper, from_formula(adamax_paper, "Kingma & Ba 2015, algorithm 2")),
         "adamax": (ADAM, adamax, torch_optimizer("Adamax", {"m": "exp_avg", "norm": "exp_inf"})),
         "adamax@optax": (
             ADAM,
@@ -596,6 +613,9 @@ CASES = sum(
         case("radam@optax", "defaults", [1e-3, 0.9, 0.999, 1e-8, 0, 5], ["sparse", "jump"]),
         case("radam@optax", "defaults", [1e-3, 0.9, 0.999, 1e-8, 0, 5], ["wide", "unit"], **FEWER_DIGITS),
         case("radam@optax", "the paper's threshold, eps_root", [0.01, 0.8, 0.95, 1e-8, 1e-6, 4], ["jump", "sparse"]),
+        case("radam@paper", "paper", [1e-3, 0.9, 0.999, 0, 4], ALL, **FEW_DIGITS),
+        case("radam@paper", "short second memory", [0.01, 0.5, 0.9, 0, 4], ["wide", "jump"]),
+        case("radam@paper", "rate drops at step 31", [0.01, 0.9, 0.99, 0, 4], ["wide", "unit"], HALF),
         case("adamax", "torch defaults", [2e-3, 0.9, 0.999, 1e-8], ALL),
         case("adamax", "short norm", [0.01, 0.5, 0.9, 1e-8], ["wide", "jump"]),
         case("adamax", "large eps", [0.1, 0.9, 0.99, 0.1], ["wide", "sparse"]),
@@ -604,6 +624,8 @@ CASES = sum(
         case("adamax@optax", "short norm", [0.01, 0.5, 0.9, 1e-4], ["wide", "jump"]),
         case("adamax@keras", "defaults", [1e-3, 0.9, 0.999, 1e-7], ALL),
         case("adamax@keras", "short norm, large eps", [0.01, 0.5, 0.9, 0.1], ["wide", "jump"]),
+        case("adamax@paper", "paper", [2e-3, 0.9, 0.999, 0], ALL),
+        case("adamax@paper", "short norm", [0.01, 0.5, 0.9, 0], ["wide", "sparse"]),
         # Signs move parameters on a lattice, which comes back to where it began: rates are such that none comes near zero.
         case("lion", "official defaults, decay 0.1", [1e-4, 0.9, 0.99, 0.1], ["jump", "steady"]),
         case("lion", "tiny rate", [1e-8, 0.9, 0.99, 0.1], ["wide"]),

@@ -70,7 +70,7 @@ def adagrad_inside(h, t, g, x, s):
 
 def rmsprop_with(denominator, momentum=None):
     def rule(h, t, g, x, s):
-        s.v = ema(h.rho, s.v, g * g)
+        s.v = ema(h.rho, h.initial + 0 * g if t == 1 else s.v, g * g)
         if denominator in (centered_outside, centered_inside):
             s.mean = ema(h.rho, s.mean, g)
         u = g / denominator(s, h.eps)
@@ -263,6 +263,7 @@ def torch_sgd(**fixed):
 
 def torch_rmsprop(centered, slots):
     def make(p, h):
+        assert h.initial == 0
         mu = getattr(h, "momentum", 0.0)
         return torch.optim.RMSprop(p, lr=h.lr, alpha=h.rho, eps=h.eps, momentum=mu, centered=centered, foreach=False)
 
@@ -304,6 +305,7 @@ def keras_adam(cls="Adam", slots=("m", "v"), flags="", **fixed):
 
 def keras_rmsprop(centered, slots):
     def make(h):
+        assert h.initial == 0
         mu = getattr(h, "momentum", 0.0)
         return keras.optimizers.RMSprop(learning_rate=h.lr, rho=h.rho, epsilon=h.eps, momentum=mu, centered=centered)
 
@@ -315,7 +317,10 @@ def keras_rmsprop(centered, slots):
 
 def optax_rmsprop(centered, slots):
     def make(rate, h):
-        return optax.rmsprop(rate, decay=h.rho, eps=h.eps, centered=centered, momentum=getattr(h, "momentum", None))
+        mu = getattr(h, "momentum", None)
+        return optax.rmsprop(
+            rate, decay=h.rho, eps=h.eps, initial_scale=h.initial, centered=centered, momentum=mu
+        )
 
     # The rate, with its minus sign, comes before the trace: ours has the other sign.
     read = {"v": lambda s: s[0].nu, "mean": lambda s: s[0].mu, "buf": lambda s: -s[2].trace}
@@ -336,6 +341,7 @@ def official_adabelief(rectify):
 
 ADAM = ["lr", "beta1", "beta2", "eps"]
 RMS = ["lr", "rho", "eps"]
+FROM = RMS + ["initial"]
 
 OPTIMIZERS.update(
     {
@@ -417,31 +423,41 @@ OPTIMIZERS.update(
                 keras_label("Adagrad"),
             ),
         ),
-        "rmsprop": (RMS, rmsprop_with(outside), torch_rmsprop(False, ["v"])),
-        "rmsprop@optax": (RMS, rmsprop_with(inside), optax_rmsprop(False, ["v"])),
-        "rmsprop@keras": (RMS, rmsprop_with(inside), keras_rmsprop(False, ["v"])),
-        "rmsprop_centered": (RMS, rmsprop_with(centered_outside), torch_rmsprop(True, ["v", "mean"])),
-        "rmsprop_centered@optax": (RMS, rmsprop_with(centered_inside), optax_rmsprop(True, ["v", "mean"])),
-        "rmsprop_centered@keras": (RMS, rmsprop_with(centered_inside), keras_rmsprop(True, ["v", "mean"])),
+        "rmsprop": (FROM, rmsprop_with(outside), torch_rmsprop(False, ["v"])),
+        "rmsprop@optax": (FROM, rmsprop_with(inside), optax_rmsprop(False, ["v"])),
+        "rmsprop@keras": (FROM, rmsprop_with(inside), keras_rmsprop(False, ["v"])),
+        "rmsprop_centered": (FROM, rmsprop_with(centered_outside), torch_rmsprop(True, ["v", "mean"])),
+        "rmsprop_centered@optax": (FROM, rmsprop_with(centered_inside), optax_rmsprop(True, ["v", "mean"])),
+        "rmsprop_centered@keras": (FROM, rmsprop_with(centered_inside), keras_rmsprop(True, ["v", "mean"])),
         "rmsprop_momentum": (
-            RMS + ["momentum"],
+            FROM + ["momentum"],
             rmsprop_with(outside, "rate outside"),
             torch_rmsprop(False, ["v", "buf"]),
         ),
         "rmsprop_momentum@optax": (
-            RMS + ["momentum"],
+            FROM + ["momentum"],
             rmsprop_with(inside, "rate inside"),
             optax_rmsprop(False, ["v", "buf"]),
         ),
         "rmsprop_momentum@keras": (
-            RMS + ["momentum"],
+            FROM + ["momentum"],
             rmsprop_with(inside, "rate inside"),
             keras_rmsprop(False, ["v", "buf"]),
         ),
         "rmsprop_centered_momentum": (
-            RMS + ["momentum"],
+            FROM + ["momentum"],
             rmsprop_with(centered_outside, "rate outside"),
             torch_rmsprop(True, ["v", "mean", "buf"]),
+        ),
+        "rmsprop_centered_momentum@optax": (
+            FROM + ["momentum"],
+            rmsprop_with(centered_inside, "rate inside"),
+            optax_rmsprop(True, ["v", "mean", "buf"]),
+        ),
+        "rmsprop_centered_momentum@keras": (
+            FROM + ["momentum"],
+            rmsprop_with(centered_inside, "rate inside"),
+            keras_rmsprop(True, ["v", "mean", "buf"]),
         ),
         "adadelta": (
             RMS,
@@ -592,32 +608,41 @@ CASES = sum(
         case("adagrad@keras", "defaults", [1e-3, 1e-7, 0.1], ALL),
         case("adagrad@keras", "no initial sum", [0.1, 1e-7, 0], ["wide", "sparse"]),
         case("adagrad@keras", "large eps", [0.5, 0.01, 0.5], ["wide", "jump"]),
-        case("rmsprop", "torch defaults", [0.01, 0.99, 1e-8], ALL),
-        case("rmsprop", "short memory", [1e-3, 0.9, 1e-8], ["wide", "jump"]),
-        case("rmsprop", "large eps", [0.1, 0.5, 0.1], ["wide", "sparse"]),
-        case("rmsprop@optax", "defaults", [1e-3, 0.9, 1e-8], ALL),
-        case("rmsprop@optax", "long memory", [0.01, 0.99, 1e-8], ["wide", "jump"]),
-        case("rmsprop@optax", "large eps", [0.1, 0.5, 0.1], ["wide", "sparse"]),
-        case("rmsprop@keras", "defaults", [1e-3, 0.9, 1e-7], ALL),
-        case("rmsprop@keras", "long memory", [0.01, 0.99, 1e-7], ["wide", "jump"]),
-        case("rmsprop@keras", "large eps", [0.1, 0.5, 0.1], ["wide", "sparse"]),
-        case("rmsprop_centered", "torch defaults", [0.01, 0.99, 1e-8], ALL),
-        case("rmsprop_centered", "short memory", [1e-3, 0.9, 1e-8], ["wide", "jump"]),
-        case("rmsprop_centered", "large eps", [0.1, 0.6, 0.1], ["wide", "sparse"]),
-        case("rmsprop_centered@optax", "defaults", [1e-3, 0.9, 1e-8], ALL),
-        case("rmsprop_centered@optax", "large eps", [0.1, 0.6, 0.1], ["wide", "sparse"]),
-        case("rmsprop_centered@keras", "defaults", [1e-3, 0.9, 1e-7], ALL),
-        case("rmsprop_centered@keras", "large eps", [0.1, 0.6, 0.1], ["wide", "sparse"]),
-        case("rmsprop_momentum", "torch defaults with momentum", [0.01, 0.99, 1e-8, 0.9], ALL),
-        case("rmsprop_momentum", "short memory", [1e-3, 0.9, 1e-8, 0.5], ["wide", "jump"]),
-        case("rmsprop_momentum", "rate drops at step 31", [0.01, 0.9, 1e-8, 0.9], ["wide", "unit"], HALF),
-        case("rmsprop_momentum@optax", "defaults with momentum", [1e-3, 0.9, 1e-8, 0.9], ALL),
-        case("rmsprop_momentum@optax", "rate drops at step 31", [0.01, 0.9, 1e-8, 0.9], ["wide", "unit"], HALF),
-        case("rmsprop_momentum@keras", "defaults with momentum", [1e-3, 0.9, 1e-7, 0.9], ALL),
-        case("rmsprop_momentum@keras", "rate drops at step 31", [0.01, 0.9, 1e-7, 0.9], ["wide", "unit"], HALF),
-        case("rmsprop_centered_momentum", "torch defaults with momentum", [0.01, 0.99, 1e-8, 0.9], ALL),
-        case("rmsprop_centered_momentum", "large eps", [0.1, 0.6, 0.1, 0.5], ["wide", "sparse"]),
-        case("rmsprop_centered_momentum", "rate drops at step 31", [0.01, 0.9, 1e-8, 0.9], ["wide", "unit"], HALF),
+        case("rmsprop", "torch defaults", [0.01, 0.99, 1e-8, 0], ALL),
+        case("rmsprop", "short memory", [1e-3, 0.9, 1e-8, 0], ["wide", "jump"]),
+        case("rmsprop", "large eps", [0.1, 0.5, 0.1, 0], ["wide", "sparse"]),
+        case("rmsprop@optax", "defaults", [1e-3, 0.9, 1e-8, 0], ALL),
+        case("rmsprop@optax", "long memory", [0.01, 0.99, 1e-8, 0], ["wide", "jump"]),
+        case("rmsprop@optax", "large eps", [0.1, 0.5, 0.1, 0], ["wide", "sparse"]),
+        # The start of TensorFlow 1 and timm, with timm's eps.
+        case("rmsprop@optax", "from 1, as timm", [0.01, 0.9, 1e-10, 1], ALL),
+        case("rmsprop@keras", "defaults", [1e-3, 0.9, 1e-7, 0], ALL),
+        case("rmsprop@keras", "long memory", [0.01, 0.99, 1e-7, 0], ["wide", "jump"]),
+        case("rmsprop@keras", "large eps", [0.1, 0.5, 0.1, 0], ["wide", "sparse"]),
+        case("rmsprop_centered", "torch defaults", [0.01, 0.99, 1e-8, 0], ALL),
+        case("rmsprop_centered", "short memory", [1e-3, 0.9, 1e-8, 0], ["wide", "jump"]),
+        case("rmsprop_centered", "large eps", [0.1, 0.6, 0.1, 0], ["wide", "sparse"]),
+        case("rmsprop_centered@optax", "defaults", [1e-3, 0.9, 1e-8, 0], ALL),
+        case("rmsprop_centered@optax", "large eps", [0.1, 0.6, 0.1, 0], ["wide", "sparse"]),
+        case("rmsprop_centered@optax", "from 1", [0.01, 0.6, 0.1, 1], ["wide", "sparse"]),
+        case("rmsprop_centered@keras", "defaults", [1e-3, 0.9, 1e-7, 0], ALL),
+        case("rmsprop_centered@keras", "large eps", [0.1, 0.6, 0.1, 0], ["wide", "sparse"]),
+        case("rmsprop_momentum", "torch defaults with momentum", [0.01, 0.99, 1e-8, 0, 0.9], ALL),
+        case("rmsprop_momentum", "short memory", [1e-3, 0.9, 1e-8, 0, 0.5], ["wide", "jump"]),
+        case("rmsprop_momentum", "rate drops at step 31", [0.01, 0.9, 1e-8, 0, 0.9], ["wide", "unit"], HALF),
+        case("rmsprop_momentum@optax", "defaults with momentum", [1e-3, 0.9, 1e-8, 0, 0.9], ALL),
+        case("rmsprop_momentum@optax", "rate drops at step 31", [0.01, 0.9, 1e-8, 0, 0.9], ["wide", "unit"], HALF),
+        case("rmsprop_momentum@optax", "from 1, as timm", [0.01, 0.9, 1e-10, 1, 0.9], ["wide", "jump"]),
+        case("rmsprop_momentum@keras", "defaults with momentum", [1e-3, 0.9, 1e-7, 0, 0.9], ALL),
+        case("rmsprop_momentum@keras", "rate drops at step 31", [0.01, 0.9, 1e-7, 0, 0.9], ["wide", "unit"], HALF),
+        case("rmsprop_centered_momentum", "torch defaults with momentum", [0.01, 0.99, 1e-8, 0, 0.9], ALL),
+        case("rmsprop_centered_momentum", "large eps", [0.1, 0.6, 0.1, 0, 0.5], ["wide", "sparse"]),
+        case("rmsprop_centered_momentum", "rate drops at step 31", [0.01, 0.9, 1e-8, 0, 0.9], ["wide", "unit"], HALF),
+        case("rmsprop_centered_momentum@optax", "defaults with momentum", [1e-3, 0.9, 1e-8, 0, 0.9], ALL),
+        case("rmsprop_centered_momentum@optax", "from 1", [0.01, 0.6, 0.1, 1, 0.5], ["wide", "sparse"]),
+        case("rmsprop_centered_momentum@optax", "rate drops at step 31", [0.01, 0.9, 1e-8, 0, 0.9], ["unit"], HALF),
+        case("rmsprop_centered_momentum@keras", "defaults with momentum", [1e-3, 0.9, 1e-7, 0, 0.9], ALL),
+        case("rmsprop_centered_momentum@keras", "rate drops at step 31", [0.01, 0.9, 1e-7, 0, 0.9], ["unit"], HALF),
         case("adadelta", "torch defaults", [1.0, 0.9, 1e-6], ALL),
         case("adadelta", "paper, eps 1e-2", [1.0, 0.95, 1e-2], ["wide", "jump"]),
         case("adadelta", "short memory", [0.3, 0.5, 1e-8], ["wide", "sparse"]),
@@ -794,7 +819,7 @@ def self_check():
             [0.003105603449, 0.003105603447, 0.003105603446],
         ),
         (adagrad_inside, dict(lr=0.5, eps=1e-8, initial=0), [0.003105603576, 0.003105603448, 0.003105603446]),
-        (rmsprop_with(outside), dict(lr=0.01, rho=0.9, eps=1e-8), [0.832052418284, 0.832052415359, 0.832052415066]),
+        (rmsprop_with(outside), dict(lr=0.01, rho=0.9, eps=1e-8, initial=0), [0.832052418284, 0.832052415359, 0.832052415066]),
         (momentum_sum, dict(lr=0.01, momentum=0.9), [0.621079112471, -0.5887893888, 0.175316481]),
     ]
     for rule, hypers, printed in ten:

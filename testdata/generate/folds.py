@@ -41,6 +41,19 @@ def lamb(h, t, g, x, s):
     return x - h.lr * trust_ratio(x, u, h.trust) * u
 
 
+def lamb_bounded(h, t, g, x, s):
+    """You et al. 2020, algorithm 2, with phi(z) = min(max(z, norm_min), norm_max)."""
+    u = adam_direction(h, t, g, s) + h.decay * x
+    length, size = np.minimum(np.maximum(norm(x), h.norm_min), h.norm_max), norm(u)
+    return x - h.lr * (h.trust * length / size if length > 0 and size > 0 else 1) * u
+
+
+def lamb_decayed(h, t, g, x, s):
+    x = x * (1 - h.lr * h.decay)
+    u = adam_direction(h, t, g, s)
+    return x - h.lr * trust_ratio(x, u, h.trust) * u
+
+
 def lars(h, t, g, x, s):
     u = g + h.decay * x
     s.buf = h.momentum * s.buf + h.lr * trust_ratio(x, u, h.trust) * u
@@ -101,13 +114,18 @@ OPTIMIZERS.update(
             from_optax(optax_lamb, lambda s: {"m": s[0].mu, "v": s[0].nu}, optax_label("lamb")),
         ),
         "lamb@keras": (
-            ADAM + ["trust"],
-            lamb,
+            ADAM + ["decay", "trust"],
+            lamb_decayed,
             from_keras(
-                lambda h: keras.optimizers.Lamb(h.lr, h.beta1, h.beta2, h.eps),
+                lambda h: keras.optimizers.Lamb(h.lr, h.beta1, h.beta2, h.eps, weight_decay=h.decay or None),
                 lambda o: {"m": o._momentums[0].value, "v": o._velocities[0].value},
                 keras_label("Lamb"),
             ),
+        ),
+        "lamb@paper": (
+            ADAM + ["decay", "trust", "norm_min", "norm_max"],
+            lamb_bounded,
+            from_formula(lamb_bounded, "You et al. 2020, algorithm 2"),
         ),
         "lars": (
             ["lr", "decay", "trust", "momentum", "dampening"],
@@ -131,6 +149,11 @@ OPTIMIZERS.update(
                 lambda s: {"m": s[0].mu, "v": s[0].nu},
                 optax_label("novograd"),
             ),
+        ),
+        "novograd@paper": (
+            ADAM + ["decay"],
+            novograd,
+            from_formula(novograd, "Ginsburg et al. 2019, algorithm 1"),
         ),
         "stable_adamw": (
             ADAM + ["decay"],
@@ -159,8 +182,11 @@ CASES = sum(
         case("lamb", "rate drops at step 31", [0.01, 0.9, 0.999, 1e-6, 0.1, 1], FEW, HALF),
         case("lamb@optax", "defaults", [1e-3, 0.9, 0.999, 1e-6, 0, 0, 1], ALL),
         case("lamb@optax", "eps_root", [0.01, 0.8, 0.95, 1e-6, 1e-6, 0.1, 1], ["wide", "jump"]),
-        case("lamb@keras", "defaults", [1e-3, 0.9, 0.999, 1e-7, 1], ALL),
-        case("lamb@keras", "rate drops at step 31", [0.01, 0.9, 0.999, 1e-7, 1], FEW, HALF),
+        case("lamb@keras", "defaults", [1e-3, 0.9, 0.999, 1e-7, 0, 1], ALL),
+        case("lamb@keras", "strong decay", [0.05, 0.8, 0.95, 1e-7, 0.5, 1], ["unit", "sparse"]),
+        case("lamb@keras", "rate drops at step 31", [0.01, 0.9, 0.999, 1e-7, 0.1, 1], FEW, HALF),
+        case("lamb@paper", "norms up to 10", [1e-3, 0.9, 0.999, 1e-6, 0.01, 1, 0, 10], ALL),
+        case("lamb@paper", "narrow bounds", [0.01, 0.8, 0.95, 1e-6, 0.1, 1, 3, 3.5], ["unit", "jump"]),
         case("lars", "defaults", [1, 0, 1e-3, 0.9, 0], ALL),
         case("lars", "decay", [0.1, 0.1, 0.01, 0.5, 0], FEW),
         case("lars@paper", "paper", [1, 5e-4, 1e-3, 0.9, 0], ALL),
@@ -169,6 +195,8 @@ CASES = sum(
         case("novograd", "defaults", [1e-3, 0.9, 0.25, 1e-6, 0], ALL),
         case("novograd", "paper's long memory, decay", [0.01, 0.95, 0.98, 1e-8, 1e-3], FEW),
         case("novograd", "rate drops at step 31", [0.01, 0.9, 0.25, 1e-6, 0.01], FEW, HALF),
+        case("novograd@paper", "its authors' values", [0.01, 0.95, 0.98, 1e-8, 0], ALL),
+        case("novograd@paper", "decay", [0.01, 0.95, 0.98, 1e-8, 0.002], FEW, HALF),
         case("stable_adamw", "defaults", [1e-3, 0.9, 0.99, 1e-8, 0.01], ALL),
         case("stable_adamw", "strong decay", [0.01, 0.8, 0.95, 1e-8, 0.3], ["unit", "jump"]),
         case("stable_adamw", "rate drops at step 31", [0.01, 0.9, 0.99, 1e-6, 0.1], FEW, HALF),

@@ -257,6 +257,7 @@ CASES = {
         lambda h: optax.lion(h.lr, h.beta1, h.beta2, weight_decay=h.decay),
         {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "decay": 0.1},
     ),
+    "signum": ("optax", lambda h: optax.signum(h.lr, h.beta1), {"lr": 0.01, "beta1": 0.9}),
     "yogi@optax": (
         "optax",
         lambda h: optax.yogi(h.lr, h.beta1, h.beta2, h.eps),

@@ -16,10 +16,11 @@ import elementwise
 import first_order
 import folds
 import iterates
+import learned
 import parameter_free
 from harness import ROOT, check_versions, compute, gradients_toml, same_numbers, streams, trajectory_toml
 
-METHODS = [first_order, elementwise, iterates, folds, parameter_free]
+METHODS = [first_order, elementwise, iterates, folds, parameter_free, learned]
 
 
 def main():

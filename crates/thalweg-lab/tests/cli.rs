@@ -212,8 +212,8 @@ fn both_clocks_of_an_export_count_gradient_evaluations() {
     let lines = String::from_utf8(jsonl).unwrap();
     let last = |kind: &str| {
         let all = lines.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
-        let own = all.filter(|v| v["type"] == kind && v["run"] == "rosenbrock/sam/1");
-        own.last().unwrap()["step"].as_u64().unwrap()
+        let mut own = all.filter(|v| v["type"] == kind && v["run"] == "rosenbrock/sam/1");
+        own.next_back().unwrap()["step"].as_u64().unwrap()
     };
     assert_eq!(last("point"), 80);
     assert!(last("probe") > 60, "{}", last("probe"));

@@ -252,6 +252,28 @@ impl Chain {
         page
     }
 
+    /// The same chain with each building block a stage of its own, and how many stages that are: to
+    /// prove that grouping changes nothing.
+    ///
+    /// # Errors
+    /// If a block is not of this library, or in a form that no recipe file can name.
+    #[doc(hidden)]
+    pub fn block_by_block(&self) -> Result<(Chain, usize), String> {
+        let chain = crate::recipe_file::block_by_block(&self.blocks())?;
+        let stages = chain.stages.len();
+        Ok((chain, stages))
+    }
+
+    /// For each stage, how many building blocks stand before it.
+    pub(crate) fn first_blocks(&self) -> Vec<usize> {
+        let (mut before, mut first) = (0, vec![]);
+        for stage in &self.stages {
+            first.push(before);
+            before += stage.blocks().len();
+        }
+        first
+    }
+
     pub(crate) fn stages(&self) -> &[Box<dyn AnyStage>] {
         &self.stages
     }

@@ -29,6 +29,8 @@ impl Range {
     pub const RATE: Range = Range::new(0.0, 1.0, true, false);
     /// `[0, 1]`.
     pub const UNIT: Range = Range::new(0.0, 1.0, true, true);
+    /// `(0, 1)`: shares that neither vanish nor are all.
+    pub const OPEN_UNIT: Range = Range::new(0.0, 1.0, false, false);
     /// `(0, ∞]`: limits, infinity being none.
     pub const LIMIT: Range = Range::new(0.0, f64::INFINITY, false, true);
 
@@ -116,11 +118,12 @@ impl Hyper {
         self.schedule = value.into();
     }
 
-    /// Whether every value it will take is in range.
+    /// Whether every value it will take is in range. A value that grows without end may do so where the
+    /// range has no end either.
     ///
     /// # Errors
     /// [`Error::Hyper`] with the first value that is not, [`Error::Schedule`] if the schedule is
-    /// malformed.
+    /// malformed, or grows out of a range that ends.
     pub fn check(&self) -> Result<(), Error> {
         self.schedule.check()?;
         let mut result = Ok(());
@@ -128,10 +131,21 @@ impl Hyper {
             let (value, range) = (self.schedule.value(step), self.spec.range);
             // A decaying schedule may reach zero in the limit where zero itself is excluded.
             let fades = step > 0 && value == 0.0 && range.low == 0.0;
-            if result.is_ok() && !(range.contains(value) || fades) {
-                let range = range.to_string();
-                result = Err(Error::Hyper { name: self.spec.name, value, range });
+            let grows = step > 0 && value == f64::INFINITY;
+            if result.is_err() || range.contains(value) || fades || (grows && range.high == value) {
+                return;
             }
+            let (name, range) = (self.spec.name, range.to_string());
+            result = Err(if grows {
+                Error::Schedule {
+                    what: format!(
+                        "{name} grows without end, out of {range}; let something follow before it \
+                         leaves: Sequential([(steps, this one), (1, Constant(..))])"
+                    ),
+                }
+            } else {
+                Error::Hyper { name, value, range }
+            });
         });
         result
     }

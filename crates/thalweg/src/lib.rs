@@ -59,6 +59,8 @@ pub mod geometry;
 mod hyper;
 mod math;
 mod member;
+#[doc(hidden)]
+pub mod naive;
 mod notation;
 pub mod online;
 mod optimizer;
@@ -93,7 +95,7 @@ pub use optimizer::{
     Optimizer, Outcome, Param, Pattern, StepReport, Storage, biases_and_norms,
 };
 pub use part::{Fold, Geometry, Join, Part, Scope, Supply};
-pub use plateau::Plateau;
+pub use plateau::{Plateau, PlateauMode, ThresholdMode};
 pub use probe::{GainPlace, GainSlots, Gains, MomentReading, Moments, Probe, QUANTILES, Reading};
 pub use real::Real;
 pub use rule::{At, Flow, Here, Kind, Memory, Rule, Slot, slot, slot_as};

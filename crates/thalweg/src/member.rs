@@ -1,11 +1,15 @@
 //! What a chain is made of, as far as the order of its members matters.
 
+use crate::rule::Rule;
+
 /// One rule, fold or geometry of a chain.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
     /// The whole path of its type.
     pub path: &'static str,
+    /// See [`Rule::ON_GRADIENT`](crate::Rule::ON_GRADIENT).
+    pub on_gradient: bool,
     /// See [`Rule::LAST`](crate::Rule::LAST).
     pub last: bool,
     /// See [`Part::PLACES`](crate::Part::PLACES).
@@ -15,6 +19,17 @@ pub struct Member {
 }
 
 impl Member {
+    /// A rule, as its constants say.
+    pub(crate) fn of_rule<R: Rule>() -> Member {
+        Member {
+            path: std::any::type_name::<R>(),
+            on_gradient: R::ON_GRADIENT,
+            last: R::LAST,
+            places: R::HAS_VIEW,
+            whole: R::WHOLE,
+        }
+    }
+
     /// The type's own name.
     pub(crate) fn name(self) -> &'static str {
         own_name(self.path)

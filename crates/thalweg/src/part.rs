@@ -186,6 +186,7 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
     fn members(&self, see: &mut dyn FnMut(Member)) {
         see(Member {
             path: std::any::type_name::<Self>(),
+            on_gradient: Self::ON_GRADIENT,
             last: Self::LAST,
             places: Self::PLACES,
             whole: Self::WHOLE,
@@ -224,8 +225,8 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
 )]
 pub trait Fold: Part {}
 
-/// A [`Part`] that applies the update: it returns the new parameter. Every direction can be
-/// applied through every geometry.
+/// A [`Part`] that applies the update: it returns the new parameter. Every direction can be applied
+/// through every geometry, but for those that [place](Part::PLACES) the parameter themselves.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a geometry",
     note = "a rule of one coordinate is added with `.then(..)`, a fold with `.fold(..)`"

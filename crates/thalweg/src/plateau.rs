@@ -2,10 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Which way a metric gets better (torch `mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlateauMode {
+    /// Downwards: a loss.
+    #[default]
+    Min,
+    /// Upwards: an accuracy.
+    Max,
+}
+
+/// What a plateau's threshold is a difference of (torch `threshold_mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThresholdMode {
+    /// Of the best metric so far, of whose size it is a share.
+    #[default]
+    Relative,
+    /// Of the metric, in its unit.
+    Absolute,
+}
+
 /// Multiplies its value by `factor` whenever the metric it is told by
-/// [`Optimizer::observe`](crate::Optimizer::observe) has not fallen by more than `threshold`
-/// (relative) for `patience` observations in a row (torch `ReduceLROnPlateau`, mode "min"). During a
-/// warm-up before it, or while another part of a sequence is active, nothing is observed.
+/// [`Optimizer::observe`](crate::Optimizer::observe) has not got better by more than `threshold` for
+/// `patience` observations in a row (torch `ReduceLROnPlateau`). During a warm-up before it, or while
+/// another part of a sequence is active, nothing is observed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
     /// The value now.
@@ -16,8 +38,14 @@ pub struct Plateau {
     pub factor: f64,
     /// Observations without improvement that are tolerated; torch's default 10.
     pub patience: u64,
-    /// Relative fall that counts as an improvement; torch's default 1e-4.
+    /// How much better counts as an improvement; torch's default 1e-4.
     pub threshold: f64,
+    /// Which way is better; torch's default is down.
+    #[serde(default)]
+    pub mode: PlateauMode,
+    /// Whether the threshold is relative, torch's default, or absolute.
+    #[serde(default)]
+    pub threshold_mode: ThresholdMode,
     /// Observations after a reduction during which nothing is counted; torch's default 0.
     pub cooldown: u64,
     /// The value is never lowered below this; torch's default 0.
@@ -39,6 +67,8 @@ impl Plateau {
             factor: 0.1,
             patience: 10,
             threshold: 1e-4,
+            mode: PlateauMode::Min,
+            threshold_mode: ThresholdMode::Relative,
             cooldown: 0,
             floor: 0.0,
             best: None,
@@ -48,10 +78,16 @@ impl Plateau {
     }
 
     pub(crate) fn observe(&mut self, metric: f64) {
-        let better = match self.best {
-            None => metric < f64::INFINITY,
-            Some(best) => metric < best * (1.0 - self.threshold * best.signum()),
+        let down = |metric: f64| match self.mode {
+            PlateauMode::Min => metric,
+            PlateauMode::Max => -metric,
         };
+        let limit = match (self.best.map(down), self.threshold_mode) {
+            (None, _) => f64::INFINITY,
+            (Some(best), ThresholdMode::Relative) => best * (1.0 - self.threshold * best.signum()),
+            (Some(best), ThresholdMode::Absolute) => best - self.threshold,
+        };
+        let better = down(metric) < limit;
         if better {
             self.best = Some(metric);
             self.bad = 0;
@@ -85,7 +121,9 @@ impl Plateau {
             Some(_) if base == then => saved.value,
             Some(_) => base * (saved.value / then),
         };
-        let Plateau { best, bad, cooling, .. } = *saved;
+        let Plateau { bad, cooling, .. } = *saved;
+        // The best of the other way would be the worst.
+        let best = saved.best.filter(|_| saved.mode == self.mode);
         *self = Plateau { value, start: saved.start.map(|_| base), best, bad, cooling, ..*self };
     }
 }

@@ -102,6 +102,9 @@ pub trait Real:
         let w = one + z;
         let correction = (z - (w - one)) / w;
         let y = w.ln() + correction;
+        // Where the square would overflow, its root is the number itself to the last digit.
+        let huge = a.ln() + Self::number(std::f64::consts::LN_2);
+        let y = Self::select(Self::number(1e9).lt(a), huge, y);
         Self::select(self.lt(Self::number(0.0)), -y, y)
     }
     /// The hyperbolic sine.

@@ -315,12 +315,7 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
     /// Shows every member of it in order.
     #[doc(hidden)]
     fn members(&self, see: &mut dyn FnMut(Member)) {
-        see(Member {
-            path: std::any::type_name::<Self>(),
-            last: Self::LAST,
-            places: Self::HAS_VIEW,
-            whole: Self::WHOLE,
-        });
+        see(Member::of_rule::<Self>());
     }
 
     /// [`at`](Self::at), with the gradient passed along; only tuples write this themselves.

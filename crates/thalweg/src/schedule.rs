@@ -28,7 +28,7 @@ pub enum Schedule {
     /// The same value at every step.
     Constant(#[serde(with = "number")] f64),
     /// `base · factorᵏ` with `k` the number of whole periods of `every` steps gone by
-    /// (torch `StepLR`).
+    /// (torch `StepLR`). It may grow, as [`Exponential`](Self::Exponential) may.
     Step {
         /// Value before the first change.
         base: f64,
@@ -46,7 +46,10 @@ pub enum Schedule {
         /// The steps at which the value changes, ascending.
         milestones: Vec<u64>,
     },
-    /// `base · factor^step` (torch `ExponentialLR`).
+    /// `base · factor^step` (torch `ExponentialLR`). With a factor above 1 it grows without end, which is
+    /// what a test for the learning rate's range does: allowed for what has no largest value, a learning
+    /// rate, but not for a rate below 1, unless another schedule follows
+    /// ([`Sequential`](Self::Sequential)).
     Exponential {
         /// Value at step 0.
         base: f64,
@@ -327,7 +330,7 @@ impl Schedule {
         }
     }
 
-    /// Tells the plateau that gives the value at `step`, if one does, the metric, lower being better.
+    /// Tells the plateau that gives the value at `step`, if one does, the metric.
     pub(crate) fn observe(&mut self, step: u64, metric: f64) {
         match self {
             Schedule::Plateau(plateau) => plateau.observe(metric),

@@ -9,6 +9,7 @@ use common::prng::Rng;
 use half::bf16;
 use thalweg::recipes::{adamw, egdd, lamb, meta_egd_sparse};
 use thalweg::rules::WeightAverage;
+use thalweg::sam::{Ascent, Sam};
 use thalweg::{
     Builder, Chain, Element, LossScale, LowPrecision, Optimizer, Param, Schedule, Storage,
     biases_and_norms, registry,
@@ -124,6 +125,36 @@ fn sparse(chain: Chain) -> impl FnMut() {
     }
 }
 
+/// Two gradients per step, of a parameter that is decoded and copied.
+fn sharpness() -> impl FnMut() {
+    let mut opt: Optimizer<f32> = all(adamw()).threads(1).build().expect("a valid optimizer");
+    let (sam, shape) = (<Sam>::default(), [3000]);
+    let (mut x, mut copy) = (vec![bf16::from_f32(0.1); 3000], vec![bf16::ZERO; 3000]);
+    let gradient = vec![bf16::from_f32(0.5); 3000];
+    move || {
+        let mut list = [Param::of("x", &shape, &mut x).grad(&gradient).copy_to(&mut copy)];
+        match sam.perturb(&mut opt, &mut list).expect("finite") {
+            Ascent::Perturbed(second) => {
+                let report = second.step(&mut list).expect("a step");
+                assert!(report.applied());
+            }
+            Ascent::Refused(report) => panic!("{report:?}"),
+        }
+    }
+}
+
+/// A parameter that takes no part, in a format that is decoded, but for its copy.
+fn idle() -> impl FnMut() {
+    let mut opt: Optimizer<f32> = all(adamw()).threads(1).build().expect("a valid optimizer");
+    let (mut x, mut y, mut copy) =
+        (vec![0.1f32; 10], vec![bf16::ONE; 3000], vec![bf16::ZERO; 3000]);
+    move || {
+        let param = Param::of("y", &[3000], &mut y).copy_to(&mut copy);
+        let list = &mut [Param::new("x", &[10], &mut x, &[0.5; 10]), param];
+        assert!(opt.step(list).expect("a step").applied() && copy[2999] == bf16::ONE);
+    }
+}
+
 fn main() {
     let mut guilty = vec![];
     // One after another, so that no thread of the next is being started meanwhile.
@@ -153,6 +184,8 @@ fn main() {
     for low in [LowPrecision::Compensated, LowPrecision::Master, LowPrecision::Stochastic] {
         check(&format!("tail, {low:?}"), &mut whole_tail(low));
     }
+    check("sam", &mut sharpness());
+    check("idle", &mut idle());
     check("sparse adamw", &mut sparse(adamw()));
     check("sparse meta_egd", &mut sparse(meta_egd_sparse()));
     assert!(guilty.is_empty(), "steps after the first ones allocate:\n{}", guilty.join("\n"));

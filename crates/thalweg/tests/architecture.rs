@@ -99,6 +99,26 @@ fn formulas_do_not_allocate_or_call_the_platform() {
 }
 
 #[test]
+fn scalars_are_settled_without_the_platforms_functions() {
+    // The methods of floats that `Real` does not have: their last bits are the platform's.
+    let mut seen = 0;
+    for folder in ["rules", "geometry"] {
+        for (name, text) in files(&source().join(folder)) {
+            for settle in text.split("fn settle<").skip(1) {
+                let body = settle.split("\n    }\n").next().expect("the end of a function");
+                seen += 1;
+                for word in
+                    ["vec!", "Vec::", "Box::", "String", "f64::", ".powi(", ".powf(", "mul_add"]
+                {
+                    assert!(!body.contains(word), "{name}: `{word}` where scalars are settled");
+                }
+            }
+        }
+    }
+    assert!(seen > 10);
+}
+
+#[test]
 fn every_rule_file_is_in_the_catalogue() {
     let catalogue = fs::read_to_string(source().join("rules/mod.rs")).expect("rules/mod.rs");
     let list = catalogue.split("catalogue!(").nth(1).expect("the catalogue");

@@ -71,7 +71,7 @@ fn unlisted() -> BTreeMap<&'static str, Chain> {
         ("Maximize", first(Maximize::default())),
         ("SignOf", Chain::new((Momentum::default(), SignOf::default(), Scale::default()))),
         ("ClipValue", first(ClipValue::default())),
-        ("TrustRatio", Chain::new(()).fold(TrustRatio::default()).then(Scale::default())),
+        ("TrustRatio", Chain::new(()).fold(<TrustRatio>::default()).then(Scale::default())),
         (
             "Cautious",
             Chain::new(Momentum::default()).fold(Cautious::default()).then(Scale::default()),

@@ -70,6 +70,25 @@ fn a_decay_that_goes_by_another_rate_than_the_chain_is_refused() {
     // Wherever in the chain the rate is.
     let apart = Chain::new(ProximalDecay::default()).then(scale());
     refused(apart, "ProximalDecay");
+    let keras = Chain::new(()).fold(DecayedTrustRatio::default()).then(scale());
+    refused(keras, "DecayedTrustRatio");
+}
+
+#[test]
+fn a_tensor_beyond_the_bounds_steps_as_one_at_them() {
+    let lamb = |x: f64| {
+        let bounds = Bounded::default().norm_min(0.5).norm_max(2.0);
+        let bounded = TrustRatio::<Bounded>::default().bounds(bounds);
+        let chain = Chain::new(()).fold(bounded).then(Scale::default().lr(0.1));
+        Walk::new(chain, &[x]).fall(3.0)
+    };
+    for (x, size) in [(1.5, 1.5), (-1.5, 1.5), (0.25, 0.5), (0.0, 0.5), (40.0, 2.0)] {
+        near_relative(lamb(x), 0.1 * size, 1e-12);
+    }
+    let crossed = TrustRatio::default().bounds(Bounded::default().norm_min(3.0).norm_max(2.0));
+    let error = Optimizer::<f64>::new(Chain::new(()).fold(crossed)).map(drop);
+    let error = error.expect_err("bounds that cross").to_string();
+    assert!(error.contains("norm_min") && error.contains("norm_max"), "{error}");
 }
 
 #[test]

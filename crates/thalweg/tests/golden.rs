@@ -4,6 +4,7 @@
 mod common;
 
 use common::golden::{Case, cases};
+use thalweg::naive::Naive;
 use thalweg::{Builder, Chain, Element, Isa, Optimizer, Param, registry};
 
 /// How a chain is run.
@@ -54,33 +55,92 @@ impl Closeness for f32 {
 
 const F32: f64 = 500.0 * f32::EPSILON as f64 / 2.0;
 
-fn run<E: Closeness>(case: &Case, isa: Isa, path: Path) -> Result<(), String> {
-    let chain = chain(case, path).map_err(|e| e.to_string())?;
-    let has_view = chain.has_view();
-    let builder = Optimizer::<E>::builder().rest("all", chain).isa(isa).threads(1);
-    let mut opt = builder.build::<E>().map_err(|e| e.to_string())?;
-    let mut x: Vec<E> = case.x0.iter().map(|x| E::lift(*x)).collect();
-    let shape = [x.len()];
-    assert_eq!(!case.view.is_empty(), has_view, "{}", case.name);
+/// What follows a trajectory.
+trait Walker {
+    fn step(&mut self, g: &[f64]) -> Result<(), String>;
+    fn x(&self) -> Vec<f64>;
+    /// Where the parameter is evaluated.
+    fn view(&self) -> Result<Vec<f64>, String>;
+    /// A slot, or the one value of a scalar.
+    fn state(&self, name: &str) -> Option<Vec<f64>>;
+}
+
+/// The optimizer of the library.
+struct Engine<E: Element> {
+    opt: Optimizer<E>,
+    x: Vec<E>,
+}
+
+impl<E: Closeness> Engine<E> {
+    fn new(case: &Case, isa: Isa, path: Path) -> Result<Engine<E>, String> {
+        let chain = chain(case, path).map_err(|e| e.to_string())?;
+        let builder = Optimizer::<E>::builder().rest("all", chain).isa(isa).threads(1);
+        let opt = builder.build::<E>().map_err(|e| e.to_string())?;
+        Ok(Engine { opt, x: case.x0.iter().map(|x| E::lift(*x)).collect() })
+    }
+}
+
+impl<E: Closeness> Walker for Engine<E> {
+    fn step(&mut self, g: &[f64]) -> Result<(), String> {
+        let g: Vec<E> = g.iter().map(|g| E::lift(*g)).collect();
+        let shape = [g.len()];
+        let mut params = [Param::new("x", &shape, &mut self.x, &g)];
+        let report = self.opt.step(&mut params).map_err(|e| e.to_string())?;
+        assert!(report.applied());
+        Ok(())
+    }
+
+    fn x(&self) -> Vec<f64> {
+        widened(&self.x)
+    }
+
+    fn view(&self) -> Result<Vec<f64>, String> {
+        let mut view = self.x.clone();
+        self.opt.evaluation("x", &self.x, &mut view).map_err(|e| e.to_string())?;
+        Ok(widened(&view))
+    }
+
+    fn state(&self, name: &str) -> Option<Vec<f64>> {
+        let slot = self.opt.slot("x", name).map(widened);
+        slot.or_else(|| self.opt.scalar("x", name).map(|scalar| vec![scalar]))
+    }
+}
+
+impl Walker for Naive {
+    fn step(&mut self, g: &[f64]) -> Result<(), String> {
+        Naive::step(self, g);
+        Ok(())
+    }
+
+    fn x(&self) -> Vec<f64> {
+        Naive::x(self).to_vec()
+    }
+
+    fn view(&self) -> Result<Vec<f64>, String> {
+        Ok(Naive::view(self))
+    }
+
+    fn state(&self, name: &str) -> Option<Vec<f64>> {
+        Naive::state(self, name)
+    }
+}
+
+/// Follows a trajectory in numbers of type `E`.
+fn follow<E: Closeness>(case: &Case, walker: &mut dyn Walker) -> Result<(), String> {
     let mut recorded = case.at.iter().zip(&case.x).enumerate().peekable();
     for (t, g) in (1..).zip(&case.gradients) {
-        let g: Vec<E> = g.iter().map(|g| E::lift(*g)).collect();
-        let mut params = [Param::new("x", &shape, &mut x, &g)];
-        let report = opt.step(&mut params).map_err(|e| e.to_string())?;
-        assert!(report.applied());
+        walker.step(g)?;
         if let Some((row, (_, want))) = recorded.next_if(|(_, (at, _))| **at == t) {
             let tolerance = |k: usize| E::tolerance(case, want[k], case.x0[k]);
-            compare(&format!("x at step {t}"), &widened(&x), want, tolerance)?;
+            compare(&format!("x at step {t}"), &walker.x(), want, tolerance)?;
             if let Some(want) = case.view.get(row) {
-                let mut view = x.clone();
-                opt.evaluation("x", &x, &mut view).map_err(|e| e.to_string())?;
                 // An average is a sum over the way, of either sign.
                 let way = |k: usize| {
                     let rows = case.x.iter().chain(&case.view).map(move |row| row[k]);
                     rows.fold(case.x0[k].abs(), |a, v| a.max(v.abs()))
                 };
                 let tolerance = |k: usize| E::tolerance(case, want[k], way(k));
-                compare(&format!("view at step {t}"), &widened(&view), want, tolerance)?;
+                compare(&format!("view at step {t}"), &walker.view()?, want, tolerance)?;
             }
         }
         if recorded.peek().is_none() {
@@ -88,11 +148,7 @@ fn run<E: Closeness>(case: &Case, isa: Isa, path: Path) -> Result<(), String> {
         }
     }
     for (name, want) in &case.slots {
-        let values = match (opt.slot("x", name), opt.scalar("x", name)) {
-            (Some(slot), _) => widened(slot),
-            (None, Some(scalar)) => vec![scalar],
-            (None, None) => return Err(format!("has no slot {name}")),
-        };
+        let values = walker.state(name).ok_or_else(|| format!("has no slot {name}"))?;
         // A slot is a sum of either sign, too; the largest of them says how large its terms were.
         let largest = want.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
         let tolerance = |k: usize| E::tolerance(case, want[k], largest);
@@ -128,7 +184,8 @@ fn every_case<E: Closeness>() {
         for isa in Isa::available() {
             for path in [Path::Compiled, Path::Staged] {
                 count += 1;
-                if let Err(why) = run::<E>(&case, isa, path) {
+                let engine = Engine::<E>::new(&case, isa, path);
+                if let Err(why) = engine.and_then(|mut e| follow::<E>(&case, &mut e)) {
                     let what = format!("{} / {}", case.optimizer, case.name);
                     failures.push(format!("{what}, {path:?} on {isa}: {why}"));
                 }
@@ -137,6 +194,22 @@ fn every_case<E: Closeness>() {
     }
     assert!(count > 300, "only {count} runs: are the trajectories there?");
     assert!(failures.is_empty(), "{} of {count}:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// The formulas alone, coordinate by coordinate: where the engine fails and this does not, it is the
+/// engine's fault.
+#[test]
+fn trajectories_of_the_formulas_themselves() {
+    let mut failures = vec![];
+    for case in cases() {
+        let chain = chain(&case, Path::Compiled).expect("a valid case");
+        assert_eq!(!case.view.is_empty(), chain.has_view(), "{}", case.name);
+        let mut naive = Naive::new(chain, &case.x0).expect("no golden has noise");
+        if let Err(why) = follow::<f64>(&case, &mut naive) {
+            failures.push(format!("{} / {}: {why}", case.optimizer, case.name));
+        }
+    }
+    assert!(failures.is_empty(), "{}:\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn same_file(a: &[u8], b: &[u8], library: Library, what: &str) {
 #[test]
 fn five_steps_there_and_five_here_are_ten_there() {
     let (cases, gradients) = cases();
-    assert_eq!(cases.len(), 43);
+    assert_eq!(cases.len(), 44);
     for Case { optimizer, library, chain, x: [five, ten] } in cases {
         let mut opt = fresh(chain);
         let bytes = state(&optimizer);

@@ -277,7 +277,6 @@ mod settings {
             Schedule::linear(0.1, -0.1, 10),
             Schedule::Exponential { base: 0.1, factor: -0.5 },
             Schedule::Step { base: 0.1, factor: -1.0, every: 1 },
-            Schedule::Exponential { base: 0.1, factor: 1.1 },
             Schedule::CosineRestarts { from: 0.1, to: -0.01, first: 2, growth: 3 },
             Schedule::MultiStep { base: 0.1, factor: -1.0, milestones: vec![5] },
             Schedule::cosine(f64::NAN, 0.0, 5),
@@ -310,6 +309,20 @@ mod settings {
         says(opt.set(Some("c"), "lr", 0.0), &["\"c\"", "a, b"]);
         says(opt.set(None, "lr", -1.0), &["lr = -1 is outside [0, ∞)"]);
         assert_eq!((value(&opt, "a", "lr"), value(&opt, "b", "lr")), (Some(0.5), Some(0.25)));
+    }
+
+    #[test]
+    fn ranges_end_where_the_method_does() {
+        for value in [0.0, 1.0] {
+            says(rprop().with("eta_minus", value), &["eta_minus", "outside (0, 1)"]);
+        }
+        let noise = |seed: Schedule| {
+            Optimizer::<f64>::new(Chain::new(()).fold(GradientNoise::default().seed(seed)))
+        };
+        assert!(noise(3.0.into()).is_ok() && noise(9_007_199_254_740_992.0.into()).is_ok());
+        says(noise(1.5.into()), &["seed", "1.5", "whole number"]);
+        says(noise(1e16.into()), &["seed", "whole number"]);
+        says(noise(Schedule::linear(0.0, 1.0, 9)), &["seed", "whole number"]);
     }
 
     #[test]

@@ -105,9 +105,14 @@ fn one_file_one_line_one_golden_file() {
         let _ = std::fs::remove_dir_all(copy.join(folder));
         copy_folder(&root().join(folder), &copy.join(folder));
     }
-    for file in
-        ["Cargo.toml", "Cargo.lock", "crates/thalweg/Cargo.toml", "crates/thalweg/tests/golden.rs"]
-    {
+    // The manifest names one test; cargo asks for its file.
+    for file in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "crates/thalweg/Cargo.toml",
+        "crates/thalweg/tests/allocation.rs",
+        "crates/thalweg/tests/golden.rs",
+    ] {
         std::fs::copy(root().join(file), copy.join(file)).expect(file);
     }
     edit(&copy.join("Cargo.toml"), "\"crates/thalweg-lab\"", "\"crates/thalweg\"");

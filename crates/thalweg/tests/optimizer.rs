@@ -111,7 +111,7 @@ mod groups {
         says(new().rest("a", gd()).threads(0).build::<f64>(), &["threads = 0", "at least 1"]);
         for norm in [0.0, -1.0, f64::NAN] {
             let clipped = new().rest("a", gd()).clip_global_norm(norm);
-            says(clipped.build::<f64>(), &["max_norm", &norm.to_string(), "(0, ∞]"]);
+            says(clipped.build::<f64>(), &["clip_global_norm", &norm.to_string(), "(0, ∞]"]);
         }
     }
 
@@ -267,6 +267,35 @@ mod clipping {
         assert_eq!(params[0].2, [-3.0]);
         let report = moves(&mut clipped(f64::INFINITY), &mut params);
         assert_eq!(report.clip_factor, 1.0);
+    }
+
+    #[test]
+    fn the_limit_follows_a_schedule_and_can_be_changed() {
+        use thalweg::{NonFinite, Plateau, Schedule};
+        let falling = Schedule::linear(5.0, 1.0, 2);
+        let builder = Optimizer::<f64>::builder().rest("all", descent(1.0));
+        let builder = builder.clip_global_norm(falling).non_finite(NonFinite::Unchecked);
+        let mut opt: Optimizer<f64> = builder.build().unwrap();
+        let step = |opt: &mut Optimizer<f64>| {
+            let report = moves(opt, &mut [one("a", 0.0, 10.0)]);
+            (report.clip_global_norm, report.clip_factor)
+        };
+        assert_eq!([(); 4].map(|()| step(&mut opt).1), [0.5, 0.3, 0.1, 0.1]);
+        opt.clip_global_norm(2.0).unwrap();
+        for wrong in [0.0, -1.0, f64::NAN] {
+            assert!(opt.clip_global_norm(wrong).unwrap_err().to_string().contains("(0, ∞]"));
+        }
+        assert!(opt.clip_global_norm(Schedule::linear(1.0, -1.0, 9)).is_err());
+        assert_eq!(step(&mut opt), (Some(2.0), 0.2));
+        let plateau = Plateau { patience: 0, factor: 0.5, ..Plateau::new(4.0) };
+        opt.clip_global_norm(Schedule::Plateau(plateau)).unwrap();
+        (0..2).for_each(|_| opt.observe(1.0));
+        assert_eq!(step(&mut opt), (Some(2.0), 0.2));
+        // Infinity is none, and then nobody has to read the gradients.
+        opt.clip_global_norm(f64::INFINITY).unwrap();
+        let report = moves(&mut opt, &mut [one("a", 0.0, 10.0)]);
+        assert_eq!((report.clip_global_norm, report.clip_factor), (None, 1.0));
+        assert_eq!(report.grad_norm, None);
     }
 
     #[test]

@@ -50,7 +50,12 @@ fn schedules() -> Vec<Schedule> {
         Schedule::Wsd { peak: 0.1, end: 0.0, warmup: 1, stable: 2, decay: 3 },
         Schedule::InverseSqrt { peak: 0.1, warmup: 4 },
         Schedule::Plateau(Plateau::new(0.1)),
-        Schedule::Plateau(plateau),
+        Schedule::Plateau(plateau.clone()),
+        Schedule::Plateau(Plateau {
+            mode: thalweg::PlateauMode::Max,
+            threshold_mode: thalweg::ThresholdMode::Absolute,
+            ..plateau
+        }),
         Schedule::Sequential(vec![
             (3, Schedule::linear(0.0, 0.1, 3)),
             (2, Schedule::Constant(0.1).after_warmup(2)),
@@ -92,6 +97,14 @@ fn settings_patterns_and_geometries_survive() {
             .threads(1)
     });
     round_trip(|| Builder::new().rest("nothing", ()).non_finite(NonFinite::Unchecked).threads(2));
+    let falling = || thalweg::Schedule::cosine(2.0, 0.5, 9).after_warmup(3);
+    let clipped = || Builder::new().rest("clipped", ()).clip_global_norm(falling());
+    round_trip(clipped);
+    let text = clipped().to_toml().expect("written");
+    assert!(text.starts_with("clip_global_norm = { warmup = {"), "{text}");
+    let wrong = text.replacen("2.0", "-2.0", 1);
+    let error = Builder::from_toml(&wrong).expect_err("out of range").to_string();
+    assert!(error.contains("clip_global_norm = -") && error.contains("(0, ∞]"), "{error}");
 }
 
 proptest! {
@@ -271,6 +284,39 @@ fn errors_point_at_the_place_and_say_what_is_near() {
 }
 
 #[test]
+fn what_only_building_would_refuse_has_a_place_too() {
+    let with = |line: &str| format!("{GROUP}{line}\n");
+    wrong_start(
+        &with("optimizer = \"rprop\"\nlr = { cosine = { from = 0.1, to = 0.0, steps = 9 } }"),
+        "line 4, column 6: lr: follows a schedule",
+    );
+    wrong_start(
+        &with("optimizer = \"rprop\"\neta_plus = 1.5\nstep_min = 100"),
+        "line 5, column 12: step_min: is 100, but step_max is 50",
+    );
+    wrong_start(
+        &with("optimizer = \"meta_egd\"\nnu_min = 2000"),
+        "line 4, column 10: nu_min: is 2000, but nu_max is 1000",
+    );
+    // Where the value was not given, the optimizer is what is wrong.
+    wrong_start(
+        &with("optimizer = \"rprop\"\nstep_max = 1e-9"),
+        "line 3, column 13: step_min: is 0.000001, but step_max is",
+    );
+    wrong_start(
+        &format!("loss_scale = {{}}\nnon_finite = \"unchecked\"\n{}", with("optimizer = \"gd\"")),
+        "line 2, column 14: non_finite: is Unchecked, but the loss scale adapts",
+    );
+    wrong("threads = 1\ngroup = []", "line 2, column 9: a recipe needs at least one group");
+    wrong_start(
+        &with("optimizer = \"gd\"\nlr = 1e400"),
+        "line 4, column 6: a number out of range where",
+    );
+    let open = with("optimizer = \"meta_egd\"\nclip = inf");
+    assert!(Builder::from_toml(&open).is_ok());
+}
+
+#[test]
 fn json_errors_have_places_too() {
     let json = "{\n  \"group\": [\n    { \"name\": \"γ\", \"optimizer\": \"adam\",\n      \"beta_1\": 0.9 }\n  ]\n}";
     refused(
@@ -282,6 +328,15 @@ fn json_errors_have_places_too() {
     refused(Builder::from_json(&twice), "line 4, column 18: \"lr\" is given twice");
     let message = Builder::from_json("{\n  \"group\": [,]\n}").expect_err("an error").to_string();
     assert!(message.starts_with("line 2, column 13: expected value"), "{message}");
+    let huge = json.replace("beta_1\": 0.9", "lr\": 1e400");
+    let message = Builder::from_json(&huge).expect_err("an error").to_string();
+    assert!(message.starts_with("line 4, column 13: number out of range"), "{message}");
+    let surrogate = json.replace("\"adam\"", "\n\"\\ud800\"");
+    let message = Builder::from_json(&surrogate).expect_err("an error").to_string();
+    assert!(message.starts_with("line 4, column 1: "), "{message}");
+    let key = json.replace("beta_1", "\\ud800");
+    let message = Builder::from_json(&key).expect_err("an error").to_string();
+    assert!(message.starts_with("line 4, column "), "{message}");
 }
 
 #[test]

@@ -195,6 +195,23 @@ fn settings_that_differ_are_named_and_those_here_stay() {
         "loss_scale.interval: saved 2000, here 100",
     ];
     assert_eq!(other.load_bytes(&saved).expect("a file").differences, want);
+    // A limit with a schedule is compared as one, and a plateau of it goes on.
+    let plateau = Schedule::Plateau(Plateau { patience: 0, factor: 0.5, ..Plateau::new(4.0) });
+    let limited =
+        |limit: Schedule| plain().clip_global_norm(limit).build::<f64>().expect("a limit");
+    let mut lowered = limited(plateau.clone());
+    (0..2).for_each(|_| lowered.observe(1.0));
+    let saved = lowered.save_bytes().expect("bytes");
+    let mut again = limited(plateau);
+    assert_eq!(again.load_bytes(&saved).expect("a file").differences, [""; 0]);
+    assert!(again.save_bytes().expect("bytes") == saved, "where the plateau was");
+    let differences = limited(2.5.into()).load_bytes(&saved).expect("a file").differences;
+    assert!(
+        differences.len() == 1
+            && differences[0].starts_with("clip_global_norm: saved Plateau")
+            && differences[0].ends_with("here 2.5"),
+        "{differences:?}"
+    );
     // A scale that never changes is a setting; one that adapts itself goes on.
     let constant = |value| plain().loss_scale(LossScale::constant(value)).build::<f64>();
     let saved = constant(8.0).expect("a chain").save_bytes().expect("bytes");

@@ -1,9 +1,10 @@
 //! Sharpness-aware minimisation: what the reference computes, and what a step between two gradients
 //! may and may not leave behind.
 
-use thalweg::recipes::{adamw, momentum};
+use half::bf16;
+use thalweg::recipes::{adamw, gd, momentum};
 use thalweg::sam::{Ascent, Ball, Neighbourhood, Perturbed, Sam, Stretched};
-use thalweg::{Chain, Error, NonFinite, Optimizer, Outcome, Param, StepReport};
+use thalweg::{Chain, Error, LossScale, NonFinite, Optimizer, Outcome, Param, StepReport};
 
 /// Curvatures of `½·a·x² + ¼·x⁴` for two tensors.
 const A: [&[f64]; 2] = [&[4.0, 0.5, 1.0], &[2.0, 0.1]];
@@ -279,5 +280,116 @@ fn it_looks_at_one_batch_and_says_so() {
         Ok(_) => panic!("it perturbed"),
     };
     assert!(sentence.contains("one batch"), "{sentence}");
+    assert_eq!(x, before);
+}
+
+/// One coordinate whose bf16 copy is the model: `½·x²`, its gradients exact.
+fn with_copy<'a>(x: &'a mut [f32], g: &'a [f32], copy: &'a mut [bf16]) -> [Param<'a, f32>; 1] {
+    [Param::new("x", &[2], x, g).copy_to(copy)]
+}
+
+#[test]
+fn a_model_in_the_copy_is_perturbed_and_put_back() {
+    let chain = gd().with("lr", 0.5).expect("in range");
+    let mut opt = Optimizer::<f32>::new(chain).expect("valid");
+    let sam = <Sam>::default().rho(0.5);
+    // The copy is not the rounded parameter: what comes back is what it held.
+    let held = [bf16::from_f32(7.0), bf16::from_f32(-3.0)];
+    let (mut x, mut copy) = ([1.0f32, 0.0], held);
+    let perturb = |opt: &mut Optimizer<f32>, x: &mut [f32], copy: &mut [bf16]| {
+        let answer = sam.perturb(opt, &mut with_copy(x, &[1.0, 0.0], copy)).map(drop);
+        answer.expect("finite");
+    };
+    perturb(&mut opt, &mut x, &mut copy);
+    assert_eq!((x, copy.map(f32::from)), ([1.5, 0.0], [1.5, 0.0]));
+    let (mut x, mut copy) = ([1.0f32, 0.0], held);
+    let Ok(Ascent::Perturbed(second)) =
+        sam.perturb(&mut opt, &mut with_copy(&mut x, &[1.0, 0.0], &mut copy))
+    else {
+        panic!("not perturbed");
+    };
+    second.cancel(&mut with_copy(&mut x, &[0.0; 2], &mut copy)).expect("all there");
+    assert_eq!((x, copy), ([1.0, 0.0], held));
+    // A second step that is refused leaves both as they were, and one that is taken writes both.
+    for (gradient, after) in [([f32::NAN, 0.0], 7.0), ([1.5, 0.0], 0.25)] {
+        let Ok(Ascent::Perturbed(second)) =
+            sam.perturb(&mut opt, &mut with_copy(&mut x, &[1.0, 0.0], &mut copy))
+        else {
+            panic!("not perturbed");
+        };
+        let _ = second.step(&mut with_copy(&mut x, &gradient, &mut copy)).expect("skipped");
+        assert_eq!(f32::from(copy[0]), after);
+    }
+    let Ok(Ascent::Perturbed(second)) =
+        sam.perturb(&mut opt, &mut with_copy(&mut x, &[1.0, 0.0], &mut copy))
+    else {
+        panic!("not perturbed");
+    };
+    let error = second.step(&mut [Param::new("x", &[2], &mut x, &[1.0; 2])]).expect_err("no copy");
+    assert!(error.to_string().contains("copy that was perturbed"), "{error}");
+    assert_eq!(x[0], 0.25);
+}
+
+#[test]
+fn an_accumulating_backward_pass_gives_the_second_gradient_alone() {
+    let (mut opt, mut x) = (optimizer(), start());
+    let mut g = gradients(&x);
+    let list = |x: &mut [Vec<f64>; 2],
+                g: &mut [Vec<f64>; 2],
+                act: &mut dyn FnMut(&mut [Param<'_, f64>])| {
+        let ([a, b], [ga, gb]) = (x, g);
+        act(&mut [
+            Param::of(NAMES[0], &SHAPES[0], a).grad_to_zero(ga),
+            Param::of(NAMES[1], &SHAPES[1], b).grad_to_zero(gb),
+        ]);
+    };
+    list(&mut x, &mut g, &mut |params| {
+        let answer = <Sam>::default().perturb(&mut opt, params);
+        assert!(matches!(answer, Ok(Ascent::Perturbed(_))));
+    });
+    assert_eq!(g.concat(), [0.0; 5]);
+    g[0][1] = f64::INFINITY;
+    g[1][0] = 1.0;
+    list(&mut x, &mut g, &mut |params| {
+        let answer = <Sam>::default().perturb(&mut opt, params);
+        assert!(matches!(answer, Ok(Ascent::Refused(_))));
+    });
+    assert_eq!(g.concat(), [0.0; 5]);
+}
+
+#[test]
+fn the_loss_scale_is_divided_out_of_the_norm_and_of_nothing_else() {
+    let run = |scale: f64| {
+        let builder = Optimizer::<f64>::builder().rest("all", momentum());
+        let builder = builder.loss_scale(LossScale::constant(scale));
+        let (mut opt, mut x) = (builder.build::<f64>().expect("valid"), start());
+        let g = gradients(&x).map(|g| g.iter().map(|g| scale * g).collect());
+        let norm = match <Sam>::default().perturb(&mut opt, &mut params(&mut x, &g)) {
+            Ok(Ascent::Perturbed(second)) => second.norm(),
+            other => panic!("{other:?}"),
+        };
+        (norm, x)
+    };
+    assert_eq!(run(1024.0), run(1.0));
+}
+
+#[test]
+fn a_half_precision_parameter_moves_block_by_block() {
+    // Longer than a block of the engine, in a format that is decoded.
+    let n = 2500;
+    let mut opt = Optimizer::<f32>::new(gd()).expect("valid");
+    let value = |k: usize| bf16::from_f32(0.01 * k as f32);
+    let mut x: Vec<bf16> = (0..n).map(value).collect();
+    let g: Vec<bf16> = (0..n).map(|k| bf16::from_f32((k % 7) as f32 - 3.0)).collect();
+    let norm = g.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+    let before = x.clone();
+    let sam = <Sam>::default().rho(50.0);
+    let answer = sam.perturb(&mut opt, &mut [Param::of("x", &[n], &mut x).grad(&g)]);
+    let Ok(Ascent::Perturbed(second)) = answer else { panic!("not perturbed") };
+    for k in 0..n {
+        let want = f64::from(before[k]) + 50.0 * f64::from(g[k]) / (norm + 1e-12);
+        assert_eq!(x[k], bf16::from_f32(want as f32), "{k}");
+    }
+    second.cancel(&mut [Param::of("x", &[n], &mut x).grad(&g)]).expect("all there");
     assert_eq!(x, before);
 }

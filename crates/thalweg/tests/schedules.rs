@@ -109,6 +109,50 @@ fn plateaus_of_torch() {
 }
 
 #[test]
+fn plateaus_of_torch_for_rising_metrics_and_absolute_thresholds() {
+    use thalweg::PlateauMode::{Max, Min};
+    use thalweg::ThresholdMode::{Absolute, Relative};
+    // torch.optim.lr_scheduler.ReduceLROnPlateau 2.15.0, factor 0.5, patience 0, threshold 0.1.
+    let rates = |mode, threshold_mode, metrics: &[f64]| {
+        let plateau = Plateau { patience: 0, factor: 0.5, threshold: 0.1, ..Plateau::new(1.0) };
+        told(Plateau { mode, threshold_mode, ..plateau }, metrics)
+    };
+    let rising = [0.5, 0.6, 0.6, 0.63, 0.7, 0.75, 0.9];
+    assert_eq!(rates(Max, Relative, &rising), [1.0, 1.0, 0.5, 0.25, 0.25, 0.125, 0.125]);
+    assert_eq!(rates(Max, Absolute, &rising), [1.0, 0.5, 0.25, 0.25, 0.125, 0.125, 0.125]);
+    let below_zero = [-5.0, -4.95, -4.8, -4.0, -4.05];
+    assert_eq!(rates(Max, Absolute, &below_zero), [1.0, 0.5, 0.5, 0.5, 0.25]);
+    let falling = [1.0, 0.95, 0.85, 0.2, 0.15, 0.05, -0.2, -0.25, -0.4];
+    let want = [1.0, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125, 0.125];
+    assert_eq!(rates(Min, Absolute, &falling), want);
+    let relative = [1.0, 0.95, 0.85, 0.2, 0.19, 0.05];
+    assert_eq!(rates(Min, Relative, &relative), [1.0, 0.5, 0.5, 0.5, 0.25, 0.25]);
+    let nan = [f64::NAN, 0.5, f64::NAN, 0.7];
+    assert_eq!(rates(Max, Absolute, &nan), [0.5, 0.5, 0.25, 0.25]);
+}
+
+#[test]
+fn a_plateau_saved_in_the_other_mode_brings_no_best() {
+    let new = |mode| {
+        let plateau = Plateau { patience: 0, factor: 0.5, mode, ..Plateau::new(1.0) };
+        Optimizer::<f64>::new(gd().with("lr", Schedule::Plateau(plateau)).expect("in range"))
+            .expect("a valid chain")
+    };
+    let rate = |opt: &Optimizer<f64>| {
+        opt.groups().next().expect("a group").1.hyper("lr").expect("lr").value(0)
+    };
+    for (mode, want) in [(thalweg::PlateauMode::Min, 0.5), (thalweg::PlateauMode::Max, 1.0)] {
+        let mut saved = new(thalweg::PlateauMode::Min);
+        saved.observe(5.0);
+        let mut opt = new(mode);
+        let _ = opt.load_bytes(&saved.save_bytes().expect("bytes")).expect("a file");
+        // Worse than 5 for a loss; the first that an accuracy is told.
+        opt.observe(5.0);
+        assert_eq!(rate(&opt), want);
+    }
+}
+
+#[test]
 fn peaks() {
     let schedules = [
         (Schedule::linear(0.1, 2.0, 7), 2.0),
@@ -179,6 +223,37 @@ fn what_is_no_schedule_is_refused() {
         let error = gd().with("lr", schedule.clone()).expect_err("no schedule").to_string();
         assert!(error.starts_with("schedule: "), "{schedule:?}: {error}");
     }
+}
+
+#[test]
+fn a_rate_may_grow_and_a_share_may_not() {
+    let growing = [
+        Schedule::Exponential { base: 1e-6, factor: 1.1 },
+        Schedule::Step { base: 1e-6, factor: 2.0, every: 10 },
+        Schedule::Exponential { base: 1e-6, factor: 1.1 }.after_warmup(5),
+    ];
+    for schedule in growing {
+        let chain = gd().with("lr", schedule.clone()).expect("a learning-rate range test");
+        let mut opt = Optimizer::<f64>::new(chain).expect("a valid chain");
+        let mut x = [0.0];
+        let report = opt.step(&mut [Param::new("x", &[1], &mut x, &[1.0])]).expect("a step");
+        assert_eq!(report.lr[0].1, Some(schedule.value(0)));
+        let error = thalweg::recipes::adam().with("beta1", schedule.clone());
+        let sentence = error.expect_err("it leaves [0, 1)").to_string();
+        assert!(sentence.contains("beta1 grows without end, out of [0, 1)"), "{sentence}");
+        assert!(sentence.contains("Sequential"), "{sentence}");
+        let ended = Schedule::Sequential(vec![(20, schedule.clone()), (1, 0.9.into())]);
+        assert!(thalweg::recipes::adam().with("beta1", ended.clone()).is_ok());
+        // A decay relative to the peak needs one.
+        let chain = adamw_paper().with("lr", schedule).expect("in range");
+        let error = Optimizer::<f64>::new(chain).expect_err("no peak").to_string();
+        assert!(error.contains("peak of the learning rate"), "{error}");
+        let chain = adamw_paper().with("lr", ended).expect("in range");
+        assert!(Optimizer::<f64>::new(chain).is_ok());
+    }
+    // Out of a range that ends at a number, it says what number.
+    let error = thalweg::recipes::adam().with("beta1", Schedule::linear(0.5, 1.5, 9));
+    assert_eq!(error.expect_err("too large").to_string(), "beta1 = 1.5 is outside [0, 1)");
 }
 
 #[test]

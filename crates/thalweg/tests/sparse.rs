@@ -91,6 +91,52 @@ fn lazy_adam_is_sparse_adam() {
     assert!(distance_relative(&x, &want) < 1e-12, "{x:?}");
 }
 
+#[test]
+fn damped_momentum_is_the_dense_step_as_in_torch() {
+    // torch.optim.SGD 2.15.0 on sparse gradients in float64, with lr 0.1, momentum 0.9 and dampening 0.5: the
+    // rows that come later are damped from their first gradient on, and all rows move on.
+    let chain = |dampening| {
+        let chain = momentum().with("lr", 0.1).and_then(|c| c.with("dampening", dampening));
+        chain.expect("in range")
+    };
+    let mut opt = build::<f64>(chain(0.5), 1);
+    let mut x = vec![0.5, -0.25, 1.0, 2.0, -1.5, 0.75, 0.1, 0.2, 3.0, -3.0, 0.0, 1.0];
+    let steps: [(&[u32], &[f64]); 3] = [
+        (&[4, 1, 4], &[0.5, -1.0, 2.0, 0.25, 0.125, 3.0]),
+        (&[0, 1], &[1.0, 1.0, -0.5, 0.001]),
+        (&[5, 4, 0, 5], &[1e-3, 2.0, 0.7, -0.7, -2.0, 1e-6, 0.5, 0.5]),
+    ];
+    for (rows, values) in steps {
+        let param = Param::of("x", &[6, 2], &mut x).exact_sparse_grad(rows, values);
+        assert!(opt.step(&mut [param]).expect("a step").applied());
+    }
+    let want = [
+        0.505,
+        -0.34500004999999995,
+        0.5055,
+        1.9321549999999998,
+        -1.5,
+        0.75,
+        0.1,
+        0.2,
+        2.795625,
+        -3.5069999999999997,
+        -0.025050000000000003,
+        0.875,
+    ];
+    assert!(distance_relative(&x, &want) < 1e-12, "{x:?}");
+    // A few rows alone cannot have a first step of their own; undamped, no step is unlike the others.
+    let param = Param::of("x", &[6, 2], &mut x).sparse_grad(&[1], &[1.0, 1.0]);
+    let sentence = opt.step(&mut [param]).expect_err("a refusal").to_string();
+    assert!(
+        sentence.contains("`Momentum`") && sentence.contains("exact_sparse_grad"),
+        "{sentence}"
+    );
+    assert!(chain(0.0).takes_rows() && !chain(0.5).takes_rows());
+    let scheduled = chain(0.0).with("dampening", thalweg::Schedule::linear(0.5, 0.0, 3));
+    assert!(!scheduled.expect("in range").takes_rows());
+}
+
 /// Steps on rows, all of them stepped, beside steps on the same gradient made dense: bit for bit the same.
 fn exact_is_dense<E: thalweg::Element>(
     chain: &Chain,

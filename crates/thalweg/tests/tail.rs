@@ -134,6 +134,22 @@ fn overflows_are_forgiven_while_the_scale_can_still_shrink() {
 }
 
 #[test]
+fn a_limit_of_zero_forgives_them_too() {
+    for limit in [0, 1] {
+        let scale = LossScale::default().start(4.0);
+        let builder = builder().loss_scale(scale).non_finite(NonFinite::Skip { limit });
+        let mut opt: Optimizer<f64> = builder.build().expect("a chain");
+        let mut x = vec![1.0];
+        let mut step = || opt.step(&mut [Param::new("x", &[1], &mut x, &[f64::NAN])]);
+        // 4, then 2; at 1 none is left.
+        for _ in 0..2 {
+            assert!(!step().expect("a report").applied(), "{limit}");
+        }
+        assert!(matches!(step(), Err(Error::NonFinite { .. })), "{limit}");
+    }
+}
+
+#[test]
 fn a_batch_with_a_non_finite_gradient_is_left_out() {
     let mut opt: Optimizer<f64> = builder().build().expect("a chain");
     let mut other: Optimizer<f64> = builder().build().expect("a chain");

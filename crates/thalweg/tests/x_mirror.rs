@@ -153,3 +153,31 @@ proptest! {
         prop_assert_eq!(feed(over(p, lr), &[0.0; 6], &[vec![0.0; 6]]), vec![0.0; 6]);
     }
 }
+
+#[test]
+fn small_scales_are_numbers_in_single_precision() {
+    let still = |chain: Chain, beta: f32, x: &[f32]| {
+        let (mut opt, mut moved) = (Optimizer::<f32>::new(chain).unwrap(), x.to_vec());
+        let g = vec![0.0; x.len()];
+        let report = opt.step(&mut [Param::new("x", &[x.len()], &mut moved, &g)]).unwrap();
+        assert!(report.applied());
+        for (x, moved) in x.iter().zip(&moved) {
+            // A logarithm of size 88 has five digits behind it, and weights of size β cancel.
+            let few = 1e-4 * x.abs() + 1e-5 * beta + 1e-30;
+            assert!((x - moved).abs() <= few, "{beta}: {moved} is not {x}");
+        }
+    };
+    let start = [0.0, 1.0, -2.0, 1e-3, -1e-12];
+    for beta in [1e-6, 1e-20, 1e-23, 1e-30, 1e-36] {
+        let exact = f64::from(beta);
+        still(descent(0.1).over(EgPm::default().beta(exact)), beta, &start);
+        still(descent(0.1).over(Hypentropy::default().beta(exact)), beta, &start);
+    }
+    // One that single precision does not have is the smallest that it has.
+    still(descent(0.1).over(EgPm::default().beta(1e-50)), 0.0, &start);
+    still(descent(0.1).over(Hypentropy::default().beta(1e-50)), 0.0, &[0.0, 0.5]);
+    // Nor does a large parameter leave the range with its square.
+    let large = [0.0, 3e25, -1e20, 1.0];
+    still(descent(0.1).over(EgPm::default()), 1.0, &large);
+    still(descent(0.1).over(Hypentropy::default()), 1.0, &large);
+}

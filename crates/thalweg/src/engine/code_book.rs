@@ -52,12 +52,12 @@ impl<const TOP: u32> Book<TOP> {
     const FLOOR: f32 = Self::LEAST / 8.0;
 
     /// The unit of a block: what its codes' numbers are multiplied by so that the highest stands for the
-    /// largest magnitude. No unit has an infinite reciprocal, and that of finite numbers is finite.
+    /// largest magnitude. No unit has an infinite reciprocal, nor is any infinite: one number that has
+    /// overflowed would take its whole block along.
     #[inline(always)]
     pub(super) fn unit(values: &[f32]) -> f32 {
         let (largest, least) = (largest(values), f32::from_bits(3 << 23));
-        let most = if largest.is_finite() { f32::MAX } else { largest };
-        let unit = (largest / Self::value((2 << TOP) - 1)).max(least).min(most);
+        let unit = (largest / Self::value((2 << TOP) - 1)).max(least).min(f32::MAX);
         if largest > 0.0 { unit } else { 0.0 }
     }
 }
@@ -65,10 +65,15 @@ impl<const TOP: u32> Book<TOP> {
 pub(super) type Signed = Book<6>;
 pub(super) type Unsigned = Book<7>;
 
-/// The larger, and `floor` instead of a NaN.
+/// What is below a block's unit, whatever its largest number is.
+const BELOW_ONE: f32 = 1.0 - 1.0 / 65536.0;
+
+/// The number held between `floor`, which stands for a NaN too, and the highest code, which stands for
+/// infinity.
 #[inline(always)]
-fn at_least(floor: f32, y: f32) -> f32 {
-    if y > floor { y } else { floor }
+fn within(floor: f32, y: f32) -> f32 {
+    let y = if y > floor { y } else { floor };
+    if y < BELOW_ONE { y } else { BELOW_ONE }
 }
 
 #[inline(always)]
@@ -79,7 +84,7 @@ pub(super) fn signed_value(code: u8) -> f32 {
 
 #[inline(always)]
 pub(super) fn signed_code(value: f32, inverse: f32) -> u8 {
-    let magnitude = Signed::code(at_least(Signed::FLOOR, value.abs() * inverse));
+    let magnitude = Signed::code(within(Signed::FLOOR, value.abs() * inverse));
     (magnitude | ((value.to_bits() >> 24) & 0x80)) as u8
 }
 
@@ -87,7 +92,7 @@ pub(super) fn signed_code(value: f32, inverse: f32) -> u8 {
 pub(super) fn unsigned_code(value: f32, inverse: f32) -> u8 {
     // A second moment that vanished would divide by ε alone: rather too large than zero.
     // (One and a half of the least is well inside the interval of code 1.)
-    let code = Unsigned::code(at_least(1.5 * Unsigned::LEAST, value * inverse));
+    let code = Unsigned::code(within(1.5 * Unsigned::LEAST, value * inverse));
     (if value > 0.0 { code } else { 0 }) as u8
 }
 
@@ -108,7 +113,7 @@ fn largest(values: &[f32]) -> f32 {
 /// What a block's values are multiplied by to be in its unit, and below 1 even if that is `f32::MAX`.
 #[inline(always)]
 pub(super) fn inverse(unit: f32) -> f32 {
-    if unit > 0.0 { (1.0 - 1.0 / 65536.0) / unit } else { 0.0 }
+    if unit > 0.0 { BELOW_ONE / unit } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -165,6 +170,19 @@ mod tests {
                 assert!((back / first - 1.0).abs() < few, "{first:e}: {back:e}");
             }
         }
-        assert!(Signed::unit(&[f32::INFINITY, 1.0]).is_infinite());
+    }
+
+    #[test]
+    fn what_has_overflowed_comes_back_huge_and_leaves_its_block_finite() {
+        let values = [f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 1.0, 0.0, f32::NAN];
+        let unit = Signed::unit(&values);
+        let back = values.map(|v| unit * signed_value(signed_code(v, inverse(unit))));
+        assert!(back[0] > 3.3e38 && back[1] < -3.3e38 && back[2] == back[0], "{back:?}");
+        assert!(back.iter().all(|v| v.is_finite()) && back[4] == 0.0, "{back:?}");
+        let unit = Unsigned::unit(&values);
+        let code = |v| u32::from(unsigned_code(v, inverse(unit)));
+        let back = values.map(|v| unit * Unsigned::value(code(v)));
+        assert!(back[0] > 3.3e38 && back[3] > 0.0 && back[4] == 0.0, "{back:?}");
+        assert!(back.iter().all(|v| v.is_finite()), "{back:?}");
     }
 }

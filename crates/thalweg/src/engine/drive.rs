@@ -83,7 +83,19 @@ pub(crate) struct Watch<E> {
     pub(crate) before: bool,
     /// Per prepared chain: the terms, and the first slot they read.
     pub(crate) terms: Vec<Option<(Box<dyn Gather<E>>, usize)>>,
+    /// Per prepared chain: what comes before the rule whose gradient is looked at, if it redefines that.
+    pub(crate) ahead: Vec<Option<Ahead<E>>>,
     pub(crate) join: &'static [Join],
+}
+
+/// What comes before a rule in its chain.
+pub(crate) struct Ahead<E> {
+    /// The stages before its own.
+    pub(crate) stages: usize,
+    /// The rules before it in the tuple of its stage, one after another.
+    pub(crate) kernels: Kernels<E>,
+    /// The slots of each of them, and where they end.
+    pub(crate) first_slot: Vec<usize>,
 }
 
 /// A block of a tensor: where it starts, how long it is, and whose sums its own are joined to.
@@ -195,7 +207,7 @@ impl<'a, E: Element> Sweep<'a, E> {
         self.each_loaded(plan, |held, hints| {
             let chain = &prepared[held.tensor.chain];
             let Some((stage, gather)) = chain.terms() else { return };
-            self.dry_run(chain, stage, held, hints, |block| {
+            self.dry_run(chain, stage, None, held, hints, |block| {
                 // SAFETY: the block is readable in whole chunks; this thread alone has the span.
                 unsafe { rows.gather(held.place.span, gather, block) }
             });
@@ -219,7 +231,7 @@ impl<'a, E: Element> Sweep<'a, E> {
             let Some((stage, gather)) = chain.terms() else { return };
             let place = held.place;
             let Some(width) = widths[self.plan.tensor_of(place.span)] else { return };
-            self.dry_run(chain, stage, held, hints, |block| {
+            self.dry_run(chain, stage, None, held, hints, |block| {
                 let mut copy = RowCopy::new();
                 given::each_row(width, place.start, place.n, |offset, row, count| {
                     // SAFETY: the run lies in the block, and what is read of it are whole chunks; this
@@ -250,11 +262,13 @@ impl<'a, E: Element> Sweep<'a, E> {
         }
     }
 
-    /// Runs the stages before `stage` on copies and shows the block that stage would receive.
+    /// Runs the stages before `stage`, and rules `ahead` of another in it, on copies and shows the block that
+    /// would be received.
     fn dry_run(
         &self,
         chain: &Prepared<E>,
         stage: usize,
+        ahead: Option<&Ahead<E>>,
         held: &Held<'_, 'a, E>,
         hints: Option<&Hints>,
         see: impl FnOnce(&Block<'_, E>),
@@ -267,17 +281,27 @@ impl<'a, E: Element> Sweep<'a, E> {
         // SAFETY: the slots hold whole chunks; what is written are copies and buffers of this
         // function.
         unsafe {
+            let mut run =
+                |kernel: &dyn Kernel<E>, first: usize, end: usize, given: Option<&Given<E>>| {
+                    let slots = loaded.slots_from(first);
+                    let mut copies = [const { Buffer::new() }; MAX_SLOTS];
+                    for (j, copy) in copies.iter_mut().enumerate().take(end - first) {
+                        std::ptr::copy_nonoverlapping(slots[j], copy.pointer(), whole);
+                        block.slots[j] = copy.pointer();
+                    }
+                    if let Some(given) = given {
+                        given.give(tensor, start, n, &mut buffers.given, &mut block);
+                    }
+                    block.hints = begin(hints, effort(end - first));
+                    buffers.pass(kernel, &mut block);
+                };
             for (k, kernel) in chain.kernels[..stage].iter().enumerate() {
                 let (first, end) = (chain.first_slot[k], chain.first_slot[k + 1]);
-                let slots = loaded.slots_from(first);
-                let mut copies = [const { Buffer::new() }; MAX_SLOTS];
-                for (j, copy) in copies.iter_mut().enumerate().take(end - first) {
-                    std::ptr::copy_nonoverlapping(slots[j], copy.pointer(), whole);
-                    block.slots[j] = copy.pointer();
-                }
-                chain.given[k].give(tensor, start, n, &mut buffers.given, &mut block);
-                block.hints = begin(hints, effort(end - first));
-                buffers.pass(kernel.as_ref(), &mut block);
+                run(kernel.as_ref(), first, end, Some(&chain.given[k]));
+            }
+            for (k, kernel) in ahead.iter().flat_map(|ahead| ahead.kernels.iter().enumerate()) {
+                let slots = ahead.map_or(&[][..], |ahead| &ahead.first_slot[k..]);
+                run(kernel.as_ref(), slots[0], slots[1], None);
             }
         }
         block.hints = begin(hints, TERMS);
@@ -299,11 +323,24 @@ impl<'a, E: Element> Sweep<'a, E> {
                 let mine = watches.iter().zip(&rows).filter(|(w, _)| w.before == before);
                 for (watch, rows) in mine {
                     let Some((terms, first)) = &watch.terms[tensor.chain] else { continue };
-                    let mut block = self.plain(place.n, loaded.x, loaded.g);
-                    block.slots = loaded.slots_from(*first);
-                    block.hints = begin(hints, TERMS);
-                    // SAFETY: the block is readable in whole chunks; this thread alone has the span.
-                    unsafe { rows.gather(place.span, terms.as_ref(), &block) }
+                    let see = |seen: &Block<'_, E>, hints| {
+                        let mut block = *seen;
+                        block.slots = loaded.slots_from(*first);
+                        block.hints = hints;
+                        // SAFETY: the block is readable in whole chunks; this thread alone has the span.
+                        unsafe { rows.gather(place.span, terms.as_ref(), &block) }
+                    };
+                    let ahead = watch.ahead.get(tensor.chain).and_then(Option::as_ref);
+                    match ahead {
+                        None => {
+                            let block = self.plain(place.n, loaded.x, loaded.g);
+                            see(&block, begin(hints, TERMS));
+                        }
+                        Some(ahead) => {
+                            let stage = ahead.stages;
+                            self.dry_run(chain, stage, Some(ahead), held, None, |b| see(b, None));
+                        }
+                    }
                 }
             };
             watch(true, hints);

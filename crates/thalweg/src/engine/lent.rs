@@ -116,14 +116,26 @@ impl<'a> Lent<'a> {
         unsafe { std::ptr::write_bytes(self.stream.data, 0, bytes) }
     }
 
-    /// Writes all values, rounded to the nearest. Only for what was lent to be written.
-    pub(crate) fn write<E: Element>(&mut self, isa: Isa, values: &[E]) {
-        debug_assert_eq!(values.len(), self.len);
+    /// Writes values from `at` on, rounded to the nearest; they must have room there. Only for what was
+    /// lent to be written.
+    pub(crate) fn write<E: Element>(&mut self, isa: Isa, at: usize, values: &[E]) {
+        assert!(at + values.len() <= self.len, "{} values at {at} of {}", values.len(), self.len);
         for (block, values) in values.chunks(BLOCK).enumerate() {
-            // SAFETY: made of a mutable slice of this length.
+            // SAFETY: made of a mutable slice that long.
             unsafe {
-                self.stream.write(isa, block * BLOCK, Rounding::Nearest, values, None);
+                self.stream.write(isa, at + block * BLOCK, Rounding::Nearest, values, None);
             }
+        }
+    }
+
+    /// Writes what another holds of as many values, rounded to the nearest. Only for what was lent to be
+    /// written.
+    pub(crate) fn copy_from<E: Element>(&mut self, isa: Isa, from: &Lent<'_>) {
+        let mut block = [E::number(0.0); BLOCK];
+        for at in (0..from.len).step_by(BLOCK) {
+            let values = &mut block[..BLOCK.min(from.len - at)];
+            from.read(isa, at, values);
+            self.write(isa, at, values);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::member::Member;
 use crate::part::{Join, Part, Scope, Supply};
 use crate::probe::GainSlots;
 use crate::real::Real;
-use crate::rule::{At, Memory, Slot};
+use crate::rule::{At, Flow, Here, Memory, Slot};
 
 /// The moment of a step: the parameter's step number (from 1) and the schedules' clock (from 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,16 @@ pub(crate) trait AnyStage: Hypers + Stage<f32> + Stage<f64> + Send + Sync {
     fn members(&self, see: &mut dyn FnMut(Member));
     fn gains(&self, clock: u64) -> Option<GainSlots>;
     fn describe(&self, to: &mut crate::formula::Page);
+    /// The formula of one coordinate as it is written.
+    fn plain(&self, moment: Moment, scalars: &[f64]) -> Plain;
+    /// The terms of a reading pass of one coordinate as they are written.
+    fn plain_terms(&self, moment: Moment, pass: usize, scalars: &[f64]) -> PlainTerms;
 }
+
+/// A formula of one coordinate, with its memory.
+pub(crate) type Plain = Box<dyn Fn(Flow<f64>, &mut [f64]) -> Flow<f64>>;
+/// What is gathered of one coordinate, with its memory.
+pub(crate) type PlainTerms = Box<dyn Fn(Flow<f64>, &[f64]) -> Vec<f64>>;
 
 /// What of a stage depends on the number type of the data.
 pub(crate) trait Stage<E> {
@@ -196,6 +205,23 @@ impl<P: Part, const GEOMETRY: bool> AnyStage for PartStage<P, GEOMETRY> {
     }
     fn describe(&self, to: &mut crate::formula::Page) {
         to.part(&self.0, GEOMETRY);
+    }
+    fn plain(&self, moment: Moment, scalars: &[f64]) -> Plain {
+        let flow = self.0.flow(&At::<f64>::new(moment.t, moment.clock), read(scalars));
+        Box::new(move |coordinate, memory| {
+            let (coordinate, new) = flow(coordinate, read(memory));
+            write(new, memory);
+            coordinate
+        })
+    }
+    fn plain_terms(&self, moment: Moment, pass: usize, scalars: &[f64]) -> PlainTerms {
+        let at = At::<f64>::new(moment.t, moment.clock);
+        let terms = self.0.terms(&at, pass, read(scalars));
+        Box::new(move |Flow { u, g, x }, memory| {
+            let mut all = vec![0.0; P::Terms::<f64>::LEN];
+            write(terms(u, Here { g, x }, read(memory)), &mut all);
+            all
+        })
     }
 }
 

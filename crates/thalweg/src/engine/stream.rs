@@ -109,6 +109,28 @@ impl Stream {
     }
 }
 
+/// What of a tensor is stepped, and what its gradient is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Extent<R> {
+    /// All of it, on a gradient of all of it.
+    Whole,
+    /// These rows on their gradient; to the sweep the tensor is as long as they are.
+    Rows(R),
+    /// All of it, on the gradient of these rows and zeros.
+    Scattered(R),
+}
+
+impl<R> Extent<R> {
+    /// The same with its rows as `to` has them.
+    pub(crate) fn map<S>(self, to: impl FnOnce(R) -> S) -> Extent<S> {
+        match self {
+            Extent::Whole => Extent::Whole,
+            Extent::Rows(rows) => Extent::Rows(to(rows)),
+            Extent::Scattered(rows) => Extent::Scattered(to(rows)),
+        }
+    }
+}
+
 /// Rows of a larger tensor, one after another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows<'a> {

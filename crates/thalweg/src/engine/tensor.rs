@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use super::codec::{Packing, Rounding, stream};
 use super::hints::{DECODE, ENCODE, Effort, Hints, begin};
 use super::kernel::{BLOCK, CHUNK, MAX_SLOTS};
-use super::stream::{Rows, Stream};
+use super::stream::{Extent, Rows, Stream};
 use super::{Element, Isa, buffer::Slots};
 
 /// Most slots the stages of a chain may have together, with those the engine adds.
@@ -75,28 +75,6 @@ impl Noise {
     /// The rounding of a slot (or, with the number after the last slot, of the parameter).
     fn rounding(&self, slot: usize, first: usize) -> Rounding {
         Rounding::Stochastic { key: stream(self.seed, self.name_hash, slot, self.t), first }
-    }
-}
-
-/// What of a tensor is stepped, and what its gradient is of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Extent<R> {
-    /// All of it, on a gradient of all of it.
-    Whole,
-    /// These rows on their gradient; to the sweep the tensor is as long as they are.
-    Rows(R),
-    /// All of it, on the gradient of these rows and zeros.
-    Scattered(R),
-}
-
-impl<R> Extent<R> {
-    /// The same with its rows as `to` has them.
-    pub(crate) fn map<S>(self, to: impl FnOnce(R) -> S) -> Extent<S> {
-        match self {
-            Extent::Whole => Extent::Whole,
-            Extent::Rows(rows) => Extent::Rows(to(rows)),
-            Extent::Scattered(rows) => Extent::Scattered(to(rows)),
-        }
     }
 }
 
@@ -227,7 +205,7 @@ impl<'a, E: Element> Tensor<'a, E> {
 
     /// Calls `run(offset, at, count)` for each run of the block that lies together: its offset in the
     /// block, and its place in the parameter.
-    pub(super) fn each_place(
+    pub(crate) fn each_place(
         &self,
         start: usize,
         n: usize,

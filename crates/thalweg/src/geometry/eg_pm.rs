@@ -10,7 +10,7 @@ crate::hypers! {
     /// A start at `x` is split so that `w₊·w₋ = β²/4`, which the steps keep: without rescaling it
     /// is [`Hypentropy`](crate::geometry::Hypentropy) exactly.
     pub struct EgPm {
-        /// Twice the geometric mean of the two weights, in units of the parameter.
+        /// Twice the geometric mean of the two weights, in units of the parameter (ours 1).
         beta "β" once = 1.0 in Range::POSITIVE,
     }
 }
@@ -19,9 +19,9 @@ crate::hypers! {
     /// EG± with all weights of a tensor rescaled after each step to the sum `total`: a bound on
     /// the l1 norm of the parameter. Two extra reading passes.
     pub struct BoundedEgPm {
-        /// Twice the geometric mean of the two weights at the start, in units of the parameter.
+        /// Twice the geometric mean of the two weights at the start, in units of the parameter (ours 1).
         beta "β" once = 1.0 in Range::POSITIVE,
-        /// The sum of all weights, in units of the parameter.
+        /// The sum of all weights, in units of the parameter (ours 1).
         total "U" = 1.0 in Range::POSITIVE,
     }
 }
@@ -30,11 +30,15 @@ const SLOTS: &[Slot] = &[slot_as("log_plus", "φ₊").exact(), slot_as("log_minu
 
 /// The logarithms of the two weights of `x`.
 fn split<F: Real>(x: F, beta: f64) -> [F; 2] {
-    let (zero, half, quarter) = (F::number(0.0), F::number(0.5), F::number(0.25 * beta * beta));
-    let a = x.abs();
-    let larger = half * (a + (a * a + F::number(beta * beta)).sqrt());
+    let (zero, half, quarter) = (F::number(0.0), F::number(0.5), F::number(0.25));
+    let (a, beta) = (x.abs(), F::number(beta).away_from_zero());
+    // In units of the larger of the two, whose square neither vanishes nor overflows.
+    let unit = a.max(beta);
+    let (share, rest) = (a / unit, beta / unit);
+    let larger = half * (share + (share * share + rest * rest).sqrt()) * unit;
     // From the product, not the difference, which would cancel.
-    let (large, small) = (larger.ln(), (quarter / larger).ln());
+    let smaller = quarter * (beta / larger) * beta;
+    let (large, small) = (larger.ln(), smaller.away_from_zero().ln());
     let negative = || x.lt(zero);
     [F::select(negative(), small, large), F::select(negative(), large, small)]
 }

@@ -10,7 +10,7 @@ crate::hypers! {
     /// exponentiated gradient on each sign (β small). The dual value is stored, so β must not
     /// change.
     pub struct Hypentropy {
-        /// Where the map turns from linear to logarithmic, in units of the parameter.
+        /// Where the map turns from linear to logarithmic, in units of the parameter (ours 1).
         beta "β" once = 1.0 in Range::POSITIVE,
     }
 }
@@ -25,7 +25,7 @@ impl Part for Hypentropy {
     const PASSES: usize = 0;
 
     fn start<F: Real>(&self, x: F) -> [F; 1] {
-        [(x / F::number(self.beta.value(0))).asinh()]
+        [(x / F::number(self.beta.value(0)).away_from_zero()).asinh()]
     }
 
     #[inline(always)]
@@ -35,6 +35,7 @@ impl Part for Hypentropy {
         _: [F; 0],
     ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F> {
         let [beta] = at.lift([at.get(&self.beta)]);
+        let beta = beta.away_from_zero();
         move |u, _, [dual]| {
             let dual = dual - u;
             (beta * dual.sinh(), [dual])

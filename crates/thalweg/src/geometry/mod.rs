@@ -1,4 +1,7 @@
-//! Geometries: how an update is applied. Every direction can be used with every geometry.
+//! Geometries: how an update is applied. Every direction can be used with every geometry, but for methods
+//! that put the parameter at a place of their own or average it (Lookahead, SWA, ASGD, weight averages,
+//! schedule-free methods, the SGD form of D-Adaptation): they take the new parameter for `x − u`, and
+//! building an optimizer refuses them over a geometry.
 //!
 //! A mirror map ψ has a link ∇ψ; a step is taken on the link's side,
 //! `∇ψ(x′) = ∇ψ(x) − u`, then projected onto the constraint set (Nemirovski & Yudin 1983;

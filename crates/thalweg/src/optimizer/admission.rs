@@ -1,6 +1,7 @@
 //! Parameters and their states: found by name, made when first met, forgotten if nothing came of it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::fit::{fits, whole};
 use super::group::{Group, assign};
@@ -45,7 +46,7 @@ impl<E: Element> Optimizer<E> {
             if param.is_lazy() {
                 self.takes_rows(&self.states[k])?;
             }
-            if self.states[k].unmet {
+            if self.states[k].format_unknown {
                 self.meet(k, param)?;
             }
         }
@@ -96,11 +97,16 @@ impl<E: Element> Optimizer<E> {
         slots
     }
 
-    /// The parameters of the list have been stepped: imported states are as others from now on.
-    pub(super) fn met(&mut self) {
+    /// The parameters of the list have been stepped: loaded and imported states are as others from now on.
+    /// Returns the names of those that were not known before.
+    pub(super) fn met(&mut self, known: usize) -> Arc<[String]> {
         for k in &self.cast.order {
-            self.states[*k].unmet = false;
+            let state = &mut self.states[*k];
+            (state.format_unknown, state.unmet) = (false, false);
         }
+        let new = &self.states[known..];
+        // An empty list that is collected is allocated, this one is not.
+        if new.is_empty() { Arc::default() } else { new.iter().map(|s| s.name.clone()).collect() }
     }
 
     /// The state of a parameter met for the first time.
@@ -117,6 +123,7 @@ impl<E: Element> Optimizer<E> {
             t: 0,
             frozen: self.asked_frozen(param.name, param.shape).unwrap_or(false),
             value,
+            format_unknown: false,
             unmet: false,
             slots: self.first_slots(group, value, &values),
             sum: None,
@@ -178,7 +185,7 @@ impl<E: Element> Optimizer<E> {
     /// format of one whose state was imported.
     pub(super) fn forget_from(&mut self, known: usize) {
         for k in 0..known {
-            if self.states[k].unmet && self.states[k].value.is_some() {
+            if self.states[k].format_unknown && self.states[k].value.is_some() {
                 self.states[k].slots = self.with_own_slot(&self.states[k], None, &[]);
                 self.states[k].value = None;
             }

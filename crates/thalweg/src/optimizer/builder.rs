@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use super::cast::Cast;
 use super::group::{Group, Pattern};
+use super::guard::MAX_NORM;
 use super::precision::{LowPrecision, Precision, Storage};
 use super::step::Work;
-use super::{Accumulation, LossScale, NonFinite, Optimizer};
+use super::{Accumulation, LossScale, NonFinite, Optimizer, sam};
 use crate::chain::Chain;
 use crate::engine::{Element, Isa, Threads};
 use crate::error::Error;
+use crate::hyper::Hyper;
 use crate::probe::Probe;
+use crate::schedule::Schedule;
 
 /// Collects what an [`Optimizer`] is made of; [`build`](Self::build) checks it.
 ///
@@ -30,7 +33,7 @@ use crate::probe::Probe;
 pub struct Builder {
     pub(crate) groups: Vec<(String, Pattern, Chain)>,
     pub(crate) non_finite: NonFinite,
-    pub(crate) max_norm: Option<f64>,
+    pub(crate) max_norm: Hyper,
     pub(crate) threads: Result<Threads, Error>,
     isa: Option<Isa>,
     probes: Vec<Probe>,
@@ -47,7 +50,7 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("groups", &self.groups)
             .field("non_finite", &self.non_finite)
-            .field("max_norm", &self.max_norm)
+            .field("clip_global_norm", self.max_norm.schedule())
             .finish_non_exhaustive()
     }
 }
@@ -64,7 +67,7 @@ impl Builder {
         Builder {
             groups: vec![],
             non_finite: NonFinite::Skip { limit: 10 },
-            max_norm: None,
+            max_norm: Hyper::new(&MAX_NORM),
             threads: Ok(Threads::default()),
             isa: None,
             probes: vec![],
@@ -97,9 +100,10 @@ impl Builder {
     /// parameters of all groups exceeds `max_norm` (Pascanu et al. 2013, arXiv 1211.5063).
     ///
     /// The factor is exact, as in optax; torch adds 1e-6 to the norm. It costs one reading pass
-    /// over the gradients, which the check for non-finite values makes anyway.
-    pub fn clip_global_norm(mut self, max_norm: f64) -> Builder {
-        self.max_norm = Some(max_norm);
+    /// over the gradients, which the check for non-finite values makes anyway. The limit may follow a
+    /// schedule, and [`Optimizer::clip_global_norm`] changes it; infinity, the default, is none.
+    pub fn clip_global_norm(mut self, max_norm: impl Into<Schedule>) -> Builder {
+        self.max_norm.set(max_norm);
         self
     }
 
@@ -213,6 +217,20 @@ impl Builder {
         self
     }
 
+    /// Whether somebody sees the overflows that a loss scale adapts itself to.
+    pub(crate) fn check_overflows(&self) -> Result<(), Error> {
+        let adapts = self.loss_scale.as_ref().is_some_and(|scale| !scale.is_constant());
+        if adapts && self.non_finite == NonFinite::Unchecked {
+            return Err(Error::Conflict {
+                name: "non_finite",
+                what: "is Unchecked, but the loss scale adapts itself to overflows, which nobody would \
+                       see; choose Skip or Fail, or `LossScale::constant`"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     /// Checks everything and makes the optimizer.
     ///
     /// # Errors
@@ -223,23 +241,11 @@ impl Builder {
         if self.groups.is_empty() {
             return Err(Error::NoGroup);
         }
-        let limit = crate::Range::LIMIT;
-        if let Some(max_norm) = self.max_norm.filter(|n| !limit.contains(*n)) {
-            let range = limit.to_string();
-            return Err(Error::Hyper { name: "max_norm", value: max_norm, range });
-        }
+        self.max_norm.check()?;
         if let Some((name, value, range)) = self.loss_scale.as_ref().and_then(LossScale::wrong) {
             return Err(Error::Hyper { name, value, range: range.to_owned() });
         }
-        let adapts = self.loss_scale.as_ref().is_some_and(|scale| !scale.is_constant());
-        if adapts && self.non_finite == NonFinite::Unchecked {
-            return Err(Error::Conflict {
-                name: "non_finite",
-                what: "is Unchecked, but the loss scale adapts itself to overflows, which nobody would \
-                       see; choose Skip or Fail, or `LossScale::constant`"
-                    .to_owned(),
-            });
-        }
+        self.check_overflows()?;
         let isa = match self.isa {
             Some(isa) if !Isa::available().contains(&isa) => {
                 return Err(Error::Engine(format!("instruction set {isa} is not available here")));
@@ -275,6 +281,7 @@ impl Builder {
             index: HashMap::new(),
             cast: Cast::default(),
             work: Work::default(),
+            between: sam::Room::default(),
             steps: 0,
             refused_in_a_row: 0,
             non_finite: self.non_finite,

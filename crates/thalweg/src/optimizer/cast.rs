@@ -4,8 +4,7 @@ use super::fit::width;
 use super::sparse::Merged;
 use super::{Optimizer, Param};
 use crate::engine::Element;
-use crate::engine::stream::Rows;
-use crate::engine::tensor::Extent;
+use crate::engine::stream::{Extent, Rows};
 
 /// What is done with the gradients of a call.
 #[derive(Clone, Copy, PartialEq)]

@@ -8,7 +8,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::differences::{Settings, compare, hypers, resume};
+use super::differences::{Limit, Settings, changed_once, compare, hypers, resume};
 use super::entries::{Entries, fail};
 use super::group::assign;
 use super::precision::Precision;
@@ -19,6 +19,7 @@ use crate::engine::Element;
 use crate::engine::buffer::Slots;
 use crate::engine::codec::Packing;
 use crate::error::Error;
+use crate::hyper::Hyper;
 use crate::schedule::Schedule;
 
 /// The format's version; raised when an older reader would misunderstand a newer file.
@@ -67,8 +68,8 @@ struct ParamHeader {
     #[serde(default)]
     format: Option<String>,
     /// Whether the format is not known yet, the state being an import.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    unmet: bool,
+    #[serde(default, rename = "unmet", skip_serializing_if = "std::ops::Not::not")]
+    format_unknown: bool,
     /// Whether gradients are accumulated for it.
     #[serde(default)]
     summed: bool,
@@ -87,7 +88,9 @@ pub struct Loaded {
 
 impl<E: Element> Optimizer<E> {
     /// The whole state as bytes of a safetensors file: `parameter/slot` tensors in the format they
-    /// are kept in (8-bit codes as `U8` with `parameter/slot@scale`), scalars in `F64` as `parameter/@stage.scalar` or `@group/@stage.scalar`, and a JSON header.
+    /// are kept in (8-bit codes as `U8` with `parameter/slot@scale`), scalars in `F64` as
+    /// `parameter/@block.scalar` or `@group/@block.scalar`, and a JSON header. Blocks are numbered from 0
+    /// in the order of the chain, however it is grouped into tuples.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if a value cannot be written in the format.
@@ -159,11 +162,15 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// Restores what [`save_bytes`](Self::save_bytes) wrote. The groups must be the same (names,
-    /// slots); the hyper-parameters may differ, which is reported.
+    /// slots); how their chains are grouped into tuples does not matter. The hyper-parameters may differ,
+    /// which is reported, but for those that are read [once](crate::HyperSpec::once).
+    /// A parameter that the file does not have
+    /// starts anew when it is met: see [`StepReport::first_met`](super::StepReport::first_met) and [`unmet`](Self::unmet).
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if anything is missing, superfluous, of another shape or number type,
-    /// or of a newer version; then the optimizer is unchanged.
+    /// or of a newer version, or if a hyper-parameter that is read once has another value here; then the
+    /// optimizer is unchanged.
     pub fn load_bytes(&mut self, bytes: &[u8]) -> Result<Loaded, Error> {
         let header = read_header(bytes)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| fail(e.to_string()))?;
@@ -177,7 +184,12 @@ impl<E: Element> Optimizer<E> {
             return Err(fail(format!("was saved {with} a loss scale, other than here")));
         }
         let (chains, mut differences) = self.match_groups(&header)?;
-        differences.extend(self.settings().compare(header.settings.as_ref()));
+        let mut max_norm = self.max_norm.clone();
+        let saved = header.settings.as_ref();
+        if let Some(Limit::Schedule(then)) = saved.and_then(|s| s.max_norm.as_ref()) {
+            max_norm.resume(then);
+        }
+        differences.extend(self.settings(&max_norm).compare(saved));
         let (mut states, mut index) = (vec![], HashMap::new());
         for param in &header.params {
             if index.insert(param.name.clone(), states.len()).is_some() {
@@ -191,10 +203,13 @@ impl<E: Element> Optimizer<E> {
         for group in &self.groups {
             let mut values: Vec<Vec<f64>> =
                 group.chain.stages().iter().map(|s| s.first_scalars()).collect();
+            let first_blocks = group.chain.first_blocks();
             for (k, stage) in group.chain.stages().iter().enumerate() {
                 if stage.scope().is_of_group() {
+                    let block = first_blocks[k];
                     for (value, scalar) in values[k].iter_mut().zip(stage.scalars()) {
-                        *value = entries.scalar(format!("@{}/@{k}.{}", group.name, scalar.name))?;
+                        let name = format!("@{}/@{block}.{}", group.name, scalar.name);
+                        *value = entries.scalar(name)?;
                     }
                 }
             }
@@ -205,6 +220,7 @@ impl<E: Element> Optimizer<E> {
             group.scalars = values;
             group.chain = chain;
         }
+        self.max_norm = max_norm;
         self.steps = header.steps;
         self.refused_in_a_row = header.refused_in_a_row;
         self.accumulated = header.accumulated;
@@ -232,6 +248,9 @@ impl<E: Element> Optimizer<E> {
                 )));
             }
             let mut chain = group.chain.clone();
+            if let Some(what) = changed_once(saved, &chain) {
+                return Err(fail(format!("group {:?}: {what}", group.name)));
+            }
             resume(&mut chain, saved);
             let now = formula(&chain);
             if let Some(then) = saved.formula.as_ref().filter(|then| **then != now) {
@@ -264,10 +283,9 @@ impl<E: Element> Optimizer<E> {
         self.load_bytes(&bytes)
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self, max_norm: &Hyper) -> Settings {
         Settings {
-            // A limit of infinity is none.
-            max_norm: self.max_norm.filter(|norm| norm.is_finite()),
+            max_norm: Limit::of(max_norm),
             accumulation: self.accumulation,
             non_finite: self.non_finite,
         }
@@ -281,7 +299,7 @@ impl<E: Element> Optimizer<E> {
             precision: self.precision,
             accumulated: self.accumulated,
             loss_scale: self.loss_scale.clone(),
-            settings: Some(self.settings()),
+            settings: Some(self.settings(&self.max_norm)),
             groups: self
                 .groups
                 .iter()
@@ -302,7 +320,7 @@ impl<E: Element> Optimizer<E> {
                     t: s.t,
                     frozen: s.frozen,
                     format: s.value.map(|packing| packing.name().to_owned()),
-                    unmet: s.unmet,
+                    format_unknown: s.format_unknown,
                     summed: s.summed,
                 })
                 .collect(),
@@ -310,20 +328,23 @@ impl<E: Element> Optimizer<E> {
     }
 
     fn each_scalar(&self, see: &mut dyn FnMut(String, f64)) {
+        let blocks: Vec<Vec<usize>> = self.groups.iter().map(|g| g.chain.first_blocks()).collect();
         for state in &self.states {
             for (k, stage) in self.groups[state.group].chain.stages().iter().enumerate() {
                 if has_own_scalars(stage.as_ref()) {
+                    let block = blocks[state.group][k];
                     for (scalar, value) in stage.scalars().iter().zip(&state.scalars[k]) {
-                        see(format!("{}/@{k}.{}", state.name, scalar.name), *value);
+                        see(format!("{}/@{block}.{}", state.name, scalar.name), *value);
                     }
                 }
             }
         }
-        for group in &self.groups {
+        for (group, blocks) in self.groups.iter().zip(&blocks) {
             for (k, stage) in group.chain.stages().iter().enumerate() {
                 if stage.scope().is_of_group() {
+                    let block = blocks[k];
                     for (scalar, value) in stage.scalars().iter().zip(&group.scalars[k]) {
-                        see(format!("@{}/@{k}.{}", group.name, scalar.name), *value);
+                        see(format!("@{}/@{block}.{}", group.name, scalar.name), *value);
                     }
                 }
             }
@@ -385,11 +406,12 @@ impl<E: Element> Optimizer<E> {
         });
         let mut scalars: Vec<Vec<f64>> = vec![];
         if chain.stages().iter().any(|s| has_own_scalars(s.as_ref())) {
-            for (k, stage) in chain.stages().iter().enumerate() {
+            for (stage, block) in chain.stages().iter().zip(chain.first_blocks()) {
                 let mut values = stage.first_scalars();
                 if has_own_scalars(stage.as_ref()) {
                     for (value, scalar) in values.iter_mut().zip(stage.scalars()) {
-                        *value = entries.scalar(format!("{}/@{k}.{}", param.name, scalar.name))?;
+                        let name = format!("{}/@{block}.{}", param.name, scalar.name);
+                        *value = entries.scalar(name)?;
                     }
                 }
                 scalars.push(values);
@@ -403,7 +425,8 @@ impl<E: Element> Optimizer<E> {
             t: param.t,
             frozen: self.asked_frozen(&param.name, &param.shape).unwrap_or(param.frozen),
             value,
-            unmet: param.unmet,
+            format_unknown: param.format_unknown,
+            unmet: true,
             slots,
             sum,
             summed: param.summed,

@@ -1,11 +1,13 @@
 //! The hyper-parameters and settings of a checkpoint against those here.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::GroupHeader;
 use super::{Accumulation, NonFinite};
 use crate::chain::Chain;
-use crate::hyper::Hypers;
+use crate::hyper::{Hyper, Hypers};
 use crate::schedule::Schedule;
 
 pub(super) fn hypers(chain: &impl Hypers) -> Vec<(String, Schedule)> {
@@ -41,6 +43,21 @@ pub(super) fn resume(chain: &mut Chain, saved: &GroupHeader) {
     });
 }
 
+/// What there is to say if a hyper-parameter that is read once was another one when it was read.
+pub(super) fn changed_once(saved: &GroupHeader, chain: &Chain) -> Option<String> {
+    let here = chain.hypers();
+    let labels = labels(here.iter().map(|h| h.spec().name));
+    let mut once = labels.into_iter().zip(&here).filter(|(_, hyper)| hyper.spec().once);
+    once.find_map(|(label, hyper)| {
+        let then = saved_as(saved, label).filter(|then| *then != hyper.schedule())?;
+        let (name, now) = (hyper.spec().name, hyper.schedule());
+        Some(format!(
+            "{name} was {then} and is {now} here, but is read once, when a parameter is met; build the \
+             optimizer with {name} = {then}"
+        ))
+    })
+}
+
 pub(super) fn compare(group: &str, saved: &GroupHeader, chain: &Chain) -> Vec<String> {
     let mut differences = vec![];
     let here = hypers(chain);
@@ -63,10 +80,36 @@ pub(super) fn compare(group: &str, saved: &GroupHeader, chain: &Chain) -> Vec<St
     differences
 }
 
+/// A limit that is not infinite. A constant is written as its number, as before there were schedules.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Limit {
+    Number(f64),
+    Schedule(Schedule),
+}
+
+impl Limit {
+    pub(super) fn of(hyper: &Hyper) -> Option<Limit> {
+        match hyper.schedule() {
+            Schedule::Constant(limit) => limit.is_finite().then_some(Limit::Number(*limit)),
+            schedule => Some(Limit::Schedule(schedule.clone())),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::Number(limit) => limit.fmt(f),
+            Limit::Schedule(schedule) => schedule.fmt(f),
+        }
+    }
+}
+
 /// What an optimizer is told besides its groups.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Settings {
-    pub(super) max_norm: Option<f64>,
+    pub(super) max_norm: Option<Limit>,
     pub(super) accumulation: Accumulation,
     pub(super) non_finite: NonFinite,
 }
@@ -74,7 +117,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn compare(&self, saved: Option<&Settings>) -> Vec<String> {
         let Some(saved) = saved else { return vec![] };
-        let limit = |s: &Settings| s.max_norm.map_or("none".to_owned(), |norm| norm.to_string());
+        let limit = |s: &Settings| s.max_norm.as_ref().map_or("none".to_owned(), Limit::to_string);
         let rows = [
             ("clip_global_norm", limit(saved), limit(self)),
             (

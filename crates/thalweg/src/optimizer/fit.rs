@@ -2,7 +2,7 @@
 
 use super::{Param, State};
 use crate::engine::Element;
-use crate::engine::tensor::Extent;
+use crate::engine::stream::Extent;
 use crate::error::Error;
 
 /// Coordinates in a row of the first axis.
@@ -19,7 +19,7 @@ pub(super) fn fits<E: Element>(state: &State<E>, param: &Param<'_, E>) -> Result
             "has shape {now:?}, but had {before:?}; `remove` it first if it is a new parameter"
         ));
     }
-    if !state.unmet && state.value != param.value.packing() {
+    if !state.format_unknown && state.value != param.value.packing() {
         return error(
             "is lent in another number format than before; `remove` it first if it is a new \
              parameter"

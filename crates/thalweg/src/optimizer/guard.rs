@@ -6,9 +6,25 @@ use crate::engine::drive::Sweep;
 use crate::engine::plan::Sums;
 use crate::engine::stage::{AnyStage, Gathers, Moment, PartStage, Situation};
 use crate::error::Error;
+use crate::hyper::{HyperSpec, Range};
 use crate::rules::SquaredNorm;
 
+/// What [`Builder::clip_global_norm`](super::Builder::clip_global_norm) sets.
+pub(super) static MAX_NORM: HyperSpec = HyperSpec {
+    name: "clip_global_norm",
+    symbol: "c",
+    doc: "The largest norm over all gradients.",
+    default: f64::INFINITY,
+    range: Range::LIMIT,
+    once: false,
+};
+
 impl<E: Element> Optimizer<E> {
+    /// The limit of the norm over all gradients at the next step, if there is one.
+    pub(super) fn limit(&self) -> Option<f64> {
+        Some(self.max_norm.value(self.steps)).filter(|limit| limit.is_finite())
+    }
+
     /// Looks for non-finite gradients and sets the clip factor. Returns the parameters refused.
     pub(super) fn guard<'p>(
         &self,
@@ -19,7 +35,7 @@ impl<E: Element> Optimizer<E> {
         (norm_terms, sums): (&mut Gathers<E>, &mut Sums),
         report: &mut StepReport,
     ) -> Option<Vec<(String, u64)>> {
-        if self.non_finite == NonFinite::Unchecked && self.max_norm.is_none() {
+        if self.non_finite == NonFinite::Unchecked && report.clip_global_norm.is_none() {
             return None;
         }
         let part = PartStage::<_, false>(SquaredNorm::default());
@@ -48,8 +64,9 @@ impl<E: Element> Optimizer<E> {
         }
         norm *= scale;
         report.grad_norm = Some(norm);
-        if let Some(max_norm) = self.max_norm.filter(|max| norm > *max && norm.is_finite()) {
-            report.clip_factor = max_norm / norm;
+        let limit = report.clip_global_norm;
+        if let Some(limit) = limit.filter(|limit| norm > *limit && norm.is_finite()) {
+            report.clip_factor = limit / norm;
             sweep.scale = E::lift(scale * report.clip_factor);
         }
         None
@@ -65,14 +82,13 @@ impl<E: Element> Optimizer<E> {
             scale.overflowed();
         }
         // A smaller scale may be all that it takes.
-        if !(hopeful && self.non_finite != NonFinite::Fail) {
-            self.refused_in_a_row += 1;
-        }
+        let counts = !(hopeful && self.non_finite != NonFinite::Fail);
+        self.refused_in_a_row += u64::from(counts);
         let limit = match self.non_finite {
             NonFinite::Skip { limit } => limit,
             _ => 1,
         };
-        if self.refused_in_a_row >= limit {
+        if counts && self.refused_in_a_row >= limit {
             let (parameter, count) = refused[0].clone();
             let more =
                 if limit > 1 { format!(", {limit} refused in a row") } else { String::new() };

@@ -97,7 +97,7 @@ impl LossScale {
     }
 
     /// Whether it never changes, so that the scale is a setting too.
-    pub(super) fn is_constant(&self) -> bool {
+    pub(crate) fn is_constant(&self) -> bool {
         self.growth == 1.0 && self.backoff == 1.0
     }
 

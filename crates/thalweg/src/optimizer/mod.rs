@@ -41,7 +41,7 @@ use crate::engine::buffer::Slots;
 use crate::engine::codec::Packing;
 use crate::engine::{Element, Isa, Threads};
 use crate::error::Error;
-use crate::hyper::Hypers;
+use crate::hyper::{Hyper, Hypers};
 use crate::part::Scope;
 use crate::probe::Probe;
 use cast::Cast;
@@ -56,7 +56,8 @@ pub enum NonFinite {
     /// Leave everything as it is, say so in the report, and fail after this many refused steps in
     /// a row. The default is `Skip { limit: 10 }`.
     Skip {
-        /// Refused steps in a row that are an error.
+        /// Refused steps in a row that are an error; 0 and 1 mean the first one. Those after which a
+        /// [loss scale](LossScale) becomes smaller do not count.
         limit: u64,
     },
     /// Fail at once.
@@ -88,7 +89,9 @@ struct State<E> {
     frozen: bool,
     /// The parameter's format.
     value: Option<Packing>,
-    /// Imported, and no parameter was stepped with it yet: its format is not known.
+    /// Imported, and no parameter was stepped with it yet.
+    format_unknown: bool,
+    /// Loaded or imported, and no step has had the parameter since.
     unmet: bool,
     /// Those of the chain, and the one that makes up for the parameter's format.
     slots: Slots<E>,
@@ -125,6 +128,8 @@ pub struct Optimizer<E: Element = f32> {
     cast: Cast<E>,
     /// Room for what a step works out.
     work: Work<E>,
+    /// Room for what is between the two gradients of SAM.
+    between: sam::Room<E>,
     /// What the last report said of learning rates and of parameters without a gradient. While nobody
     /// holds that report any more, the next one uses its memory.
     rates: Arc<[(String, Option<f64>)]>,
@@ -133,7 +138,7 @@ pub struct Optimizer<E: Element = f32> {
     steps: u64,
     refused_in_a_row: u64,
     non_finite: NonFinite,
-    max_norm: Option<f64>,
+    max_norm: Hyper,
     threads: Threads,
     isa: Isa,
     probes: Vec<Probe>,
@@ -218,9 +223,23 @@ impl<E: Element> Optimizer<E> {
         Ok(())
     }
 
-    /// Tells the plateau schedules that are active at the next step a measured quantity, lower being
-    /// better (validation loss).
+    /// Gives the limit of the norm over all gradients another value or schedule, as
+    /// [`Builder::clip_global_norm`] does; infinity is none.
+    ///
+    /// # Errors
+    /// If the value is not allowed; then the limit is what it was.
+    pub fn clip_global_norm(&mut self, max_norm: impl Into<crate::Schedule>) -> Result<(), Error> {
+        let mut limit = self.max_norm.clone();
+        limit.set(max_norm);
+        limit.check()?;
+        self.max_norm = limit;
+        Ok(())
+    }
+
+    /// Tells the plateau schedules that are active at the next step a measured quantity, such as the loss on
+    /// validation data; [`Plateau::mode`](crate::Plateau) says which way is better.
     pub fn observe(&mut self, metric: f64) {
+        self.max_norm.observe(self.steps, metric);
         for group in &mut self.groups {
             group.chain.each_mut(&mut |hyper| hyper.observe(self.steps, metric));
         }
@@ -267,8 +286,8 @@ impl<E: Element> Optimizer<E> {
         Ok(count)
     }
 
-    /// Forgets a parameter and its state. If it comes back, it starts anew. Says whether it was
-    /// known.
+    /// Forgets a parameter and its state, so that it starts anew if it comes back. What its group
+    /// remembers as a whole (a learned gain, a distance) stays. Says whether it was known.
     pub fn remove(&mut self, name: &str) -> bool {
         let Some(gone) = self.index.remove(name) else { return false };
         self.states.remove(gone);
@@ -280,6 +299,26 @@ impl<E: Element> Optimizer<E> {
     /// The names of the parameters seen so far with the number of steps each has taken.
     pub fn params(&self) -> impl Iterator<Item = (&str, u64)> {
         self.states.iter().map(|s| (s.name.as_str(), s.t))
+    }
+
+    /// The names of parameters that came with a loaded checkpoint or an import and that no step was given
+    /// since. Once the whole model has been stepped, what is left here is gone or has another name there,
+    /// under which it has started anew, as [`StepReport::first_met`] tells. [`remove`](Self::remove) forgets it.
+    ///
+    /// ```
+    /// use thalweg::{Optimizer, Param, recipes::adam};
+    /// let (mut x, g) = ([1.0], [0.5]);
+    /// let mut opt = Optimizer::<f32>::new(adam())?;
+    /// let _ = opt.step(&mut [Param::new("embed", &[1], &mut x, &g)])?;
+    /// let mut resumed = Optimizer::<f32>::new(adam())?;
+    /// let _ = resumed.load_bytes(&opt.save_bytes()?)?;
+    /// let report = resumed.step(&mut [Param::new("embedding", &[1], &mut x, &g)])?;
+    /// assert_eq!(*report.first_met, ["embedding"]);
+    /// assert!(resumed.unmet().eq(["embed"]));
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn unmet(&self) -> impl Iterator<Item = &str> {
+        self.states.iter().filter(|s| s.unmet).map(|s| s.name.as_str())
     }
 
     /// One slot of a parameter's state (`"m"`), as long as the parameter. `None` if there is none, or

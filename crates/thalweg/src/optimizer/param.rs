@@ -2,9 +2,9 @@
 
 use std::marker::PhantomData;
 
+use crate::engine::Element;
 use crate::engine::lent::{Lent, Stored};
-use crate::engine::tensor::Extent;
-use crate::engine::{Element, Isa};
+use crate::engine::stream::Extent;
 
 /// A parameter and its gradient, lent to the optimizer for one step.
 ///
@@ -90,7 +90,7 @@ impl<'a, E: Element> Param<'a, E> {
     /// trust ratio, the distances of Prodigy and DoG) is summed over these rows.
     ///
     /// What goes by the whole tensor is an error, as [`Chain::takes_rows`](crate::Chain::takes_rows) tells:
-    /// averages of the parameter, a first step that is unlike the others (ADOPT, Adan), a geometry that
+    /// averages of the parameter, a first step that is unlike the others (ADOPT, Adan, damped momentum), a geometry that
     /// sums, such as the simplex. [`exact_sparse_grad`](Self::exact_sparse_grad) is the other form.
     pub fn sparse_grad<S: Stored<E>>(self, rows: &'a [u32], values: &'a [S]) -> Self {
         self.given(Lent::stored(values), false, Extent::Rows(rows))
@@ -140,8 +140,10 @@ impl<'a, E: Element> Param<'a, E> {
         matches!(self.extent(), Extent::Rows(_))
     }
 
-    /// The values of its gradient; empty if it has none.
-    pub(super) fn gradient(&self, isa: Isa) -> Vec<E> {
-        self.grad.as_ref().map_or(vec![], |g| g.values.values(isa).into_owned())
+    /// Zeroes its gradient if that is asked for.
+    pub(super) fn clear_gradient(&mut self) {
+        if let Some(gradient) = self.grad.as_mut().filter(|g| g.zero) {
+            gradient.values.clear::<E>();
+        }
     }
 }

@@ -3,7 +3,8 @@
 
 use super::guard::norm_of_huge;
 use super::{Optimizer, Param, StepReport};
-use crate::engine::Element;
+use crate::engine::kernel::BLOCK;
+use crate::engine::{Element, Isa};
 use crate::error::Error;
 use crate::hyper::{Hypers, Range};
 
@@ -54,6 +55,11 @@ crate::hypers! {
     /// `e = ρ·T²·g / (‖T·g‖ + 1e-12)`, the norm over all parameters of the step, whatever their
     /// group; `T` is 1 ([`Ball`]) or `|x| + η` ([`Stretched`]).
     ///
+    /// Both lists of parameters are put together as for any step. A [copy](Param::copy_to) moves to the
+    /// perturbed point and back with its parameter, so a model may live in it; a gradient that is
+    /// [to be zeroed](Param::grad_to_zero) is zeroed by `perturb` and again by the step, so a backward
+    /// pass may add to it.
+    ///
     /// ```
     /// use thalweg::{Optimizer, Param, recipes::momentum, sam::{Ascent, Sam}};
     /// let mut opt = Optimizer::<f32>::new(momentum().with("lr", 0.05)?)?;
@@ -87,7 +93,7 @@ pub enum Ascent<'a, E: Element> {
     /// The parameters stand at the perturbed point: compute the gradient of the same batch there
     /// and give it to [`Perturbed::step`].
     Perturbed(Perturbed<'a, E>),
-    /// Nothing has changed: gradients hold NaN or infinity. It counts as a refused step.
+    /// No parameter has moved: gradients hold NaN or infinity. It counts as a refused step.
     Refused(StepReport),
 }
 
@@ -118,18 +124,78 @@ pub enum Ascent<'a, E: Element> {
 #[must_use = "the parameters are perturbed until `step` or `cancel` is called"]
 pub struct Perturbed<'a, E: Element> {
     optimizer: &'a mut Optimizer<E>,
-    before: Vec<(String, Vec<E>)>,
+    before: Room<E>,
     /// The norm of the first gradient, stretched as the neighbourhood is.
     norm: f64,
 }
 
+/// Room for what is between the two gradients, kept so that the next step allocates nothing.
+#[derive(Default)]
+pub(super) struct Room<E> {
+    /// The places of those that are perturbed.
+    pub(super) active: Vec<usize>,
+    /// The same as they were before.
+    kept: Vec<Kept<E>>,
+}
+
+/// A parameter as it was before it was perturbed.
+#[derive(Default)]
+struct Kept<E> {
+    name: String,
+    value: Vec<E>,
+    /// What its copy held, if it came with one.
+    copy: Option<Vec<E>>,
+}
+
+impl<E: Element> Kept<E> {
+    fn keep(&mut self, isa: Isa, param: &Param<'_, E>) {
+        self.name.clear();
+        self.name.push_str(param.name);
+        self.value.resize(param.value.len(), E::number(0.0));
+        param.value.read(isa, 0, &mut self.value);
+        let room = self.copy.take();
+        self.copy = param.copy.as_ref().map(|copy| {
+            let mut values = room.unwrap_or_default();
+            values.resize(copy.len(), E::number(0.0));
+            copy.read(isa, 0, &mut values);
+            values
+        });
+    }
+
+    /// Writes it back, or says what of it has no place.
+    fn restore(&self, isa: Isa, param: &mut Param<'_, E>) -> Result<(), String> {
+        let other = |what: &str, here: usize| {
+            let count = self.value.len();
+            Err(format!("{what} with {count} values and is to be restored in {here}"))
+        };
+        if param.value.len() != self.value.len() {
+            return other("was perturbed", param.value.len());
+        }
+        param.value.write(isa, 0, &self.value);
+        match (&self.copy, &mut param.copy) {
+            (None, _) => Ok(()),
+            (Some(kept), Some(copy)) if copy.len() == kept.len() => {
+                copy.write(isa, 0, kept);
+                Ok(())
+            }
+            (Some(_), Some(copy)) => other("has a copy that was perturbed", copy.len()),
+            (Some(_), None) => {
+                let what = "has a copy that was perturbed and is missing from the second list; it \
+                            stays perturbed";
+                Err(what.to_owned())
+            }
+        }
+    }
+}
+
 impl<N: Neighbourhood> Sam<N> {
-    /// Moves the parameters that came with a gradient, and are not frozen, to the perturbed point.
+    /// Moves the parameters that came with a gradient, and are not frozen, to the perturbed point, and
+    /// their copies with them.
     ///
     /// # Errors
     /// If a name, shape, group or hyper-parameter does not fit, or if gradients are not finite and
     /// the optimizer's policy says to fail; a policy that does not look is taken to fail. If gradients
-    /// wait in an accumulation. Then nothing has changed.
+    /// wait in an accumulation. Then no parameter has moved.
     ///
     /// In bf16 and f16 the perturbed parameter is rounded to the nearest: a radius below its last digits
     /// does not move it, and the second gradient is then the first.
@@ -144,56 +210,114 @@ impl<N: Neighbourhood> Sam<N> {
                         take a step before, and give it the whole batch";
             return Err(Error::Engine(what.to_owned()));
         }
-        let (active, mut report) = optimizer.begin(params)?;
-        let clock = optimizer.steps();
-        let reach = self.neighbourhood.reach(clock);
-        let isa = optimizer.isa;
-        if let Some(k) = active.iter().find(|k| params[**k].is_sparse()) {
+        let mut room = std::mem::take(&mut optimizer.between);
+        let mut report = optimizer.begin(params, &mut room.active)?;
+        if let Some(k) = room.active.iter().find(|k| params[**k].is_sparse()) {
             let what = "has a sparse gradient, which cannot perturb a parameter; give SAM a dense \
                         one";
             let parameter = params[*k].name.to_owned();
             return Err(Error::Shape { parameter, what: what.to_owned() });
         }
-        let before: Vec<(String, Vec<E>)> = active
-            .iter()
-            .map(|k| (params[*k].name.to_owned(), params[*k].value.values(isa).into_owned()))
-            .collect();
-        let gradients: Vec<Vec<E>> = active.iter().map(|k| params[*k].gradient(isa)).collect();
-        let stretched = |t: usize| {
-            let pairs = gradients[t].iter().zip(&before[t].1);
-            pairs.map(|(g, x)| reach(x.widen()) * g.widen())
+        let isa = optimizer.isa;
+        room.kept.resize_with(room.active.len(), Kept::default);
+        for (kept, k) in room.kept.iter_mut().zip(&room.active) {
+            kept.keep(isa, &params[*k]);
+        }
+        let clock = optimizer.steps();
+        let first = First {
+            isa,
+            room: &room,
+            reach: self.neighbourhood.reach(clock),
+            unscale: 1.0 / optimizer.loss_scale(),
         };
-        let all = || (0..active.len()).flat_map(stretched);
-        let mut norm = all().map(|v| v * v).sum::<f64>().sqrt();
-        if !norm.is_finite() {
-            let count = |t: usize| stretched(t).filter(|v| !v.is_finite()).count() as u64;
-            let refused: Vec<(String, u64)> = (0..active.len())
-                .map(|t| (before[t].0.clone(), count(t)))
-                .filter(|(_, count)| *count > 0)
-                .collect();
-            if !refused.is_empty() {
+        let measured = first.norm(params);
+        if let Ok(norm) = &measured {
+            first.move_by(self.rho.value(clock) / (norm + GUARD), params);
+        }
+        params.iter_mut().for_each(Param::clear_gradient);
+        match measured {
+            Ok(norm) => Ok(Ascent::Perturbed(Perturbed { optimizer, before: room, norm })),
+            Err((norm, refused)) => {
                 report.grad_norm = Some(norm);
+                optimizer.between = room;
                 optimizer.refuse(refused, &mut report)?;
-                return Ok(Ascent::Refused(report));
+                Ok(Ascent::Refused(report))
             }
-            norm = norm_of_huge(all);
         }
-        let scale = self.rho.value(clock) / (norm + GUARD);
-        for (t, k) in active.iter().enumerate() {
-            let perturbed = |(x, g): (&E, &E)| {
-                let reach = reach(x.widen());
-                E::lift(x.widen() + reach * reach * g.widen() * scale)
-            };
-            let moved: Vec<E> = before[t].1.iter().zip(&gradients[t]).map(perturbed).collect();
-            params[*k].value.write(isa, &moved);
+    }
+}
+
+/// The first gradient, and where it stands.
+struct First<'r, E, R> {
+    isa: Isa,
+    room: &'r Room<E>,
+    reach: R,
+    /// What the gradients are multiplied by to be without the loss scale.
+    unscale: f64,
+}
+
+impl<E: Element, R: Fn(f64) -> f64> First<'_, E, R> {
+    /// Shows `T·g` of every coordinate, and which parameter it is of.
+    fn each(&self, params: &[Param<'_, E>], mut see: impl FnMut(usize, f64)) {
+        let mut g = [E::number(0.0); BLOCK];
+        for (t, (kept, k)) in self.room.kept.iter().zip(&self.room.active).enumerate() {
+            let Some(gradient) = &params[*k].grad else { continue };
+            for (block, x) in kept.value.chunks(BLOCK).enumerate() {
+                gradient.values.read(self.isa, block * BLOCK, &mut g[..x.len()]);
+                for (x, g) in x.iter().zip(&g) {
+                    see(t, (self.reach)(x.widen()) * (g.widen() * self.unscale));
+                }
+            }
         }
-        Ok(Ascent::Perturbed(Perturbed { optimizer, before, norm }))
+    }
+
+    /// The norm of `T·g`, or whose gradients are not finite, how many of each.
+    fn norm(&self, params: &[Param<'_, E>]) -> Result<f64, (f64, Vec<(String, u64)>)> {
+        let mut squares = 0.0;
+        self.each(params, |_, v| squares += v * v);
+        let norm = squares.sqrt();
+        if norm.is_finite() {
+            return Ok(norm);
+        }
+        let (mut counts, mut all) = (vec![0u64; self.room.kept.len()], vec![]);
+        self.each(params, |t, v| {
+            counts[t] += u64::from(!v.is_finite());
+            all.push(v);
+        });
+        let named = self.room.kept.iter().zip(counts).filter(|(_, count)| *count > 0);
+        let refused: Vec<(String, u64)> = named.map(|(k, n)| (k.name.clone(), n)).collect();
+        if refused.is_empty() {
+            return Ok(norm_of_huge(|| all.iter().copied()));
+        }
+        Err((norm, refused))
+    }
+
+    /// Moves the parameters and their copies by `T²·g` times `step`.
+    fn move_by(&self, step: f64, params: &mut [Param<'_, E>]) {
+        let mut moved = [E::number(0.0); BLOCK];
+        for (kept, k) in self.room.kept.iter().zip(&self.room.active) {
+            let param = &mut params[*k];
+            let Some(gradient) = &param.grad else { continue };
+            for (block, x) in kept.value.chunks(BLOCK).enumerate() {
+                let (at, moved) = (block * BLOCK, &mut moved[..x.len()]);
+                gradient.values.read(self.isa, at, moved);
+                for (v, x) in moved.iter_mut().zip(x) {
+                    let (x, g) = (x.widen(), v.widen() * self.unscale);
+                    let reach = (self.reach)(x);
+                    *v = E::lift(x + reach * reach * g * step);
+                }
+                param.value.write(self.isa, at, moved);
+                if let Some(copy) = &mut param.copy {
+                    copy.write(self.isa, at, moved);
+                }
+            }
+        }
     }
 }
 
 impl<E: Element> Perturbed<'_, E> {
-    /// The norm of the first gradient that the radius was divided by, over all parameters; for
-    /// [`Stretched`], of the gradient times the sizes of the parameters.
+    /// The norm of the first gradient that the radius was divided by, over all parameters, the loss
+    /// scale divided out; for [`Stretched`], of the gradient times the sizes of the parameters.
     pub fn norm(&self) -> f64 {
         self.norm
     }
@@ -222,31 +346,24 @@ impl<E: Element> Perturbed<'_, E> {
     fn restore(&mut self, params: &mut [Param<'_, E>]) -> Result<(), Error> {
         let mut result = Ok(());
         let mut at = 0;
-        for (name, values) in std::mem::take(&mut self.before) {
+        for kept in &self.before.kept {
             // The list is usually in the same order.
-            let place = (at..params.len()).chain(0..at).find(|k| params[*k].name == name);
-            match place {
-                Some(k) if params[k].value.len() == values.len() => {
-                    params[k].value.write(self.optimizer.isa, &values);
+            let place = (at..params.len()).chain(0..at).find(|k| params[*k].name == kept.name);
+            let restored = match place {
+                Some(k) => {
                     at = k + 1;
+                    kept.restore(self.optimizer.isa, &mut params[k])
                 }
-                found => {
-                    let what = match found {
-                        Some(k) => format!(
-                            "was perturbed with {} values and is to be restored in {}",
-                            values.len(),
-                            params[k].value.len()
-                        ),
-                        None => "was perturbed and is missing from the second list; it stays \
-                                 perturbed"
-                            .to_owned(),
-                    };
-                    if result.is_ok() {
-                        result = Err(Error::Shape { parameter: name, what });
-                    }
+                None => {
+                    Err("was perturbed and is missing from the second list; it stays perturbed"
+                        .to_owned())
                 }
+            };
+            if let (Err(what), true) = (restored, result.is_ok()) {
+                result = Err(Error::Shape { parameter: kept.name.clone(), what });
             }
         }
+        self.optimizer.between = std::mem::take(&mut self.before);
         result
     }
 }
@@ -255,7 +372,7 @@ impl<E: Element> std::fmt::Debug for Perturbed<'_, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Perturbed")
             .field("optimizer", &self.optimizer)
-            .field("params", &self.before.len())
+            .field("params", &self.before.kept.len())
             .finish_non_exhaustive()
     }
 }

@@ -14,8 +14,8 @@ use crate::engine::codec::name_hash;
 use crate::engine::drive::{Prepared, Sweep};
 use crate::engine::plan::Plan;
 use crate::engine::stage::{Gathers, Moment};
-use crate::engine::stream::Stream;
-use crate::engine::tensor::{Extent, Tensor};
+use crate::engine::stream::{Extent, Stream};
+use crate::engine::tensor::Tensor;
 use crate::error::Error;
 use crate::probe;
 
@@ -43,8 +43,8 @@ fn room<'t, E>(mut tensors: Vec<Tensor<'_, E>>) -> Vec<Tensor<'t, E>> {
 impl<E: Element> Optimizer<E> {
     /// Takes one step: every parameter that came with a gradient and is not frozen moves in place.
     ///
-    /// Parameters met for the first time are given their group and zeroed state; parameters
-    /// missing from the list keep theirs.
+    /// Parameters met for the first time are given their group and zeroed state, and the report names
+    /// them; parameters missing from the list keep theirs.
     ///
     /// All that was asked for happens in one reading pass over the gradients (check, norm) and one
     /// sweep: loss scale divided out, accumulated gradients added, clipping, the chain, averages that
@@ -110,26 +110,27 @@ impl<E: Element> Optimizer<E> {
             return Err(Error::Hyper { name: "weight", value: weight, range });
         }
         let known = self.states.len();
-        let result = self.attempt(params, weight, act);
-        if result.as_ref().is_ok_and(StepReport::applied) {
-            self.met();
-        } else {
-            self.forget_from(known);
+        let mut result = self.attempt(params, weight, act);
+        match &mut result {
+            Ok(report) if report.applied() => report.first_met = self.met(known),
+            _ => self.forget_from(known),
         }
         result
     }
 
-    /// What a step of these parameters would move, without a trace of having asked.
+    /// Which of these parameters a step would move, without a trace of having asked.
     pub(super) fn begin(
         &mut self,
         params: &[Param<'_, E>],
-    ) -> Result<(Vec<usize>, StepReport), Error> {
+        moved: &mut Vec<usize>,
+    ) -> Result<StepReport, Error> {
         let known = self.states.len();
         let answer = self.resolve(params).map(|()| {
             let state = |k: usize| &self.states[self.cast.order[k]];
             let moves = |k: &usize| params[*k].grad.is_some() && !state(*k).frozen;
-            let moved = (0..params.len()).filter(moves).collect();
-            (moved, self.empty_report(params))
+            moved.clear();
+            moved.extend((0..params.len()).filter(moves));
+            self.empty_report(params)
         });
         self.forget_from(known);
         answer
@@ -172,11 +173,9 @@ impl<E: Element> Optimizer<E> {
             if cast.active.binary_search(&k).is_ok() {
                 continue;
             }
-            if let Some(gradient) = param.grad.as_mut().filter(|g| g.zero) {
-                gradient.values.clear::<E>();
-            }
+            param.clear_gradient();
             if let Some(copy) = param.copy.as_mut().filter(|_| stepped) {
-                copy.write(self.isa, &param.value.values::<E>(self.isa));
+                copy.copy_from::<E>(self.isa, &param.value);
             }
         }
     }
@@ -193,11 +192,13 @@ impl<E: Element> Optimizer<E> {
             outcome: Outcome::Applied,
             step: self.steps,
             grad_norm: None,
+            clip_global_norm: self.limit(),
             clip_factor: 1.0,
             loss_scale: self.loss_scale(),
             weight: 1.0,
             lr: self.rates.clone(),
             without_gradient: self.missing.clone(),
+            first_met: Arc::default(),
             frozen: self.cast.order.iter().filter(|k| self.states[**k].frozen).count(),
             readings: vec![],
             moments: vec![],

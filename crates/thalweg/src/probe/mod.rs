@@ -1,5 +1,6 @@
 //! Probes: numbers read from a block while it is in the cache.
 
+mod ahead;
 mod moments;
 
 pub use moments::Moments;
@@ -49,7 +50,8 @@ pub struct MomentReading {
     pub moments: Moments,
 }
 
-/// The learned gains of one parameter after a step.
+/// The learned gains of one parameter after a step. Where a gradient of few rows was
+/// [stepped alone](crate::Param::sparse_grad), of those rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gains {
     /// Smallest gain.
@@ -61,9 +63,11 @@ pub struct Gains {
     /// Share of coordinates at the upper bound.
     pub at_max: f64,
     /// Share of coordinates whose gradient points the way the remembered direction did, among
-    /// those where neither is zero. NaN if there are none.
+    /// those where neither is zero: the gradient that the gain learns from, as the rules before it
+    /// (clip, L2, noise) have left it. NaN if there are none, or if one of those rules redefines it and is
+    /// not this library's.
     pub aligned: f64,
-    /// Effective learning rate at [`QUANTILES`], from at most 4,096 coordinates spread over the tensor:
+    /// Effective learning rate at [`QUANTILES`], from at most 4,096 coordinates spread over them:
     /// `lr·gain`, times the scale that EGDD and funnelled SGDM learn besides; the learned rate itself for
     /// hypergradient descent.
     pub rates: [f64; QUANTILES.len()],
@@ -247,39 +251,63 @@ pub(crate) fn watches<E: Element>(
     isa: Isa,
     chains: &[(&Chain, Moment)],
 ) -> Vec<Watch<E>> {
-    let gather = |part: &dyn AnyStage| -> Box<dyn Gather<E>> {
-        let mut one = vec![];
-        let moment = Moment { t: 1, clock: 0 };
-        E::stage(part).gather(Situation { isa, moment, scalars: &[] }, 0, &mut one, 0);
-        one.remove(0)
-    };
-    let agree = |slot| (gather(&PartStage::<_, false>(Alignment::default())), slot);
     let mut watches = vec![];
     let gains: Vec<Option<GainSlots>> =
         chains.iter().map(|(chain, moment)| Some(gains_of(chain, moment.clock)?.1)).collect();
     if probes.contains(&Probe::Gains) && gains.iter().any(Option::is_some) {
-        let before = gains.iter().map(|g| g.map(|g| agree(g.direction)));
+        let directions = gains.iter().map(|g| g.map(|g| g.direction));
+        watches.push(alignment(isa, chains, directions));
         let after = gains.iter().map(|g| {
             g.and_then(|g| {
                 let (low, high) = (g.value::<E>(g.min), g.value::<E>(g.max));
                 let extremes = Extremes::default().low(low).high(high);
-                Some((gather(&PartStage::<_, false>(extremes)), g.slot()?))
+                Some((gather(isa, &PartStage::<_, false>(extremes)), g.slot()?))
             })
         });
-        watches.push(Watch { before: true, terms: before.collect(), join: Alignment::JOIN });
-        watches.push(Watch { before: false, terms: after.collect(), join: Extremes::JOIN });
+        watches.push(watch_after(after.collect(), Extremes::JOIN));
     }
     if probes.contains(&Probe::Moments) {
         let slots = chains.iter().map(|(chain, moment)| moments::slots_of(chain, *moment));
         let slots: Vec<moments::MomentSlots> = slots.collect();
-        let before = slots.iter().map(|s| s.first.map(agree));
+        watches.push(alignment(isa, chains, slots.iter().map(|s| s.first)));
         let after = slots.iter().map(|s| {
-            s.second.map(|slot| (gather(&PartStage::<_, false>(moments::counts(s))), slot))
+            let counts = |slot| (gather(isa, &PartStage::<_, false>(moments::counts(s))), slot);
+            s.second.map(counts)
         });
-        watches.push(Watch { before: true, terms: before.collect(), join: Alignment::JOIN });
-        watches.push(Watch { before: false, terms: after.collect(), join: moments::Counts::JOIN });
+        watches.push(watch_after(after.collect(), moments::Counts::JOIN));
     }
     watches
+}
+
+/// Terms and the first slot they read.
+type Terms<E> = Option<(Box<dyn Gather<E>>, usize)>;
+
+fn gather<E: Element>(isa: Isa, part: &dyn AnyStage) -> Box<dyn Gather<E>> {
+    let mut one = vec![];
+    let moment = Moment { t: 1, clock: 0 };
+    E::stage(part).gather(Situation { isa, moment, scalars: &[] }, 0, &mut one, 0);
+    one.remove(0)
+}
+
+fn watch_after<E>(terms: Vec<Terms<E>>, join: &'static [Join]) -> Watch<E> {
+    Watch { before: false, terms, ahead: vec![], join }
+}
+
+/// How far the gradients agree with these slots, one of each chain that has one, before the formulas run.
+fn alignment<E: Element>(
+    isa: Isa,
+    chains: &[(&Chain, Moment)],
+    slots: impl Iterator<Item = Option<usize>>,
+) -> Watch<E> {
+    let (mut terms, mut ahead) = (vec![], vec![]);
+    for ((chain, moment), slot) in chains.iter().zip(slots) {
+        // A chain of which it cannot be known what its rule sees is left out.
+        let seen = slot.and_then(|slot| Some((slot, ahead::of(isa, chain, *moment, slot)?)));
+        let alignment = PartStage::<_, false>(Alignment::default());
+        terms.push(seen.as_ref().map(|(slot, _)| (gather(isa, &alignment), *slot)));
+        ahead.push(seen.and_then(|(_, ahead)| ahead));
+    }
+    Watch { before: true, terms, ahead, join: Alignment::JOIN }
 }
 
 /// What the probes have found, in words of the reader. `scalar` is that of a tensor: by its number, the
@@ -334,7 +362,10 @@ fn gain_readings<E: Element>(
                 let Some(values) = tensor.slots.slot(k) else { continue };
                 let [high, low, at_min, at_max] = std::array::from_fn(|k| extremes.of(t)[k]);
                 let n = tensor.len as f64;
-                ([-low, high], [at_min / n, at_max / n], quantiles(values))
+                let rates = quantiles(tensor.len, |start, count, sample: &mut Vec<E>| {
+                    tensor.each_place(start, count, |_, at, n| sample.extend(&values[at..at + n]));
+                });
+                ([-low, high], [at_min / n, at_max / n], rates)
             }
             GainPlace::Scalar(k) => {
                 let value = scalar(t, stage, k);
@@ -358,13 +389,18 @@ fn gain_readings<E: Element>(
     readings
 }
 
-/// The [`QUANTILES`] of a slot, from at most 4,096 of its values in runs of 64.
-fn quantiles<E: Element>(slot: &[E]) -> [f64; QUANTILES.len()] {
+/// The [`QUANTILES`] of `len` values, from at most 4,096 of them in runs of 64: `read` adds those from a
+/// place on, so many of them.
+fn quantiles<E: Element>(
+    len: usize,
+    read: impl Fn(usize, usize, &mut Vec<E>),
+) -> [f64; QUANTILES.len()] {
     const RUN: usize = 64;
     const RUNS: usize = 64;
-    let stride = (slot.len() / RUNS).max(RUN);
-    let runs = (0..slot.len()).step_by(stride).map(|at| &slot[at..(at + RUN).min(slot.len())]);
-    let mut sample: Vec<f64> = runs.flatten().map(|v| v.widen()).collect();
+    let stride = (len / RUNS).max(RUN);
+    let mut sample = vec![];
+    (0..len).step_by(stride).for_each(|at| read(at, RUN.min(len - at), &mut sample));
+    let mut sample: Vec<f64> = sample.into_iter().map(E::widen).collect();
     let last = (sample.len() - 1) as f64;
     let mut smaller = &mut sample[..];
     // From the largest on: what a selection leaves before its place holds all smaller quantiles.
@@ -415,7 +451,8 @@ mod tests {
             let mut sorted = slot.clone();
             sorted.sort_by(f64::total_cmp);
             let place = |q: f64| (q * (n - 1) as f64).round() as usize;
-            assert_eq!(quantiles(&slot), QUANTILES.map(|q| sorted[place(q)]), "{n}");
+            let read = |at: usize, n: usize, to: &mut Vec<f64>| to.extend(&slot[at..at + n]);
+            assert_eq!(quantiles(n, read), QUANTILES.map(|q| sorted[place(q)]), "{n}");
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::rule::{At, Here, Kind};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments {
     /// Share of coordinates whose gradient has the sign of the first moment before the step, among
-    /// those where neither is zero.
+    /// those where neither is zero; the gradient as rules before it (clip, L2, noise) have left it. NaN
+    /// also if one of those redefines it and is not this library's.
     pub aligned: f64,
     /// Share of coordinates whose second moment is still zero after the step: none has ever had a
     /// gradient, unless all of it has decayed.
@@ -22,7 +23,9 @@ pub struct Moments {
     /// Share of coordinates for which ε outweighs the root of the second moment in the divisor, among
     /// those whose second moment is not zero: there the method is gradient descent with the rate
     /// `lr/ε`. What is compared follows the place of ε ([`Outside`](crate::Outside): `√v̂ < ε`;
-    /// [`Inside`](crate::Inside): `v̂ < ε`; [`Hat`](crate::Hat): `√v < ε`).
+    /// [`Inside`](crate::Inside): `v̂ < ε`; [`Hat`](crate::Hat): `√v < ε`), and what of `v` is
+    /// corrected is the method's. NaN where something else is under the root (centred RMSProp), while
+    /// nothing is divided (RAdam's first steps), and for rules that are not this library's.
     pub eps_dominates: f64,
     /// Share of the second moments above zero that f16 would round to zero.
     pub lost_in_f16: f64,
@@ -75,27 +78,54 @@ pub(crate) fn slots_of(chain: &Chain, moment: Moment) -> MomentSlots {
 /// The second moment at which ε and the root of the moment are equal.
 fn threshold(stage: &dyn AnyStage, moment: Moment) -> f64 {
     let blocks = stage.blocks();
-    let with_denominator = |block: &Block| {
-        let part = block.parts.iter().find(|(place, _)| *place == "denominator");
-        part.map(|(_, denominator)| (block.clone(), denominator.clone()))
-    };
+    let with_denominator =
+        |block: &Block| Some((block.clone(), part(block, "denominator")?.clone()));
     let Some((rule, denominator)) = blocks.iter().find_map(with_denominator) else {
         return f64::NAN;
     };
-    let value = |block: &Block, name: &str| {
-        let hyper = block.hypers.iter().find(|h| h.spec().name == name);
-        hyper.map(|h| h.value(moment.clock))
-    };
-    let eps = value(&denominator, "eps").unwrap_or(0.0);
-    let root = value(&denominator, "eps_root").unwrap_or(0.0);
-    // Only averages that start at zero are corrected; ADOPT's starts at its first square.
-    let beta = value(&rule, "beta2").filter(|_| rule.name() != "Adopt");
-    let bias = beta.map_or(1.0, |b| 1.0 - b.powf(moment.t as f64));
+    let Some(corrected) = corrected(&rule, moment) else { return f64::NAN };
+    let eps = value(&denominator, "eps", moment).unwrap_or(0.0);
+    let root = value(&denominator, "eps_root", moment).unwrap_or(0.0);
     match denominator.name() {
-        "Inside" => eps * bias,
+        "Inside" => eps / corrected,
         "Hat" => eps * eps,
         "HatBoth" => root.max(eps * eps - root),
-        _ => root.max(eps * eps - root) * bias,
+        _ => root.max(eps * eps - root) / corrected,
+    }
+}
+
+fn value(block: &Block, name: &str, moment: Moment) -> Option<f64> {
+    let hyper = block.hypers.iter().find(|h| h.spec().name == name);
+    hyper.map(|h| h.value(moment.clock))
+}
+
+fn part<'b>(block: &'b Block, place: &str) -> Option<&'b Block> {
+    block.parts.iter().find(|(at, _)| *at == place).map(|(_, part)| part)
+}
+
+/// What a rule multiplies the second moment by before it takes the root, if that is all it does.
+fn corrected(rule: &Block, moment: Moment) -> Option<f64> {
+    let t = moment.t as f64;
+    let hyper = |name| value(rule, name, moment);
+    let average = |beta: f64| 1.0 / (1.0 - libm::pow(beta, t));
+    let form = |place| part(rule, place).map(Block::name);
+    match rule.name() {
+        "AdaGrad" | "RmsProp" | "Adopt" => Some(1.0),
+        "Adam" | "AdEmaMix" | "LaProp" | "CorrectedRms" => hyper("beta2").map(average),
+        "Adan" => hyper("beta3").map(average),
+        "AmsGrad" if form("maximum") != Some("Raw") => Some(1.0),
+        "Yogi" if form("start") == Some("AtRest") => Some(1.0),
+        "AmsGrad" | "Yogi" => hyper("beta2").map(average),
+        "NAdam" => {
+            let beta = hyper("beta2")?;
+            let paper = form("path") == Some("PaperMomentum");
+            Some(average(beta) * if paper { beta } else { 1.0 })
+        }
+        "RAdam" => {
+            let (beta, threshold) = (hyper("beta2")?, hyper("threshold")?);
+            (crate::rules::rectify(beta, t).0 > threshold).then(|| average(beta))
+        }
+        _ => None,
     }
 }
 

@@ -97,6 +97,11 @@ pub(super) fn assemble(blocks: &[Block]) -> Result<Chain, String> {
     Ok(with_values(chain, blocks))
 }
 
+/// The chain of these blocks with the values they hold, each a stage of its own.
+pub(crate) fn block_by_block(blocks: &[Block]) -> Result<Chain, String> {
+    Ok(with_values(one_by_one(blocks)?, blocks))
+}
+
 /// The chain of these blocks, each a stage of its own.
 fn one_by_one(blocks: &[Block]) -> Result<Chain, String> {
     let mut chain = Chain::new(());
@@ -173,7 +178,7 @@ mod tests {
     fn separate_stages_walk_as_the_recipe_does() {
         for entry in registry::all() {
             let chain = (entry.chain)();
-            let alone = one_by_one(&chain.blocks()).map(|c| with_values(c, &chain.blocks()));
+            let alone = block_by_block(&chain.blocks());
             let walk = |chain: Chain| {
                 let mut opt = Optimizer::<f64>::new(chain).expect("a valid chain");
                 let mut x = [0.5, 1.0, 0.25];

@@ -10,7 +10,7 @@ mod schedule;
 mod words;
 mod write;
 
-pub(crate) use blocks::slots_of;
+pub(crate) use blocks::{block_by_block, slots_of};
 
 use std::path::Path;
 

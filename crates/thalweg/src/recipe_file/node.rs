@@ -75,9 +75,11 @@ fn toml_value(value: &DeValue<'_>) -> Value {
             Ok(n) => u64::try_from(n).map_or(Value::Number(n as f64), Value::Whole),
             Err(_) => Value::Other("a number out of range"),
         },
-        DeValue::Float(float) => {
-            float.as_str().parse().map_or(Value::Other("a number out of range"), Value::Number)
-        }
+        DeValue::Float(float) => match float.as_str().parse::<f64>() {
+            // Infinity is written so; what rounds to it is a slip.
+            Ok(n) if n.is_finite() || float.as_str().ends_with(['f', 'n']) => Value::Number(n),
+            _ => Value::Other("a number out of range"),
+        },
         DeValue::Datetime(_) => Value::Other("a date"),
         DeValue::Array(list) => {
             let node = |v: &toml::Spanned<DeValue<'_>>| Node {
@@ -93,7 +95,17 @@ fn toml_value(value: &DeValue<'_>) -> Value {
 /// Reads JSON.
 pub(super) fn json(text: &str) -> Result<Node, Malformed> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|e| malformed(text, &e))?;
-    json_node(raw, text).map_err(|e| malformed(text, &e))
+    json_node(raw, text)
+}
+
+/// Reads a part of the whole text that begins at `at`. What is wrong with a number or a string is found
+/// at its end, and said of its beginning.
+fn part<'a, T: Deserialize<'a>>(text: &'a str, at: usize) -> Result<T, Malformed> {
+    serde_json::from_str(text).map_err(|error| {
+        let (within, what) = malformed(text, &error);
+        let within = if text.starts_with(['{', '[']) { within } else { 0 };
+        (at + within, what)
+    })
 }
 
 /// The byte of serde_json's line and column.
@@ -128,13 +140,13 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-fn json_node(raw: &RawValue, whole: &str) -> Result<Node, serde_json::Error> {
+fn json_node(raw: &RawValue, whole: &str) -> Result<Node, Malformed> {
     let text = raw.get();
     // The slice is a part of the whole text, so the difference of their places is its offset.
     let at = text.as_ptr() as usize - whole.as_ptr() as usize;
     let value = match text.as_bytes().first() {
         Some(b'{') => {
-            let Members(members) = serde_json::from_str(text)?;
+            let Members(members) = part(text, at)?;
             let entry = |(key, raw): (String, &RawValue)| {
                 let node = json_node(raw, whole)?;
                 let at = key_before(whole, node.at, &key);
@@ -143,16 +155,16 @@ fn json_node(raw: &RawValue, whole: &str) -> Result<Node, serde_json::Error> {
             Value::Table(members.into_iter().map(entry).collect::<Result<_, _>>()?)
         }
         Some(b'[') => {
-            let items: Vec<&RawValue> = serde_json::from_str(text)?;
+            let items: Vec<&RawValue> = part(text, at)?;
             let items = items.into_iter().map(|raw| json_node(raw, whole));
             Value::List(items.collect::<Result<_, _>>()?)
         }
-        Some(b'"') => Value::Text(serde_json::from_str(text)?),
-        Some(b't' | b'f') => Value::Bool(serde_json::from_str(text)?),
+        Some(b'"') => Value::Text(part(text, at)?),
+        Some(b't' | b'f') => Value::Bool(part(text, at)?),
         Some(b'n') => Value::Other("null"),
         _ => match text.parse() {
             Ok(whole) => Value::Whole(whole),
-            Err(_) => Value::Number(serde_json::from_str(text)?),
+            Err(_) => Value::Number(part(text, at)?),
         },
     };
     Ok(Node { at, value })

@@ -151,14 +151,13 @@ fn recipe(root: Node) -> Result<Builder, Fault> {
     let mut table = Table::of(&root, "a recipe")?;
     let mut builder = Builder::new();
     if let Some(Entry { node, .. }) = table.take("clip_global_norm") {
-        let (limit, range) = (number(node)?, crate::Range::LIMIT);
-        if !range.contains(limit) {
-            return Err((node.at, format!("clip_global_norm = {limit} is outside {range}")));
-        }
-        builder = builder.clip_global_norm(limit);
+        builder = builder.clip_global_norm(super::schedule::read(node)?);
+        builder.max_norm.check().map_err(|e| (node.at, e.to_string()))?;
     }
+    let mut policy_at = root.at;
     if let Some(Entry { node, .. }) = table.take("non_finite") {
         builder = builder.non_finite(non_finite(node)?);
+        policy_at = node.at;
     }
     if let Some(Entry { node, .. }) = table.take("threads") {
         let count = whole(node)?;
@@ -184,9 +183,14 @@ fn recipe(root: Node) -> Result<Builder, Fault> {
     if let Some(Entry { node, .. }) = table.take("loss_scale") {
         builder = builder.loss_scale(loss_scale(node)?);
     }
+    builder.check_overflows().map_err(|e| (policy_at, e.to_string()))?;
     let groups = table.need("group")?;
     table.end("key", &KEYS)?;
-    for node in list(groups)? {
+    let nodes = list(groups)?;
+    if nodes.is_empty() {
+        return Err((groups.at, "a recipe needs at least one group".to_owned()));
+    }
+    for node in nodes {
         builder = group(node, builder)?;
     }
     Ok(builder)
@@ -284,8 +288,8 @@ fn group(node: &Node, builder: Builder) -> Result<Builder, Fault> {
 /// A registry entry with hyper-parameters.
 fn preset(node: &Node, hypers: Table<'_>) -> Result<Chain, Fault> {
     let entry = registry::get(text(node)?).map_err(|e| (node.at, e.to_string()))?;
-    let mut chain = (entry.chain)();
-    for entry in hypers.rest() {
+    let (mut chain, hypers) = ((entry.chain)(), hypers.rest());
+    for entry in &hypers {
         let schedule = super::schedule::read(&entry.node)?;
         match chain.set(&entry.key, schedule) {
             Err(Error::UnknownHyper { .. }) => {
@@ -296,6 +300,14 @@ fn preset(node: &Node, hypers: Table<'_>) -> Result<Chain, Fault> {
             result => result.map_err(|e| (entry.node.at, e.to_string()))?,
         }
     }
+    chain.check().map_err(|error| {
+        let about = match &error {
+            Error::Hyper { name, .. } | Error::Conflict { name, .. } => *name,
+            _ => "",
+        };
+        let given = hypers.iter().find(|entry| entry.key == about);
+        (given.map_or(node.at, |entry| entry.node.at), error.to_string())
+    })?;
     Ok(chain)
 }
 

@@ -14,6 +14,8 @@ fn kinds() -> Vec<(Schedule, &'static [&'static str])> {
         "factor",
         "patience",
         "threshold",
+        "mode",
+        "threshold_mode",
         "cooldown",
         "floor",
         "best",
@@ -112,9 +114,13 @@ fn fields(
         }
         // Alone in the example, so that a wrong type is this field's fault.
         let mut alone = example.clone();
-        alone.insert(entry.key.clone(), plain(&entry.node)?);
+        let value = match (&example[&entry.key], &entry.node.value) {
+            (Json::String(_), Value::Text(word)) => json!(word),
+            _ => plain(&entry.node)?,
+        };
+        alone.insert(entry.key.clone(), value.clone());
         parse(kind, &alone).map_err(|what| (entry.node.at, what))?;
-        given.insert(entry.key.clone(), plain(&entry.node)?);
+        given.insert(entry.key.clone(), value);
     }
     for key in known {
         if !given.contains_key(key) {

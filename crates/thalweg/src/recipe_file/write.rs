@@ -35,8 +35,9 @@ fn key(key: &str, value: Written) -> (String, Written) {
 /// The recipe of a builder.
 pub(super) fn recipe(builder: &Builder) -> Result<Table, Error> {
     let mut recipe = vec![];
-    if let Some(max_norm) = builder.max_norm {
-        recipe.push(key("clip_global_norm", schedule(&Schedule::Constant(max_norm))));
+    let max_norm = builder.max_norm.schedule();
+    if !matches!(max_norm, Schedule::Constant(f64::INFINITY)) {
+        recipe.push(key("clip_global_norm", schedule(max_norm)));
     }
     match builder.non_finite {
         NonFinite::Skip { limit } => {

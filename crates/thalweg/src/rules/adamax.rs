@@ -107,6 +107,14 @@ pub(crate) const ENTRIES: &[Entry] = &[
         chain: recipes::adamax_keras,
         tune: TUNE,
     },
+    Entry {
+        name: "adamax@paper",
+        title: "Adamax (paper)",
+        summary: "Adamax without ε: a coordinate that never had a gradient stays.",
+        source: "Kingma & Ba 2015, arXiv 1412.6980, algorithm 2",
+        chain: recipes::adamax_paper,
+        tune: TUNE,
+    },
 ];
 
 pub mod recipes {
@@ -128,5 +136,11 @@ pub mod recipes {
     /// Adamax as in Keras: `lr` 1e-3, `eps` 1e-7.
     pub fn adamax_keras() -> Chain {
         Chain::new((Adamax::<OnMaximum>::default(), Scale::default()))
+    }
+
+    /// Adamax as in the paper: `lr` 2e-3, `beta1` 0.9, `beta2` 0.999, `eps` 0.
+    pub fn adamax_paper() -> Chain {
+        let direction = Adamax::<OnMaximum>::default().guard(OnMaximum::default().eps(0.0));
+        Chain::new((direction, Scale::default().lr(2e-3)))
     }
 }

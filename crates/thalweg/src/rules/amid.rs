@@ -18,15 +18,15 @@ crate::hypers! {
     ///
     /// The logarithm of `p` is stored, limited to `[10⁻³, 10³]` as `s` is.
     pub struct FunnelledSgdm {
-        /// Learning rate, stored in the momentum.
+        /// Learning rate, stored in the momentum (ours 1e-3).
         lr "η" = 1e-3 in Range::NON_NEGATIVE,
-        /// Share of the momentum kept.
+        /// Share of the momentum kept (as in lingvo’s EGDD, 0.9).
         momentum "μ" = 0.9 in Range::RATE,
-        /// Decay rate of the mean gradient.
+        /// Decay rate of the mean gradient (as in lingvo’s EGDD, 0.9).
         beta "β" = 0.9 in Range::RATE,
-        /// Rate at which the logarithms of the gains learn, per squared gradient.
+        /// Rate at which the logarithms of the gains learn, per squared gradient (ours 0.01).
         gain_lr "γ" = 1e-2 in Range::NON_NEGATIVE,
-        /// Rate at which the logarithm of the scale learns, per unit of gradient times update.
+        /// Rate at which the logarithm of the scale learns, per unit of gradient times update (ours 1e-3).
         scale_lr "κ" = 1e-3 in Range::NON_NEGATIVE,
     }
 }

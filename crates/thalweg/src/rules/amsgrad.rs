@@ -56,9 +56,9 @@ crate::hypers! {
     /// AMSGrad's direction: Adam's, divided by the root of the largest second moment so far, which
     /// repairs Adam's convergence proof (E71).
     pub struct AmsGrad<E: Denominator = Outside, M: MaximumOf = Raw> {
-        /// Decay rate of the first moment.
+        /// Decay rate of the first moment (torch 0.9).
         beta1 "β₁" = 0.9 in Range::RATE,
-        /// Decay rate of the second moment.
+        /// Decay rate of the second moment (torch 0.999).
         beta2 "β₂" = 0.999 in Range::RATE,
         with denominator: E = E::new(1e-8),
         with maximum: M = M::default(),

@@ -15,13 +15,13 @@ use crate::hyper::{Block, Hyper, Hypers, Range};
 use crate::real::Real;
 use crate::registry::Entry;
 use crate::rule::{At, Here, Rule};
-use crate::rules::Scale;
+use crate::rules::{DecayedTrustRatio, Scale};
 use crate::schedule::Schedule;
 
 crate::hypers! {
     /// Coupled L2 regularisation: adds `λ·x` to the gradient, before any moment sees it.
     pub struct L2 {
-        /// Strength of the penalty `λ/2·‖x‖²`, in units of gradient per parameter.
+        /// Strength of the penalty `λ/2·‖x‖²`, in units of gradient per parameter (ours 0.01; torch 0).
         decay "λ" = 1e-2 in Range::NON_NEGATIVE,
     }
 }
@@ -43,7 +43,7 @@ impl Rule for L2 {
 crate::hypers! {
     /// Decoupled weight decay: adds `λ·x` to the update, which the learning rate then multiplies.
     pub struct DecayWeights {
-        /// Share of the parameter removed per step and unit of learning rate; torch's default.
+        /// Share of the parameter removed per step and unit of learning rate (torch 0.01).
         decay "λ" = 1e-2 in Range::NON_NEGATIVE,
     }
 }
@@ -169,12 +169,22 @@ pub(crate) fn same_rates(blocks: &[Block]) -> Result<(), Error> {
     let rate = |block: &Block| block.hypers.iter().find(|h| h.spec().name == "lr").cloned();
     let scale = blocks.iter().find(|b| b.path == type_name::<Scale>());
     let Some(scale) = scale.and_then(rate) else { return Ok(()) };
+    let proximal = type_name::<ProximalDecay>();
     let decays = [
         type_name::<IndependentDecay>(),
         type_name::<CorrectedDecay>(),
-        type_name::<ProximalDecay>(),
+        proximal,
+        type_name::<DecayedTrustRatio>(),
     ];
     let decays = blocks.iter().filter(|b| decays.contains(&b.path));
+    let endless = |b: &&Block| {
+        b.path != proximal && rate(b).is_some_and(|lr| lr.schedule().peak().is_infinite())
+    };
+    if let Some(decay) = decays.clone().find(endless) {
+        let what = "is relative to the peak of the learning rate, which grows without end; let another \
+                    schedule follow in a `Sequential`";
+        return Err(Error::Conflict { name: decay.name(), what: what.to_owned() });
+    }
     match decays.filter_map(|b| Some((b, rate(b)?))).find(|d| d.1.schedule() != scale.schedule()) {
         None => Ok(()),
         Some((decay, own)) => Err(Error::Conflict {

@@ -104,15 +104,15 @@ crate::hypers! {
     /// `h ← μ·h + η·gain·d`, `mean ← β·mean + (1−β)·g`, update `scale·h`: multiplying the loss by a
     /// number and dividing the learning rate by it changes nothing.
     pub struct Egdd<A: GainSignal = Signs, B: ScaleSignal = Directions> {
-        /// Learning rate, stored in the momentum.
+        /// Learning rate, stored in the momentum (ours 1e-3).
         lr "η" = 1e-3 in Range::NON_NEGATIVE,
-        /// Share of the momentum kept.
+        /// Share of the momentum kept (lingvo 0.9).
         momentum "μ" = 0.9 in Range::RATE,
-        /// Decay rate of the mean gradient.
+        /// Decay rate of the mean gradient (lingvo 0.9).
         beta "β" = 0.9 in Range::RATE,
-        /// Rate at which the logarithms of the gains learn.
+        /// Rate at which the logarithms of the gains learn (lingvo 0.01).
         gain_lr "γ" = 1e-2 in Range::NON_NEGATIVE,
-        /// Rate at which the logarithm of the scale learns.
+        /// Rate at which the logarithm of the scale learns (lingvo 1e-3).
         scale_lr "κ" = 1e-3 in Range::NON_NEGATIVE,
         with gain_signal: A = A::default(),
         with scale_signal: B = B::default(),

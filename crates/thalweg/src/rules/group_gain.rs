@@ -64,11 +64,11 @@ crate::hypers! {
     /// One gain ν for all coordinates of a group (or tensor), learned from the agreement of the
     /// last direction with the new gradient: `ln ν ← clamp(ln ν + γ·agreement)`.
     pub struct GroupGain<S: Shared = PerGroup, A: Agreement = Cosine> {
-        /// Rate at which the logarithm of the gain learns, per unit of agreement.
+        /// Rate at which the logarithm of the gain learns, per unit of agreement (ours 0.01).
         gamma "γ" = 1e-2 in Range::NON_NEGATIVE,
-        /// Smallest gain.
+        /// Smallest gain (ours 1e-3).
         nu_min "ν_min" = 1e-3 in Range::POSITIVE,
-        /// Largest gain.
+        /// Largest gain (ours 1000).
         nu_max "ν_max" = 1e3 in Range::POSITIVE,
         with shared: S = S::default(),
         with agreement: A = A::default(),

@@ -86,7 +86,7 @@ pub mod recipes {
     /// LARS: `lr` 1, `trust` 1e-3, `momentum` 0.9 with the rate in the buffer, `decay` 0 (optax).
     pub fn lars() -> Chain {
         Chain::new(DecayWeights::default().decay(0.0))
-            .fold(TrustRatio::default().trust(1e-3))
+            .fold(<TrustRatio>::default().trust(1e-3))
             .then((Scale::default().lr(1.0), Momentum::default()))
     }
 

@@ -7,8 +7,12 @@ use crate::real::Real;
 use crate::registry::{Entry, log_range};
 use crate::rule::{At, Here, Slot, slot, slot_as};
 
-/// How many bettors share the scale: they forget at rates `β = 1 − 0.1ⁱ` for `i` from 1 (optax 6).
+/// How many bettors share the scale (optax 6).
 const BETTORS: usize = 6;
+
+/// How much of the past each keeps: `1 − 0.1ⁱ` for `i` from 1. Written out, because the standard library
+/// does not say how a power is rounded.
+const BETAS: [f64; BETTORS] = [0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999];
 
 crate::hypers! {
     /// Keeps the parameter at `start − s·Δ`, where Δ is the sum of the updates that reach it and `s` the
@@ -77,7 +81,7 @@ impl Part for Mechanic {
         let share = at.get(&self.s_init) / W::number(BETTORS as f64);
         let (mut wealth, mut largest, mut squares, mut scales) = (r, m, v, s);
         for i in 0..BETTORS {
-            let beta = W::number(1.0 - 0.1f64.powi(i as i32 + 1));
+            let beta = W::number(BETAS[i]);
             // A bet larger than any before counts as the largest.
             let limited = bet.max(zero - m[i]).min(m[i]);
             largest[i] = (beta * m[i]).max(bet.abs() + eps);

@@ -96,13 +96,13 @@ crate::hypers! {
     ///
     /// Directly on the gradient it is MetaEGD: `ℓ ← clamp(ℓ + γ·clamp(prev·g, ±c))`, update `e^ℓ·d`.
     pub struct MetaEgd<S: Signal = Product, K: Keep = Last> {
-        /// Rate at which the logarithm of the gain learns, per unit of signal.
+        /// Rate at which the logarithm of the gain learns, per unit of signal (ours 0.01).
         gamma "γ" = 1e-2 in Range::NON_NEGATIVE,
-        /// The signal is limited to ± this; infinity for no limit.
+        /// The signal is limited to ± this; infinity for no limit (ours 1).
         clip "c" = 1.0 in Range::LIMIT,
-        /// Smallest gain.
+        /// Smallest gain (ours 1e-3).
         nu_min "ν_min" = 1e-3 in Range::POSITIVE,
-        /// Largest gain.
+        /// Largest gain (ours 1000).
         nu_max "ν_max" = 1e3 in Range::POSITIVE,
         with signal: S = S::default(),
         with keep: K = K::default(),
@@ -148,15 +148,15 @@ crate::hypers! {
     /// *before* the new gradient enters it, which is the derivative; the source's product of the
     /// two buffers grows without bound on pure noise (E24).
     pub struct MetaEgdMomentum<S: Signal = Product> {
-        /// Share of the buffer kept.
+        /// Share of the buffer kept (ours 0.9).
         momentum "μ" = 0.9 in Range::RATE,
-        /// Rate at which the logarithm of the gain learns, per unit of signal.
+        /// Rate at which the logarithm of the gain learns, per unit of signal (ours 0.01).
         gamma "γ" = 1e-2 in Range::NON_NEGATIVE,
-        /// The signal is limited to ± this; infinity for no limit.
+        /// The signal is limited to ± this; infinity for no limit (ours 1).
         clip "c" = 1.0 in Range::LIMIT,
-        /// Smallest gain.
+        /// Smallest gain (ours 1e-3).
         nu_min "ν_min" = 1e-3 in Range::POSITIVE,
-        /// Largest gain.
+        /// Largest gain (ours 1000).
         nu_max "ν_max" = 1e3 in Range::POSITIVE,
         with signal: S = S::default(),
     }

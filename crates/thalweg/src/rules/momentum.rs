@@ -1,9 +1,11 @@
 //! Momentum (Polyak 1964) and Nesterov's form of it (Nesterov 1983; Sutskever et al. 2013).
 
 use crate::hyper::Range;
+use crate::member::Member;
 use crate::real::Real;
 use crate::registry::{Entry, log_range};
 use crate::rule::{At, Here, Rule, Slot, slot};
+use crate::schedule::Schedule;
 
 crate::hypers! {
     /// Heavy-ball momentum: `buf ← μ·buf + (1−d)·g`, the update is `buf` (torch's convention; the
@@ -12,6 +14,9 @@ crate::hypers! {
     /// Before [`Scale`](crate::rules::Scale) the learning rate multiplies the buffer when it is
     /// used, after it the rate is stored in the buffer (Keras, Sutskever); the two differ as soon
     /// as the rate changes.
+    ///
+    /// With dampening a few rows of a tensor cannot be stepped alone: which of them has its first step is
+    /// not known. torch steps a momentum on sparse gradients as on dense ones.
     pub struct Momentum {
         /// Share of the buffer kept.
         momentum "μ" = 0.9 in Range::RATE,
@@ -23,6 +28,12 @@ crate::hypers! {
 impl Rule for Momentum {
     type Memory<F: Real> = [F; 1];
     const SLOTS: &'static [Slot] = &[slot("buf")];
+
+    fn members(&self, see: &mut dyn FnMut(Member)) {
+        // Undamped, the first step is like the others.
+        let whole = !matches!(self.dampening.schedule(), Schedule::Constant(0.0));
+        see(Member { whole, ..Member::of_rule::<Self>() });
+    }
 
     #[inline(always)]
     fn at<F: Real>(

@@ -1,10 +1,14 @@
 //! Gradient noise (Neelakantan et al. 2015, arXiv 1511.06807): normal noise of falling variance.
 
+use crate::error::Error;
 use crate::hyper::Range;
 use crate::part::{Fold, Part, Supply};
 use crate::real::Real;
 use crate::registry::Entry;
 use crate::rule::{At, Here};
+use crate::schedule::Schedule;
+
+const TWO_TO_53: f64 = 9_007_199_254_740_992.0;
 
 crate::hypers! {
     /// Adds normal noise of variance `σ²/tᵞ` to every gradient. The noise is a function of the seed, the
@@ -15,7 +19,7 @@ crate::hypers! {
         variance "σ²" = 1e-2 in Range::NON_NEGATIVE,
         /// How fast the variance falls (paper 0.55).
         falling "γ" = 0.55 in Range::NON_NEGATIVE,
-        /// What the noise depends on: a whole number below 2⁵³.
+        /// What the noise depends on, a whole number up to 2⁵³ (ours 0).
         seed "seed" = 0.0 in Range::NON_NEGATIVE,
     }
 }
@@ -29,6 +33,18 @@ impl Part for GradientNoise {
     const PASSES: usize = 0;
     const SUPPLY: Supply = Supply::Noise;
     const ON_GRADIENT: bool = true;
+
+    fn check(&self) -> Result<(), Error> {
+        let seed = self.seed.schedule();
+        match seed {
+            // Beyond 2⁵³ neighbours would be one number.
+            Schedule::Constant(seed) if libm::trunc(*seed) == *seed && *seed <= TWO_TO_53 => Ok(()),
+            _ => Err(Error::Conflict {
+                name: self.seed.spec().name,
+                what: format!("is {seed}; give it a whole number up to 2⁵³"),
+            }),
+        }
+    }
 
     fn seed(&self, clock: u64) -> u64 {
         self.seed.value(clock) as u64

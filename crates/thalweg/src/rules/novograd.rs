@@ -72,14 +72,24 @@ impl Part for NovoGrad {
 
 crate::registry::blocks!(fold NovoGrad);
 
-pub(crate) const ENTRIES: &[Entry] = &[Entry {
-    name: "novograd",
-    title: "NovoGrad",
-    summary: "Momentum on gradients divided by a running norm of their tensor.",
-    source: "Ginsburg et al. 2019, arXiv 1905.11286; optax.novograd",
-    chain: recipes::novograd,
-    tune: &[log_range("lr", 1e-4, 1e0)],
-}];
+pub(crate) const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "novograd",
+        title: "NovoGrad",
+        summary: "Momentum on gradients divided by a running norm of their tensor.",
+        source: "Ginsburg et al. 2019, arXiv 1905.11286; optax.novograd",
+        chain: recipes::novograd,
+        tune: &[log_range("lr", 1e-4, 1e0)],
+    },
+    Entry {
+        name: "novograd@paper",
+        title: "NovoGrad (paper)",
+        summary: "NovoGrad with the long memory of its authors.",
+        source: "Ginsburg et al. 2019, arXiv 1905.11286, algorithm 1",
+        chain: recipes::novograd_paper,
+        tune: &[log_range("lr", 1e-4, 1e0)],
+    },
+];
 
 pub mod recipes {
     //! Ready-made chains.
@@ -90,5 +100,11 @@ pub mod recipes {
     /// NovoGrad as in optax: `lr` 1e-3, `beta1` 0.9, `beta2` 0.25, `eps` 1e-6, `decay` 0.
     pub fn novograd() -> Chain {
         Chain::new(()).fold(NovoGrad::default()).then(Scale::default())
+    }
+
+    /// NovoGrad with its authors' values: `lr` 0.01, `beta1` 0.95, `beta2` 0.98, `eps` 1e-8, `decay` 0.
+    pub fn novograd_paper() -> Chain {
+        let direction = NovoGrad::default().beta1(0.95).beta2(0.98).eps(1e-8);
+        Chain::new(()).fold(direction).then(Scale::default().lr(0.01))
     }
 }

@@ -87,13 +87,21 @@ pub(crate) const ENTRIES: &[Entry] = &[
         chain: recipes::radam_optax,
         tune: TUNE,
     },
+    Entry {
+        name: "radam@paper",
+        title: "RAdam (paper)",
+        summary: "RAdam that divides as soon as the variance exists, at N > 4, and has no ε.",
+        source: "Liu et al. 2020, arXiv 1908.03265, algorithm 2",
+        chain: recipes::radam_paper,
+        tune: TUNE,
+    },
 ];
 
 pub mod recipes {
     //! Ready-made chains.
     use super::RAdam;
     use crate::chain::Chain;
-    use crate::convention::Both;
+    use crate::convention::{Both, Denominator, Hat};
     use crate::rules::Scale;
 
     /// RAdam as in torch: `lr` 1e-3, `beta1` 0.9, `beta2` 0.999, `threshold` 5, `eps` 1e-8 (ε-hat).
@@ -104,5 +112,11 @@ pub mod recipes {
     /// RAdam as in optax: `eps` outside the corrected root, `eps_root` (0) under it.
     pub fn radam_optax() -> Chain {
         Chain::new((RAdam::<Both>::default(), Scale::default()))
+    }
+
+    /// RAdam as in the paper: `threshold` 4, `eps` 0; the other defaults are those of torch.
+    pub fn radam_paper() -> Chain {
+        let direction = RAdam::<Hat>::default().threshold(4.0).denominator(Hat::new(0.0));
+        Chain::new((direction, Scale::default()))
     }
 }

@@ -12,6 +12,8 @@ crate::hypers! {
     pub struct RmsProp<E: Denominator = Outside> {
         /// Decay rate of the mean square (torch 0.99, optax, Keras and the lecture 0.9).
         rho "ρ" = 0.99 in Range::RATE,
+        /// What the mean square starts from, in units of the squared gradient (TensorFlow 1 and timm 1).
+        initial "v₀" once = 0.0 in Range::NON_NEGATIVE,
         with denominator: E = E::new(1e-8),
     }
 }
@@ -19,6 +21,10 @@ crate::hypers! {
 impl<E: Denominator> Rule for RmsProp<E> {
     type Memory<F: Real> = [F; 1];
     const SLOTS: &'static [Slot] = &[slot("v").non_negative()];
+
+    fn start<F: Real>(&self, _: F) -> [F; 1] {
+        [F::number(self.initial.value(0))]
+    }
 
     #[inline(always)]
     fn at<F: Real>(
@@ -42,6 +48,8 @@ crate::hypers! {
     pub struct CenteredRmsProp<E: Denominator = Outside> {
         /// Decay rate of mean and mean square (torch 0.99, optax and Keras 0.9).
         rho "ρ" = 0.99 in Range::RATE,
+        /// What the mean square starts from, in units of the squared gradient (TensorFlow 1 and timm 1).
+        initial "v₀" once = 0.0 in Range::NON_NEGATIVE,
         with denominator: E = E::new(1e-8),
     }
 }
@@ -49,6 +57,10 @@ crate::hypers! {
 impl<E: Denominator> Rule for CenteredRmsProp<E> {
     type Memory<F: Real> = [F; 2];
     const SLOTS: &'static [Slot] = &[slot("v").non_negative(), slot("mean")];
+
+    fn start<F: Real>(&self, _: F) -> [F; 2] {
+        [self.initial.value(0), 0.0].map(F::number)
+    }
 
     #[inline(always)]
     fn at<F: Real>(
@@ -142,6 +154,20 @@ pub(crate) const ENTRIES: &[Entry] = &[
         TORCH,
         recipes::rmsprop_centered_momentum,
     ),
+    entry(
+        "rmsprop_centered_momentum@optax",
+        "Centred RMSProp with momentum (optax)",
+        STORED,
+        OPTAX,
+        recipes::rmsprop_centered_momentum_optax,
+    ),
+    entry(
+        "rmsprop_centered_momentum@keras",
+        "Centred RMSProp with momentum (Keras)",
+        STORED,
+        KERAS,
+        recipes::rmsprop_centered_momentum_keras,
+    ),
 ];
 
 pub mod recipes {
@@ -208,5 +234,15 @@ pub mod recipes {
     pub fn rmsprop_centered_momentum() -> Chain {
         let direction = <CenteredRmsProp>::default();
         Chain::new((direction, Momentum::default(), Scale::default().lr(0.01)))
+    }
+
+    /// Centred RMSProp with momentum as in optax: the buffer stores the learning rate.
+    pub fn rmsprop_centered_momentum_optax() -> Chain {
+        Chain::new((centered_inside(1e-8), Scale::default(), Momentum::default()))
+    }
+
+    /// Centred RMSProp with momentum as in Keras: the buffer stores the learning rate.
+    pub fn rmsprop_centered_momentum_keras() -> Chain {
+        Chain::new((centered_inside(1e-7), Scale::default(), Momentum::default()))
     }
 }

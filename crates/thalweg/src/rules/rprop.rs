@@ -47,15 +47,15 @@ crate::hypers! {
     /// For full batches: with noise in the gradient, signs turn whatever the slope. It brings its
     /// own step, so no [`Scale`](crate::rules::Scale) follows it.
     pub struct Rprop<T: Timing = AtThisStep> {
-        /// The step at the start, in units of the parameter; later steps do not read it.
+        /// The step at the start, in units of the parameter; later steps do not read it (torch 0.01).
         lr "η₀" once = 1e-2 in Range::NON_NEGATIVE,
-        /// Factor of the step where the sign has turned.
-        eta_minus "η₋" = 0.5 in Range::UNIT,
-        /// Factor of the step where the sign has stayed.
+        /// Factor of the step where the sign has turned (torch 0.5).
+        eta_minus "η₋" = 0.5 in Range::OPEN_UNIT,
+        /// Factor of the step where the sign has stayed (torch 1.2).
         eta_plus "η₊" = 1.2 in Range::above(1.0),
-        /// The smallest step.
+        /// The smallest step (torch 1e-6).
         step_min "s_min" = 1e-6 in Range::NON_NEGATIVE,
-        /// The largest step.
+        /// The largest step (torch 50).
         step_max "s_max" = 50.0 in Range::LIMIT,
         with timing: T = T::default(),
     }

@@ -7,10 +7,6 @@ use crate::real::Real;
 use crate::registry::{Entry, log_range};
 use crate::rule::{At, Here, Rule, Slot, slot, slot_as};
 
-/// Between 0 and 1, both excluded: the average cannot be seen from a parameter that does not hold
-/// some of it.
-const OPEN: Range = Range { low: 0.0, high: 1.0, low_allowed: false, high_allowed: false };
-
 /// What the learning rate of [`ScheduleFree`] is multiplied by at each step.
 pub trait ScheduleFreeRate: Hypers + Default + Clone + Send + Sync + 'static {
     /// The rate of this step.
@@ -65,7 +61,7 @@ crate::hypers! {
         /// Learning rate, in units of the parameter per unit of update. A warm-up is a schedule of it.
         lr "η" = 2.5e-3 in Range::NON_NEGATIVE,
         /// Share of the average in the parameter, to be left constant; `momentum` in the official SGD.
-        beta1 "β₁" once = 0.9 in OPEN,
+        beta1 "β₁" once = 0.9 in Range::OPEN_UNIT,
         /// Power of the step number in the weights of the average.
         weight_step_power "r" = 0.0 in Range::NON_NEGATIVE,
         /// Power of the largest learning rate so far in the weights of the average.

@@ -14,9 +14,9 @@ crate::hypers! {
     /// weight `w` is 1 up to the first step that counts, `1/n` at the `n`-th,
     /// and 0 between them. Both numbers must stay what they are while the average is gathered.
     pub struct Swa {
-        /// The first step (from 1) whose result counts, rounded to a whole number.
+        /// The first step (from 1) whose result counts, rounded to a whole number (torch, in effect, 1).
         average_start "t₀" = 1.0 in STEPS,
-        /// Steps from one that counts to the next (the length of a cycle), rounded to a whole number.
+        /// Steps from one that counts to the next (the length of a cycle), rounded to a whole number (torch, in effect, 1).
         average_every "k" = 1.0 in STEPS,
     }
 }

@@ -34,7 +34,7 @@ impl AverageStart for FromFirst {
 }
 
 crate::hypers! {
-    /// At zero; the evaluation corrects the bias, as Adam does for its moments (optax).
+    /// At zero; the evaluation corrects the bias, as Adam does for its moments (`optax.ema`).
     pub struct FromZero {}
 }
 
@@ -51,7 +51,8 @@ impl AverageStart for FromZero {
 }
 
 crate::hypers! {
-    /// At the parameter before the first step: a copy of the model, made before training.
+    /// At the parameter before the first step: a copy of the model, made before training, as
+    /// `optax.incremental_update` goes on from.
     pub struct FromInitial {}
 }
 
@@ -156,7 +157,8 @@ pub mod recipes {
         adam().then(<WeightAverage>::default())
     }
 
-    /// Adam, evaluated at its running average as optax keeps it, bias-corrected.
+    /// Adam, evaluated at the average that `optax.ema` keeps if it is given the parameters, bias-corrected:
+    /// `average_decay` 0.999. That of `optax.incremental_update` is `WeightAverage::<FromInitial>`.
     pub fn weight_average_optax() -> Chain {
         adam().then(WeightAverage::<FromZero>::default())
     }

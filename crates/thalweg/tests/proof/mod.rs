@@ -178,15 +178,18 @@ impl Sentence {
         tensors.names().into_iter().map(str::to_owned).collect()
     }
 
-    /// The same chain, run stage by stage: an empty tuple is a stage that changes nothing.
+    /// The same chain, run stage by stage.
     pub fn staged(&self) -> Chain {
         staged(self.chain.clone())
     }
 }
 
-/// The chain with a stage more that does nothing, so that it is not one compiled loop.
+/// The chain with every rule a stage of its own, however its tuples are grouped, and one at the end that
+/// does nothing: an empty tuple. So no two rules share a compiled loop.
 pub fn staged(chain: Chain) -> Chain {
-    chain.then(((),))
+    let (staged, stages) = chain.block_by_block().expect("blocks that stand alone");
+    assert_eq!(stages, thalweg::Hypers::blocks(&chain).len());
+    staged.then(((),))
 }
 
 /// Every optimizer of the registry.

@@ -274,6 +274,7 @@ impl<E: Element> Optimizer<E> {
             frozen: known
                 .map_or_else(|| self.asked_frozen(name, shape).unwrap_or(false), |s| s.frozen),
             value: None,
+            format_unknown: true,
             unmet: true,
             slots,
             sum: None,

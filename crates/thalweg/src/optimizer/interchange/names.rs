@@ -108,7 +108,7 @@ macro_rules! names {
 
 /// The table. CONVENTIONS.md prints it.
 const NAMES: &[Name] = names! {
-    Torch "Adam, AdamW":
+    Torch "Adam, AdamW, SparseAdam":
         "Adam" { m "exp_avg", v "exp_avg_sq", t "step" }
     Torch "Adam, AdamW with amsgrad":
         "AmsGrad<Raw>" { m "exp_avg", v "exp_avg_sq", v_max "max_exp_avg_sq", t "step" }
@@ -163,6 +163,8 @@ const NAMES: &[Name] = names! {
         "Adamax<InMaximum>" { m "mu", norm "nu", t "count" }
     Optax "lion":
         "Lion" { m "mu", t "count" }
+    Optax "signum":
+        "Signum" { m "ema", t "count" }
     Optax "yogi":
         "Yogi<AtInitial>" { m "mu", v "nu", t "count" }
     Optax "novograd":

@@ -9,9 +9,10 @@ use crate::recipe_file::slots_of;
 use crate::rules::{falling_rate, growing_mu, product_of_mu};
 
 /// Scalars that have nothing to remember: each step computes them anew.
-const FORGETFUL: [(&str, &str); 5] = [
+const FORGETFUL: [(&str, &str); 6] = [
     ("ClipNorm", "factor"),
     ("TrustRatio", "ratio"),
+    ("DecayedTrustRatio", "ratio"),
     ("Cautious", "factor"),
     ("NovoGrad", "norm"),
     ("ScheduleFree", "weight"),
