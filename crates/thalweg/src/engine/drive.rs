@@ -264,6 +264,8 @@ impl<'a, E: Element> Sweep<'a, E> {
 
     /// Runs the stages before `stage`, and rules `ahead` of another in it, on copies and shows the block that
     /// would be received.
+    // Out of line: its buffers would make the frame of every sweep larger than a page.
+    #[inline(never)]
     fn dry_run(
         &self,
         chain: &Prepared<E>,
