@@ -59,18 +59,21 @@ fn where_zero_changes_nothing_it_is_the_dense_step() {
     }
 }
 
+/// A table of six rows of two, and gradients of some of them, one row twice, as torch was given them.
+const TABLE: [f64; 12] = [0.5, -0.25, 1.0, 2.0, -1.5, 0.75, 0.1, 0.2, 3.0, -3.0, 0.0, 1.0];
+const STEPS: [(&[u32], &[f64]); 3] = [
+    (&[4, 1, 4], &[0.5, -1.0, 2.0, 0.25, 0.125, 3.0]),
+    (&[0, 1], &[1.0, 1.0, -0.5, 0.001]),
+    (&[5, 4, 0, 5], &[1e-3, 2.0, 0.7, -0.7, -2.0, 1e-6, 0.5, 0.5]),
+];
+
 #[test]
 fn lazy_adam_is_sparse_adam() {
     // torch.optim.SparseAdam 2.15.0 in float64: ε is added to the uncorrected root, as in Keras.
     let chain = adam_keras().with("eps", 1e-8).expect("eps").with("lr", 0.01).expect("lr");
     let mut opt = build::<f64>(chain, 1);
-    let mut x = vec![0.5, -0.25, 1.0, 2.0, -1.5, 0.75, 0.1, 0.2, 3.0, -3.0, 0.0, 1.0];
-    let steps: [(&[u32], &[f64]); 3] = [
-        (&[4, 1, 4], &[0.5, -1.0, 2.0, 0.25, 0.125, 3.0]),
-        (&[0, 1], &[1.0, 1.0, -0.5, 0.001]),
-        (&[5, 4, 0, 5], &[1e-3, 2.0, 0.7, -0.7, -2.0, 1e-6, 0.5, 0.5]),
-    ];
-    for (rows, values) in steps {
+    let mut x = TABLE.to_vec();
+    for (rows, values) in STEPS {
         let param = Param::of("x", &[6, 2], &mut x).sparse_grad(rows, values);
         assert!(opt.step(&mut [param]).expect("a step").applied());
     }
@@ -100,13 +103,8 @@ fn damped_momentum_is_the_dense_step_as_in_torch() {
         chain.expect("in range")
     };
     let mut opt = build::<f64>(chain(0.5), 1);
-    let mut x = vec![0.5, -0.25, 1.0, 2.0, -1.5, 0.75, 0.1, 0.2, 3.0, -3.0, 0.0, 1.0];
-    let steps: [(&[u32], &[f64]); 3] = [
-        (&[4, 1, 4], &[0.5, -1.0, 2.0, 0.25, 0.125, 3.0]),
-        (&[0, 1], &[1.0, 1.0, -0.5, 0.001]),
-        (&[5, 4, 0, 5], &[1e-3, 2.0, 0.7, -0.7, -2.0, 1e-6, 0.5, 0.5]),
-    ];
-    for (rows, values) in steps {
+    let mut x = TABLE.to_vec();
+    for (rows, values) in STEPS {
         let param = Param::of("x", &[6, 2], &mut x).exact_sparse_grad(rows, values);
         assert!(opt.step(&mut [param]).expect("a step").applied());
     }

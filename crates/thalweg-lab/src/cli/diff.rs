@@ -78,6 +78,10 @@ fn circumstances(facts: &Facts) -> BTreeMap<&str, &str> {
     others.chain(lines).collect()
 }
 
+/// What a table says of losses that are compared by ratios.
+pub(super) const RATIOS: &str = "×: how many times as far above the smallest loss, which is known; losses are \
+                                 geometric means, tested by logarithms\n";
+
 /// The table and what is to be said about it.
 fn text(apart: &[Apart], changes: &Changes) -> String {
     let mut text = String::new();
@@ -119,8 +123,7 @@ fn text(apart: &[Apart], changes: &Changes) -> String {
     }
     text += &table.render();
     if changes.rows.iter().any(|row| row.scale != Scale::Plain) {
-        text += "×: how many times as far above the smallest loss, which is known; losses are geometric \
-                 means, tested by logarithms\n";
+        text += RATIOS;
     }
     for flip in &changes.flips {
         text += &format!("{}: {} and {} changed places\n", flip.task, flip.fell, flip.rose);

@@ -48,13 +48,7 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
 
 /// All findings as a page and as JSON, and every figure on its own.
 fn write(out: &std::path::Path, findings: &[Finding]) -> Result<()> {
-    let text = serde_json::to_string(findings).map_err(|e| {
-        Error::failed(
-            format!("cannot write the findings as JSON: {e}"),
-            "please report this defect",
-        )
-    })?;
-    store::write(out, "experiments.json", &text)?;
+    store::write(out, "experiments.json", &store::json(findings)?)?;
     store::write(out, "experiments.html", &report::claims(findings))?;
     for figure in findings.iter().flat_map(|f| &f.figures) {
         let picture = report::picture(figure)?;

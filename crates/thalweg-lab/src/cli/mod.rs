@@ -104,8 +104,5 @@ fn print(text: &str) -> Result<()> {
 
 /// Prints a value as JSON on one line.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string(value).map_err(|e| {
-        Error::failed(format!("cannot write the results as JSON: {e}"), "please report this defect")
-    })?;
-    print(&(text + "\n"))
+    print(&(crate::store::json(value)? + "\n"))
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::diff::RATIOS;
 use super::doctor::locate;
 use super::rerun::{job, same_data};
 use super::table::Table;
@@ -126,8 +127,8 @@ fn specs(directory: &Path, kept: &[Kept], wanted: &[String]) -> Result<Vec<RunSp
 fn others(kept: &[Kept], own: &RunSpec, asked: &[String]) -> Result<Vec<Way>> {
     let mut compared: Vec<Way> = Vec::new();
     for run in kept.iter().filter(|run| run.phase == "final" && run.task == own.task.name) {
-        let spec = job(run)?.spec;
-        if !compared.iter().any(|way| way.optimizer == spec.optimizer) {
+        if !compared.iter().any(|way| way.optimizer == run.optimizer) {
+            let spec = job(run)?.spec;
             compared.push(Way { optimizer: spec.optimizer, hypers: spec.hypers });
         }
     }
@@ -151,10 +152,7 @@ fn others(kept: &[Kept], own: &RunSpec, asked: &[String]) -> Result<Vec<Way>> {
 
 /// The answer as a page and as JSON, and every figure on its own.
 fn write(out: &Path, answer: &Counterfactual) -> Result<()> {
-    let text = serde_json::to_string(answer).map_err(|e| {
-        Error::failed(format!("cannot write the answer as JSON: {e}"), "please report this defect")
-    })?;
-    store::write(out, "whatif.json", &text)?;
+    store::write(out, "whatif.json", &store::json(answer)?)?;
     store::write(out, "whatif.html", &report::ways(answer))?;
     for picture in report::ways_apart(answer)? {
         store::write(out, &format!("{}.svg", picture.name), &picture.svg)?;
@@ -167,10 +165,7 @@ fn text(answer: &Counterfactual) -> String {
     let rest = rest(answer);
     let note = match answer.scale {
         Scale::Plain => "",
-        Scale::Above(_) => {
-            "×: how many times as far above the smallest loss, which is known; losses are geometric means, \
-             tested by logarithms\n"
-        }
+        Scale::Above(_) => RATIOS,
     };
     format!(
         "{}\n\nOne step from there: the loss of its own batch, {} before, at the step as it is and at the best \
@@ -219,8 +214,7 @@ fn rest(answer: &Counterfactual) -> String {
     };
     for (i, a) in answer.alternatives.iter().enumerate() {
         let interval = a.interval.map(|i| format!("{} .. {}", distance(i.low), distance(i.high)));
-        let base = if answer.scale == Scale::Plain { 0.0 } else { 1.0 };
-        let verdict = match (a.distinguishable, a.difference > base) {
+        let verdict = match (a.distinguishable, answer.is_worse(a)) {
             (false, _) => "not distinguishable",
             (true, true) => "worse",
             (true, false) => "better",

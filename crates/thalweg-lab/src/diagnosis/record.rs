@@ -311,7 +311,8 @@ impl Recorder {
     }
 }
 
-fn finite(value: f64) -> f64 {
+/// The number, or the largest there is in place of one that is not finite.
+pub(super) fn finite(value: f64) -> f64 {
     if value.is_finite() { value } else { f64::MAX }
 }
 

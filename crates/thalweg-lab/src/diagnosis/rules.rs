@@ -5,7 +5,7 @@
 use super::course::weighted;
 use super::finding::{Finding, Kind, Severity, wilson};
 use super::layers::layer_findings;
-use super::record::{Layer, Probe};
+use super::record::{Layer, Probe, finite};
 use crate::protocol::shown;
 
 /// What is known of a run besides its probes.
@@ -220,10 +220,6 @@ fn no_progress(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
         seeds: 1,
         seeds_of: 1,
     })
-}
-
-fn finite(value: f64) -> f64 {
-    if value.is_finite() { value } else { f64::MAX }
 }
 
 /// How the advice to raise the learning rate begins, which its comparison [may change](super::within).

@@ -4,6 +4,8 @@ mod own;
 mod sharp;
 mod stepper;
 
+use std::path::Path;
+
 use serde::Serialize;
 use thalweg::{Chain, Optimizer, Storage, registry};
 
@@ -195,11 +197,11 @@ pub fn select(names: &[String]) -> Result<Vec<Entry>> {
     if names.iter().any(|name| name == "all") {
         return Ok(all());
     }
+    let read = |name| if own::is_path(name) { recipe(Path::new(name)) } else { Ok(name) };
+    let names: Vec<&str> = names.iter().map(|name| read(name.as_str())).collect::<Result<_>>()?;
+    let known = all();
     let mut chosen: Vec<Entry> = Vec::new();
     for name in names {
-        let named = own::is_path(name).then(|| recipe(name.as_ref())).transpose()?;
-        let name = named.unwrap_or(name);
-        let known = all();
         let entry = known.iter().find(|e| e.name == name).ok_or_else(|| {
             // The library knows which names are near.
             let problem = match registry::get(name) {

@@ -102,8 +102,7 @@ impl Counterfactual {
     pub fn sentence(&self) -> String {
         let others = self.alternatives.iter().skip(1);
         let apart = others.clone().filter(|a| a.distinguishable);
-        let base = if self.scale == Scale::Plain { 0.0 } else { 1.0 };
-        let (worse, better): (Vec<&Alternative>, Vec<_>) = apart.partition(|a| a.difference > base);
+        let (worse, better): (Vec<&Alternative>, Vec<_>) = apart.partition(|a| self.is_worse(a));
         let alike = others.len() - worse.len() - better.len();
         let seeds = self.seeds.len();
         let told = match (seeds, better.len(), worse.len()) {
@@ -124,6 +123,11 @@ impl Counterfactual {
             "After {} of {} gradient evaluations of {} on {}, {told}.",
             self.at, self.budget, self.optimizer, self.task,
         )
+    }
+
+    /// Whether the runs end worse this way than as they were, sure or not.
+    pub fn is_worse(&self, alternative: &Alternative) -> bool {
+        alternative.difference > self.scale.alike()
     }
 
     /// The change of the batch's loss with the step as it is.

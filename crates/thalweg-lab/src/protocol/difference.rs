@@ -65,11 +65,7 @@ pub struct Change {
 impl Change {
     /// Whether the second is worse than the first, sure or not.
     pub fn is_worse(&self) -> bool {
-        let same = match self.scale {
-            Scale::Plain => 0.0,
-            Scale::Above(_) => 1.0,
-        };
-        self.distance.mean > same
+        self.distance.mean > self.scale.alike()
     }
 }
 

@@ -282,9 +282,14 @@ impl Trainer {
         }
     }
 
+    /// What the next step will see: see [`batch`](Self::batch).
+    fn next_batch(&self) -> usize {
+        if self.run.spec.task.is_formula() { self.run.gradients } else { self.steps }
+    }
+
     /// One batch and one step. The inner error says why the run has diverged.
     fn advance(&mut self) -> Result<std::result::Result<(), String>> {
-        let batch = if self.run.spec.task.is_formula() { self.run.gradients } else { self.steps };
+        let batch = self.next_batch();
         self.batch = batch;
         self.problem.prepare(batch)?;
         let start = Instant::now();
@@ -442,15 +447,7 @@ fn average(all: &[Measurement]) -> Measurement {
 fn views<'g>(parameters: &[ParameterSpec], gradients: &'g [Gradient]) -> Vec<Cow<'g, [f32]>> {
     let view = |(parameter, gradient): (&ParameterSpec, &'g Gradient)| match gradient {
         Gradient::Dense(values) => Cow::Borrowed(&values[..]),
-        Gradient::Rows { rows, values } => {
-            let mut dense = vec![0.0; parameter.len()];
-            let width = values.len().checked_div(rows.len()).unwrap_or(0);
-            for (row, values) in rows.iter().zip(values.chunks(width.max(1))) {
-                let to = &mut dense[*row as usize * width..][..width];
-                to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
-            }
-            Cow::Owned(dense)
-        }
+        Gradient::Rows { .. } => Cow::Owned(gradient.to_dense(&parameter.shape)),
     };
     parameters.iter().zip(gradients).map(view).collect()
 }

@@ -45,13 +45,18 @@ impl Document {
 
     /// The document as JSON.
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|e| {
-            Error::failed(
-                format!("cannot write the results as JSON: {e}"),
-                "please report this defect",
-            )
-        })
+        json(self)
     }
+}
+
+/// Anything as JSON, on one line.
+///
+/// # Errors
+/// None that a user can cause.
+pub fn json(value: &(impl Serialize + ?Sized)) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| {
+        Error::failed(format!("cannot write the results as JSON: {e}"), "please report this defect")
+    })
 }
 
 /// Writes `text` to `directory/name`, making the directory if needed.

@@ -163,9 +163,9 @@ impl<E: Element> Optimizer<E> {
 
     /// Restores what [`save_bytes`](Self::save_bytes) wrote. The groups must be the same (names,
     /// slots); how their chains are grouped into tuples does not matter. The hyper-parameters may differ,
-    /// which is reported, but for those that are read [once](crate::HyperSpec::once).
-    /// A parameter that the file does not have
-    /// starts anew when it is met: see [`StepReport::first_met`](super::StepReport::first_met) and [`unmet`](Self::unmet).
+    /// which is reported, but for those that are read [once](crate::HyperSpec::once). A parameter that the
+    /// file does not have starts anew when it is met: see
+    /// [`StepReport::first_met`](super::StepReport::first_met) and [`unmet`](Self::unmet).
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if anything is missing, superfluous, of another shape or number type,

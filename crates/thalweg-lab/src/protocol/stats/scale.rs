@@ -89,6 +89,14 @@ impl Scale {
         }
     }
 
+    /// The mean [`distance`](Scale::distance) of losses that are alike.
+    pub fn alike(self) -> f64 {
+        match self {
+            Scale::Plain => 0.0,
+            Scale::Above(_) => 1.0,
+        }
+    }
+
     /// Losses on the scale.
     pub fn places(self, losses: &[f64]) -> Vec<f64> {
         losses.iter().map(|loss| self.place(*loss)).collect()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Gradient, ParameterSpec, Part, Phase, Point, Run, RunSpec, Trainer, views};
+use super::{Gradient, ParameterSpec, Part, Phase, Point, Run, RunSpec, Trainer};
 use crate::optimizers::{Stepped, Stepper, gradients_per_step, keeps_no_points};
 use crate::tasks::{Domain, Workload};
 use crate::{Error, Result};
@@ -188,15 +188,15 @@ impl Trainer {
         if self.run.points.last().is_none_or(|p| p.step != step) {
             self.record(Phase::Screening)?;
         }
-        let batch = if self.run.spec.task.is_formula() { step } else { self.steps };
+        let batch = self.next_batch();
         self.problem.prepare(batch)?;
         let batch_loss = self.problem.gradient(batch, &mut self.values, &mut self.gradients)?;
-        let gradient = views(&self.parameters, &self.gradients);
+        let dense = |(g, p): (&Gradient, &ParameterSpec)| g.to_dense(&p.shape);
         Ok(Turn {
             gradients: step,
             point: self.run.points[self.run.points.len() - 1],
             batch_loss,
-            gradient: gradient.into_iter().map(std::borrow::Cow::into_owned).collect(),
+            gradient: self.gradients.iter().zip(&self.parameters).map(dense).collect(),
             values: self.values.clone(),
             judged: self.judged.clone(),
             steps: self.steps,
