@@ -129,7 +129,7 @@ impl Variant {
 
     /// `n` numbers of many sizes.
     pub(super) fn numbers(&self, n: usize, from: f32, step: f32) -> super::subject::Numbers {
-        let values = (0..n).map(|i| from + step * (i % 1013) as f32);
+        let values = ramp(from, step).take(n);
         match self.format {
             Format::Bf16 => super::subject::Numbers::Bf16(values.map(bf16::from_f32).collect()),
             _ => super::subject::Numbers::F32(values.collect()),
@@ -178,6 +178,11 @@ impl Variant {
     fn known_chain(&self) -> Result<Chain> {
         self.chain().map_err(|e| Error::usage(e.to_string(), "see `thalweg list optimizers`"))
     }
+}
+
+/// Numbers that differ, of both signs: they rise by `step` from `from` and begin again.
+pub(super) fn ramp(from: f32, step: f32) -> impl Iterator<Item = f32> {
+    (0..1013).cycle().map(move |i| from + step * i as f32)
 }
 
 #[cfg(test)]
