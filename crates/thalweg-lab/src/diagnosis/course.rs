@@ -346,6 +346,7 @@ mod tests {
             successive: Some(successive),
             momentum: None,
             eps_dominates: None,
+            remembered: None,
             lost_in_f16: None,
             lost_in_bf16: None,
             lost_in_8_bit: None,

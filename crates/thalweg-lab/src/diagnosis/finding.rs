@@ -66,6 +66,8 @@ pub enum Kind {
     SlowProgress,
     /// ε outweighs the second moment.
     EpsilonDominates,
+    /// The second moment remembers gradients far larger than today's.
+    StaleMoments,
     /// Steps are large beside the parameter.
     UpdatesLarge,
     /// Steps are tiny beside the parameter.
@@ -115,6 +117,7 @@ impl Kind {
             Kind::MomentumOpposed => "momentum-opposed",
             Kind::SlowProgress => "slow-progress",
             Kind::EpsilonDominates => "epsilon-dominates",
+            Kind::StaleMoments => "stale-moments",
             Kind::UpdatesLarge => "updates-large",
             Kind::UpdatesSmall => "updates-small",
             Kind::ClipSaturated => "clip-saturated",

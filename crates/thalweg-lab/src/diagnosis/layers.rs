@@ -4,8 +4,14 @@ use super::finding::{Finding, Kind, Severity};
 use super::record::{Gains, Layer, Probe};
 use super::rules::{Rule, percent};
 
-/// What the probes of one parameter show; `peak` is the largest learning rate of the run.
-pub(super) fn layer_findings(series: &[(&Probe, &Layer)], peak: f64, findings: &mut Vec<Finding>) {
+/// What the probes of one parameter show; `peak` is the largest learning rate of the run, which is `underway`
+/// while its loss still falls.
+pub(super) fn layer_findings(
+    series: &[(&Probe, &Layer)],
+    peak: f64,
+    underway: bool,
+    findings: &mut Vec<Finding>,
+) {
     let Some((_, last)) = series.last() else { return };
     let name = last.parameter.as_str();
     let judge = |rule: &Rule<'_>, f: &dyn Fn(&Probe, &Layer) -> Option<f64>| {
@@ -16,6 +22,11 @@ pub(super) fn layer_findings(series: &[(&Probe, &Layer)], peak: f64, findings: &
     let rules = direction_rules(last.gains).into_iter().chain(gain_rules()).chain(state_rules());
     for (rule, of) in rules {
         findings.extend(judge(&rule.as_rule(), &|_, l| of(l)));
+    }
+    if underway {
+        findings.extend(judge(&stale().as_rule(), &|_, l| {
+            l.remembered.filter(|_| l.gradient_norm > 0.0).map(|norm| norm / l.gradient_norm)
+        }));
     }
     if last.untouched < 1.0 {
         findings.extend(judge(&vanished().as_rule(), &|_, l| Some(l.gradient_norm)));
@@ -231,6 +242,22 @@ fn state_rules() -> Vec<(Row, Of)> {
             |l| l.lost_in_8_bit,
         ),
     ]
+}
+
+/// A second moment that lags behind the gradient.
+fn stale() -> Row {
+    Row::new(
+        Kind::StaleMoments,
+        (Severity::Note, 10.0, false),
+        "update-ratio",
+        false,
+        "The root of the second moment is {} times the gradient of today: it remembers gradients that are long \
+         gone (about 1/(1 - beta2) steps; a maximum forgets nothing). By now it adapts to nothing and divides by \
+         fixed numbers, and steps shrink with the gradient, as those of plain descent do.",
+        "Nothing, if the loss falls fast enough: without noise that is how Adam comes to rest. Else lower `beta2`, \
+         and tune the learning rate again, which was good for this memory; warm-up or clipping keep the first \
+         gradients from being remembered.",
+    )
 }
 
 /// A gradient that was there and is there no more.

@@ -65,6 +65,10 @@ pub struct Layer {
     /// Share of coordinates where ε outweighs the second moment, of those that have one that is more than
     /// round-off beside the parameter's largest.
     pub eps_dominates: Option<f64>,
+    /// Norm of the roots of the second moments, over the coordinates that have a gradient at this step; absent where
+    /// gradients are summed and not averaged. Moments that have yet to fill up (Adam's, before their correction) count
+    /// as they are, which is too small.
+    pub remembered: Option<f64>,
     /// Share of the second moments above zero that f16 would round to zero.
     pub lost_in_f16: Option<f64>,
     /// Share of the second moments above zero that bf16 would round to zero.
@@ -105,6 +109,7 @@ impl Layer {
             ("sign_agreement", self.successive),
             ("momentum_agreement", self.momentum),
             ("eps_dominates", self.eps_dominates),
+            ("remembered", self.remembered),
             ("lost_in_f16", self.lost_in_f16),
             ("lost_in_bf16", self.lost_in_bf16),
             ("lost_in_8_bit", self.lost_in_8_bit),
@@ -295,6 +300,7 @@ impl Recorder {
             momentum: moment(|m| m.aligned),
             eps_dominates: moment(|m| m.eps_dominates)
                 .and_then(|share| above_round_off(share, second.as_deref()?)),
+            remembered: average_of_squares(&spec.name, optimizer).map(|v| remembered(&v, gradient)),
             lost_in_f16: moment(|m| m.lost_in_f16),
             lost_in_bf16: moment(|m| m.lost_in_bf16),
             lost_in_8_bit: second.as_deref().and_then(below_codes),
@@ -334,7 +340,17 @@ fn agreement(a: &[f32], b: &[f32]) -> Option<f64> {
 
 /// The second moment of a parameter, whatever its name.
 fn second_moment(parameter: &str, optimizer: &Optimizer<f32>) -> Option<Vec<f32>> {
-    ["v_max", "v", "s", "sum"].iter().find_map(|slot| optimizer.slot_values(parameter, slot))
+    average_of_squares(parameter, optimizer).or_else(|| optimizer.slot_values(parameter, "sum"))
+}
+
+/// The second moment of a parameter if it is a mean of squares.
+fn average_of_squares(parameter: &str, optimizer: &Optimizer<f32>) -> Option<Vec<f32>> {
+    ["v_max", "v", "s"].iter().find_map(|slot| optimizer.slot_values(parameter, slot))
+}
+
+fn remembered(moment: &[f32], gradient: &[f32]) -> f64 {
+    let now = moment.iter().zip(gradient).filter(|(_, g)| **g != 0.0);
+    finite(now.map(|(v, _)| f64::from(*v)).sum::<f64>().sqrt())
 }
 
 /// Coordinates that share the scale of an 8-bit format.

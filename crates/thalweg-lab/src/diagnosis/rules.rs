@@ -37,10 +37,19 @@ pub fn diagnose(case: &Case<'_>, probes: &[Probe]) -> Vec<Finding> {
         let peak = probes.iter().filter_map(|p| p.lr).fold(0.0, f64::max);
         let series: Vec<(&Probe, &Layer)> =
             probes.iter().filter_map(|p| Some((p, p.layers.get(k)?))).collect();
-        layer_findings(&series, peak, &mut findings);
+        layer_findings(&series, peak, underway(case, probes), &mut findings);
     }
     super::sort(&mut findings);
     findings
+}
+
+/// Whether the loss still falls, and with it what the run is judged by: one that fits its training examples far
+/// better than others has come to its end, however much further the loss of its batches falls.
+fn underway(case: &Case<'_>, probes: &[Probe]) -> bool {
+    let half = &probes[probes.len() / 2..];
+    let (_, now) = quarters(half);
+    let fits = case.losses.is_some_and(|[_, judged]| now < judged / 2.0);
+    !case.solved && !fits && falling(half)
 }
 
 /// A persistent state: what is measured, when that is beyond a bound, and what it means.
@@ -235,17 +244,26 @@ const ON_ITS_WAY: f64 = 0.3;
 /// Successive gradients whose product is at least this share of their noise go one way.
 const ONE_WAY: f64 = 0.5;
 
+/// The mean losses of both halves of these probes: batches differ, so single ones say little.
+fn quarters(half: &[Probe]) -> (f64, f64) {
+    let (earlier, later) = half.split_at(half.len() / 2);
+    let mean = |part: &[Probe]| part.iter().map(|p| p.loss).sum::<f64>() / part.len() as f64;
+    (mean(earlier), mean(later))
+}
+
+/// Whether the loss has not settled; one that has needs no faster steps.
+fn falling(half: &[Probe]) -> bool {
+    let (before, after) = quarters(half);
+    after < before && before - after > 1e-9 * before.abs()
+}
+
 fn slow(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     let half = &probes[probes.len() / 2..];
     let (first, last) = (half.first()?, half.last()?);
-    // A loss that has settled needs no faster steps. Batches differ, so quarters are compared.
-    let (earlier, later) = half.split_at(half.len() / 2);
-    let mean = |part: &[Probe]| part.iter().map(|p| p.loss).sum::<f64>() / part.len() as f64;
-    let (before, after) = (mean(earlier), mean(later));
-    let falls = after < before && before - after > 1e-9 * before.abs();
+    let (before, after) = quarters(half);
     // Steps whose rate is about to become zero are meant to be short.
     let ended = last.lr.zip(first.lr).is_some_and(|(last, first)| last < 0.5 * first);
-    if !falls || ended || case.simplex {
+    if !falling(half) || ended || case.simplex {
         return None;
     }
     let gains = half.iter().flat_map(|p| &p.layers).any(|l| l.gains.is_some());

@@ -271,6 +271,38 @@ fn epsilon_in_charge() {
 }
 
 #[test]
+fn a_second_moment_that_remembers_what_is_gone() {
+    // The gradient falls to a thousandth after ten steps.
+    let bench = || Bench {
+        parameters: vec![spec("x", &[1, 3])],
+        start: vec![vec![1.0; 3]],
+        gradient: Box::new(|step, _| {
+            let size = if step <= 10 { 1.0 } else { 1e-3 };
+            (1.0 / (1 + step) as f64, vec![vec![size; 3]])
+        }),
+    };
+    let told = |name: &str, hypers: &[(&str, f64)]| {
+        let found = findings(tuned(name, hypers), &bench(), 400);
+        found.into_iter().find(|f| f.kind == Kind::StaleMoments)
+    };
+    // After 300 steps 0.01·0.999³⁰⁰ of the moment is left, whose root is 86 thousandths.
+    let found = told("adam", &[("lr", 1e-4)]).unwrap();
+    assert!((found.measured - 86.0).abs() < 3.0 && found.since > 10, "{found:?}");
+    assert!(told("amsgrad", &[("lr", 1e-4)]).is_some());
+    assert!(told("adam", &[("lr", 1e-4), ("beta2", 0.9)]).is_none());
+    // A sum is meant to remember.
+    assert!(told("adagrad", &[("lr", 1e-4)]).is_none());
+    // Who is at the minimum needs no longer steps.
+    let (probes, _) = walk(tuned("adam", &[("lr", 1e-4)]), &bench(), 400);
+    let ended =
+        |case: Case<'_>| diagnose(&case, &probes).iter().all(|f| f.kind != Kind::StaleMoments);
+    assert!(ended(Case { solved: true, ..CASE }));
+    // Nor does who fits the batches far better than the examples held out.
+    assert!(ended(Case { losses: Some([1.0, 0.1]), ..CASE }));
+    assert!(!ended(Case { losses: Some([1.0, 0.003]), ..CASE }));
+}
+
+#[test]
 fn sizes_of_steps() {
     let found = findings(tuned("adam", &[("lr", 1.0)]), &bowl(1.0, 1.0), 200);
     only(&found, Kind::UpdatesLarge);

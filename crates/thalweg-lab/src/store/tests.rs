@@ -33,6 +33,7 @@ fn probe() -> Probe {
         successive: Some(0.25),
         momentum: None,
         eps_dominates: None,
+        remembered: None,
         lost_in_f16: Some(1.0 / 7.0),
         lost_in_bf16: None,
         lost_in_8_bit: None,

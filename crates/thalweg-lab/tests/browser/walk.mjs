@@ -198,6 +198,31 @@ await visit("keyboard", DESK, async (page) => {
   assert.equal(await span(), whole, "0 shows all");
 });
 
+// Every scale of a chart has ticks, and two of them cannot be chosen at once.
+await visit("scales", DESK, async (page) => {
+  await wake(page);
+  const figures = await page.locator("figure:has(canvas):visible").all();
+  for (const figure of figures) {
+    const button = (name) => figure.getByRole("button", { name, exact: true });
+    const pressed = (name) => button(name).getAttribute("aria-pressed");
+    const ticks = () => figure.evaluate((f) => {
+      const { plot } = live.charts.get(f);
+      const { min, max } = plot.scales.y;
+      return plot.axes[1]._splits.filter((v) => v >= min && v <= max).length;
+    });
+    const logarithmic = await pressed("log y");
+    await button("asinh y").click();
+    assert.deepEqual([await pressed("asinh y"), await pressed("log y")], ["true", "false"]);
+    assert.ok((await ticks()) > 1, "ticks on both sides of zero");
+    await button("log y").click();
+    assert.deepEqual([await pressed("asinh y"), await pressed("log y")], ["false", "true"]);
+    if (logarithmic === "false") await button("log y").click();
+    assert.ok((await ticks()) > 1);
+  }
+  assert.ok(figures.length >= 4);
+  await figures[0].getByRole("button", { name: "asinh y", exact: true }).click();
+});
+
 await visit("hidden-runs", DESK, async (page) => {
   await wake(page);
   // With nothing hidden the page computes what the report was drawn from.

@@ -111,13 +111,42 @@ const live = (() => {
     return within([1], Math.max(1, Math.ceil(Math.log10(high / low) / wanted)));
   }
 
+  // Where an axis that is logarithmic on both sides of zero is linear: below nine tenths of the values.
+  function linear(table) {
+    const sizes = table.slice(1).flat().filter((v) => v).map(Math.abs).sort((a, b) => a - b);
+    if (!sizes.length) return 1;
+    return Math.max(sizes[Math.floor(sizes.length / 10)], sizes[sizes.length - 1] * 10 ** -DECADES);
+  }
+
+  // Round values on both sides of zero, and zero where there is room for it.
+  function both(low, high, middle, wanted) {
+    const side = (from, to) => (to > from ? grid(from, to, wanted / (low < 0 && high > 0 ? 2 : 1)) : []);
+    const all = [...side(Math.max(middle, -high), -low).map((v) => -v).reverse(), ...(low <= 0 && high >= 0 ? [0] : []),
+      ...side(Math.max(middle, low), high)];
+    return all.length < 3 ? evenly(low, high, wanted) : all;
+  }
+
   // The ticks of uPlot itself throw where values are tiny, and label one value where there is no whole decade.
-  const logarithmic = (wanted) => ({ splits: (_, i, min, max) => rounds(min, max, wanted), filter: (_, splits) => splits,
+  const ticks = (places) => ({ splits: (_, i, min, max) => places(min, max), filter: (_, splits) => splits,
     incrs: (_, i, min, max) => [Math.max(5, max - min)], space: 0 });
+  const logarithmic = (wanted) => ticks((min, max) => rounds(min, max, wanted));
+
+  // How values are laid out along y, and what uPlot is told of it.
+  function upright(chart, fixed) {
+    const { spec } = chart;
+    if (chart.logy) return { scale: { distr: 3, range: (_, min, max) => reach(min, max) }, axis: logarithmic(7) };
+    if (chart.asinhy) {
+      const middle = linear(chart.table);
+      const range = (_, min, max) => (min < max ? [min, max] : [min - middle, max + middle]);
+      return { scale: { distr: 4, asinh: middle, range }, axis: ticks((min, max) => both(min, max, middle, 7)) };
+    }
+    return { scale: { distr: 1, ...(spec.range ? { range: (_, min, max) => fixed(min, max) } : {}) }, axis: {} };
+  }
 
   function options(chart, shown, width) {
     const { spec } = chart;
     const fixed = (min, max) => (chart.zoom === "xy" ? [min, max] : spec.range);
+    const y = upright(chart, fixed);
     const axis = { stroke: colour("soft"), grid: { stroke: colour("rule"), width: 1 },
       ticks: { show: false }, font: "11px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
       values: (_, values) => values.map((v) => (v === null ? "" : format(v))) };
@@ -141,10 +170,9 @@ const live = (() => {
     return {
       width, height: 400, series, bands, legend: { show: false }, pxAlign: 0,
       scales: { x: { time: false, distr: chart.logx ? 3 : 1, range: (_, min, max) => [min, max === min ? min + 1 : max] },
-        y: { distr: chart.logy ? 3 : 1, ...(chart.logy ? { range: (_, min, max) => reach(min, max) }
-          : spec.range ? { range: (_, min, max) => fixed(min, max) } : {}) } },
+        y: y.scale },
       axes: [{ ...axis, ...(chart.logx ? logarithmic(width / 110) : {}), label: spec.x, labelSize: 22, size: 34 },
-        { ...axis, ...(chart.logy ? logarithmic(7) : {}), label: spec.y, labelSize: 22, size: 58 }],
+        { ...axis, ...y.axis, label: spec.y, labelSize: 22, size: 58 }],
       focus: { alpha: 0.25 },
       cursor: { focus: { prox: 24 }, sync: { key: spec.group ?? spec.x, setSeries: false }, drag: { x: true, y: true, uni: 30 },
         points: { show: (u, i) => u.series[i].label !== "" && u.series[i].width > 1 } },
@@ -207,7 +235,7 @@ const live = (() => {
         for (const [axis, range] of ends) plot.setScale(axis, range);
       });
     });
-    if (chart.logy && chart.table[0].length && !chart.plot.axes[1]._show) throw new Error("no ticks for these values");
+    if ((chart.logy || chart.asinhy) && chart.table[0].length && !chart.plot.axes[1]._show) throw new Error("no ticks for these values");
     readout(chart);
   }
 
@@ -293,7 +321,7 @@ const live = (() => {
     const title = one("figcaption b", figure).textContent;
     const canvas = make("div", { class: "canvas", tabindex: "0", role: "application",
       "aria-label": title + " Left and right move the cursor, plus and minus zoom, 0 shows all." });
-    const chart = { spec, figure, canvas, logx: !!spec.logx, logy: !!spec.log, outputs: new Map(), buttons: new Map(),
+    const chart = { spec, figure, canvas, logx: !!spec.logx, logy: !!spec.log, asinhy: false, outputs: new Map(), buttons: new Map(),
       zoom: "", controls: [], at: make("div", { class: "at", "aria-live": "polite" }) };
     canvas.addEventListener("keydown", (event) => keys(chart, event));
     // Before uPlot itself, which shows all then.
@@ -310,15 +338,21 @@ const live = (() => {
 
   function tools(chart) {
     const bar = one(".tools", chart.figure);
-    const scale = (axis, label) => {
-      const button = make("button", { type: "button", "aria-pressed": String(chart[axis]), onclick: () => {
+    const buttons = new Map();
+    const scale = (axis, label, title, other) => {
+      const press = () => {
         chart[axis] = !chart[axis];
-        button.setAttribute("aria-pressed", String(chart[axis]));
+        if (other && chart[axis]) chart[other] = false;
+        buttons.forEach((button, of) => button.setAttribute("aria-pressed", String(chart[of])));
         draw(chart);
-      } }, label);
+      };
+      const button = make("button", { type: "button", title, "aria-pressed": String(chart[axis]), onclick: press }, label);
+      buttons.set(axis, button);
       return button;
     };
-    chart.controls = [scale("logx", "log x"), scale("logy", "log y"),
+    chart.controls = [scale("logx", "log x", "logarithmic: what is not positive is left out"),
+      scale("logy", "log y", "logarithmic: what is not positive is left out", "asinhy"),
+      scale("asinhy", "asinh y", "logarithmic on both sides of zero, linear in between", "logy"),
       make("button", { type: "button", onclick: () => draw(chart) }, "Show all"),
       make("span", {}, "drag to zoom · ")];
     bar.prepend(...chart.controls);
