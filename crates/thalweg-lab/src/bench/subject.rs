@@ -22,7 +22,12 @@ pub(super) struct Subject {
     values: Vec<Numbers>,
     grads: Vec<Numbers>,
     lending: Lending,
+    steps: usize,
 }
+
+/// Steps after which zeroed gradients are written anew: long before moments have faded until they are subnormal
+/// numbers, with which no processor is fast, and seldom enough that gradients are where the step has left them.
+const ZEROED: usize = 256;
 
 /// The least number of a gradient, and how far its numbers lie apart.
 const FIRST: f32 = -0.05;
@@ -73,7 +78,7 @@ impl Subject {
         });
         let values = sizes.iter().map(|n| variant.numbers(*n, -0.5, 1e-3)).collect();
         let grads = grad_sizes.map(|n| variant.numbers(n, FIRST, GRAIN)).collect();
-        Ok(Subject { optimizer, values, grads, lending })
+        Ok(Subject { optimizer, values, grads, lending, steps: 0 })
     }
 
     /// The kernel of the bound with `slots` state streams.
@@ -87,7 +92,7 @@ impl Subject {
         let sizes = workload.shapes.iter().map(|s| s.iter().product());
         let buffer = |n: usize| Numbers::F32(vec![1e-3; n]);
         let (values, grads) = (sizes.clone().map(buffer).collect(), sizes.map(buffer).collect());
-        Ok(Subject { optimizer, values, grads, lending: Lending::Dense })
+        Ok(Subject { optimizer, values, grads, lending: Lending::Dense, steps: 0 })
     }
 
     /// One step, in seconds.
@@ -110,7 +115,8 @@ impl Subject {
         let report = self.optimizer.step(&mut params);
         let seconds = start.elapsed().as_secs_f64();
         drop(params);
-        if matches!(self.lending, Lending::Zeroed) {
+        self.steps += 1;
+        if matches!(self.lending, Lending::Zeroed) && self.steps.is_multiple_of(ZEROED) {
             self.differentiate();
         }
         match report {
@@ -122,8 +128,7 @@ impl Subject {
 }
 
 impl Subject {
-    /// Gradients as a backward pass would leave them: without, moments would fade until they are subnormal
-    /// numbers, with which no processor is fast.
+    /// Gradients as a backward pass would leave them.
     fn differentiate(&mut self) {
         for grad in &mut self.grads {
             if let Numbers::F32(grad) = grad {
