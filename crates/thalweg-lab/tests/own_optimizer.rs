@@ -20,6 +20,7 @@ fn plan(names: &[&str]) -> Plan {
         budget: Some(80),
         tune: Vec::new(),
         targets: Vec::new(),
+        study: 0,
         workers: 2,
     }
 }

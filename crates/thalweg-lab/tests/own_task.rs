@@ -31,6 +31,7 @@ fn a_registered_task_is_one_like_the_others() {
         budget: Some(200),
         tune: Vec::new(),
         targets: Vec::new(),
+        study: 0,
         workers: 2,
     };
     let outcome = compare(&plan, &Silent).unwrap();
@@ -188,6 +189,7 @@ fn optimizers_that_do_not_fit_a_domain_are_left_out_and_say_why() {
         budget: Some(20),
         tune: Vec::new(),
         targets: Vec::new(),
+        study: 0,
         workers: 2,
     };
     let outcome = compare(&plan(&["gd", "adamw", "nadamw", "prodigy"]), &Silent).unwrap();

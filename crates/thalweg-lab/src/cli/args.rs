@@ -123,6 +123,10 @@ pub struct CompareArgs {
     /// Screening trials per optimizer. Default: the task's own number.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub trials: Option<usize>,
+    /// Tuning study: another number draws other trials of the same ranges and repeats them on other seeds, for
+    /// the same final seeds. `thalweg diff` of two studies tells how much of a ranking is the luck of tuning.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub study: u32,
     /// Runs at once. Default: one per core. Does not change the results.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub workers: Option<usize>,

@@ -36,6 +36,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
         budget: args.budget,
         tune: args.tune.clone(),
         targets: args.targets.as_deref().map_or_else(|| Ok(Vec::new()), targets)?,
+        study: args.study,
         workers: args.workers.unwrap_or_else(store::threads),
     };
     fetched(&plan)?;
@@ -280,6 +281,7 @@ mod tests {
             budget: Some(20),
             tune: Vec::new(),
             targets: Vec::new(),
+            study: 0,
             workers: 2,
         };
         let outcome = compare(&plan, &Silent).unwrap();

@@ -252,6 +252,7 @@ mod tests {
             budget: Some(80),
             tune: Vec::new(),
             targets: Vec::new(),
+            study: 0,
             workers: 1,
         };
         let entries = plan.optimizers.as_mut().unwrap();

@@ -5,15 +5,18 @@ use crate::optimizers::{self, Entry, Range, Stepper};
 use crate::tasks::Task;
 use crate::{Error, Result};
 
-/// The seed of all tuning trials. No run of the final comparison repeats one that hyper-parameters were
+/// The seed of all tuning trials of the first study. No run of the final comparison repeats one that hyper-parameters were
 /// selected on.
 pub const TUNING_SEED: u64 = 0;
 
 /// The first seed of the final runs.
 pub const FIRST_SEED: u64 = 1;
 
-/// The first seed on which the best trials are repeated before one is chosen.
+/// The first seed on which the best trials are repeated before one is chosen, in the first study.
 pub const REPEAT_SEED: u64 = 1_001;
+
+/// How far the seeds of two studies lie apart.
+const STUDY: u64 = 1_000_000;
 
 /// Final seeds unless the user asks for another number or the task for more.
 pub const FINAL_SEEDS: usize = 5;
@@ -43,6 +46,8 @@ pub struct Plan {
     pub tune: Vec<(String, Range)>,
     /// What is to be reached on a task, by its name; elsewhere targets follow from the optimizers' repetitions.
     pub targets: Vec<(String, Vec<Target>)>,
+    /// Which tuning study this is, from 0: each tunes at other points and on other seeds, and compares on the same.
+    pub study: u32,
     /// Runs at once, one per core. Changes how long it takes, never what comes out.
     pub workers: usize,
 }
@@ -51,6 +56,16 @@ impl Plan {
     /// Gradient evaluations per run of `task`.
     pub fn budget(&self, task: &Task) -> usize {
         self.budget.unwrap_or(task.budget)
+    }
+
+    /// The seed of all tuning trials.
+    pub fn tuning_seed(&self) -> u64 {
+        TUNING_SEED + u64::from(self.study) * STUDY
+    }
+
+    /// The first seed on which the best trials are repeated.
+    pub fn repeat_seed(&self) -> u64 {
+        REPEAT_SEED + u64::from(self.study) * STUDY
     }
 
     /// Screening trials of an optimizer on `task`: none if it declares nothing to tune.
@@ -145,6 +160,9 @@ impl Plan {
     /// What decides the results, line by line, for comparison with another plan.
     pub fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();
+        if self.study > 0 {
+            lines.push(format!("tuning study {}", self.study));
+        }
         for task in &self.tasks {
             let (trials, seeds) = (self.trials.unwrap_or(task.trials), self.seeds(task).count());
             lines.push(format!(

@@ -1,6 +1,6 @@
 //! One optimizer on one task: which runs it gets, in which order, and what is chosen.
 
-use super::plan::{Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
+use super::plan::{Plan, ROUNDS};
 use super::sobol;
 use super::stats::{mean, median};
 use super::training::{Run, RunSpec};
@@ -95,17 +95,17 @@ impl Contest {
     /// The defaults, and the trials at shared points of the unit cube.
     pub fn screening(&self, plan: &Plan) -> Vec<Job> {
         let count = plan.trials(self.task, &self.entry);
-        let mut jobs = vec![self.job(plan, Phase::Default, 0, Vec::new(), TUNING_SEED)];
-        for (i, point) in self.points(0, count).iter().enumerate() {
+        let mut jobs = vec![self.job(plan, Phase::Default, 0, Vec::new(), plan.tuning_seed())];
+        for (i, point) in self.points(plan, 0, count).iter().enumerate() {
             let hypers = at(&self.ranges, point);
-            jobs.push(self.job(plan, Phase::Screening, i + 1, hypers, TUNING_SEED));
+            jobs.push(self.job(plan, Phase::Screening, i + 1, hypers, plan.tuning_seed()));
         }
         jobs
     }
 
-    fn points(&self, from: usize, to: usize) -> Vec<Vec<f64>> {
+    fn points(&self, plan: &Plan, from: usize, to: usize) -> Vec<Vec<f64>> {
         let dimensions = self.entry.tune.len().min(sobol::DIMENSIONS);
-        sobol::points(self.task.name, TUNING_SEED, dimensions, to).split_off(from)
+        sobol::points(self.task.name, plan.tuning_seed(), dimensions, to).split_off(from)
     }
 
     /// The screen again, three decades lower, if every trial so far has diverged: that only says that the
@@ -142,10 +142,10 @@ impl Contest {
         });
         self.inside = space;
         self.extra += count;
-        let points = self.points(0, count);
+        let points = self.points(plan, 0, count);
         let jobs = points.iter().enumerate().map(|(i, point)| {
             let hypers = at(&self.inside, point);
-            self.job(plan, Phase::Extension, first + i + 1, hypers, TUNING_SEED)
+            self.job(plan, Phase::Extension, first + i + 1, hypers, plan.tuning_seed())
         });
         jobs.collect()
     }
@@ -175,9 +175,9 @@ impl Contest {
             }
             self.extensions.push(extension);
         }
-        let points = self.points(first, first + count);
+        let points = self.points(plan, first, first + count);
         let trials = points.iter().enumerate().map(|(i, point)| {
-            self.job(plan, Phase::Extension, made + i + 1, at(&space, point), TUNING_SEED)
+            self.job(plan, Phase::Extension, made + i + 1, at(&space, point), plan.tuning_seed())
         });
         trials.collect()
     }
@@ -222,7 +222,7 @@ impl Contest {
         let (count, seeds) = plan.repeats(self.task, &self.entry);
         let mut jobs = Vec::new();
         for trial in self.best(count) {
-            for seed in REPEAT_SEED..REPEAT_SEED + seeds as u64 {
+            for seed in plan.repeat_seed()..plan.repeat_seed() + seeds as u64 {
                 let hypers = trial.run.spec.hypers.clone();
                 jobs.push(self.job(plan, Phase::Repeat, trial.trial, hypers, seed));
             }

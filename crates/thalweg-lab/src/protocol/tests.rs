@@ -24,6 +24,7 @@ fn plan(workers: usize) -> Plan {
         budget: Some(60),
         tune: Vec::new(),
         targets: Vec::new(),
+        study: 0,
         workers,
     }
 }
@@ -44,6 +45,24 @@ fn fingerprint(outcome: &Outcome) -> String {
         }
     }
     text
+}
+
+#[test]
+fn another_study_tunes_elsewhere_and_compares_on_the_same_seeds() {
+    let of = |study| {
+        let outcome = compare(&Plan { study, ..plan(2) }, &silent()).unwrap();
+        let standing = |name: &str| {
+            let standings = &outcome.tasks[0].standings;
+            standings.iter().find(|s| s.optimizer == name).unwrap().clone()
+        };
+        (outcome.rules.tuning_seed, outcome.rules.repeat_seed, standing("adam"))
+    };
+    let (first, second) = (of(0), of(1));
+    assert_eq!((first.0, first.1), (TUNING_SEED, REPEAT_SEED));
+    assert!(second.0 > first.1 && second.1 > second.0);
+    let seeds = |s: &Standing| s.seeds.iter().map(|s| s.seed).collect::<Vec<_>>();
+    assert_eq!(seeds(&first.2), seeds(&second.2));
+    assert_ne!(first.2.chosen, second.2.chosen);
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn document(diverge: bool) -> Document {
         budget: Some(40),
         tune: Vec::new(),
         targets: Vec::new(),
+        study: 0,
         workers: 2,
     };
     let command = vec!["thalweg".to_owned(), "<compare> & \"more\"".to_owned()];
@@ -348,6 +349,7 @@ fn crowd(count: usize) -> Document {
         budget: None,
         tune: Vec::new(),
         targets: Vec::new(),
+        study: 0,
         workers: 2,
     };
     let mut document = Document::new(compare(&plan, &Silent).unwrap(), Vec::new(), 1.0);

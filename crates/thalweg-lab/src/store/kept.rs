@@ -9,7 +9,7 @@ use super::database::{findings, hypers, points, probes};
 use super::number::Number;
 use crate::diagnosis::{Finding, Probe};
 use crate::protocol::stats::mean;
-use crate::protocol::{Point, TUNING_SEED, ending};
+use crate::protocol::{Point, ending};
 use crate::{Error, Result, tasks};
 
 /// A run as it was kept, all names as text.
@@ -90,7 +90,8 @@ pub struct Cell {
     task: String,
     optimizer: String,
     trial: Option<usize>,
-    seed: u64,
+    /// That of the tuning trials if none is given.
+    seed: Option<u64>,
 }
 
 impl Cell {
@@ -103,13 +104,13 @@ impl Cell {
         let trial = |part: &str| part.strip_prefix('t').and_then(|n| n.parse().ok());
         let parsed = match parts[..] {
             [task, optimizer, last] => match (last.parse(), trial(last)) {
-                (Ok(seed), _) => Some((task, optimizer, None, seed)),
-                (_, Some(n)) => Some((task, optimizer, Some(n), TUNING_SEED)),
+                (Ok(seed), _) => Some((task, optimizer, None, Some(seed))),
+                (_, Some(n)) => Some((task, optimizer, Some(n), None)),
                 _ => None,
             },
-            [task, optimizer, n, seed] => {
-                trial(n).zip(seed.parse().ok()).map(|(n, seed)| (task, optimizer, Some(n), seed))
-            }
+            [task, optimizer, n, seed] => trial(n)
+                .zip(seed.parse().ok())
+                .map(|(n, seed)| (task, optimizer, Some(n), Some(seed))),
             _ => None,
         };
         let (task, optimizer, trial, seed) = parsed.ok_or_else(|| {
@@ -158,7 +159,7 @@ impl Cell {
     pub fn names(&self, run: &Kept) -> bool {
         run.task == self.task
             && run.optimizer == self.optimizer
-            && run.seed == self.seed
+            && self.seed.map_or(run.phase != "repeat", |seed| run.seed == seed)
             && match self.trial {
                 Some(trial) => run.trial == trial,
                 None => run.phase == "final",
@@ -258,9 +259,9 @@ mod tests {
     #[test]
     fn cells_are_read() {
         let cell = |text| Cell::parse(text).map(|c| (c.trial, c.seed)).ok();
-        assert_eq!(cell("digits-mlp/adamw/3"), Some((None, 3)));
-        assert_eq!(cell("digits-mlp/adamw/t12"), Some((Some(12), TUNING_SEED)));
-        assert_eq!(cell("digits-mlp/adamw/t12/1001"), Some((Some(12), 1001)));
+        assert_eq!(cell("digits-mlp/adamw/3"), Some((None, Some(3))));
+        assert_eq!(cell("digits-mlp/adamw/t12"), Some((Some(12), None)));
+        assert_eq!(cell("digits-mlp/adamw/t12/1001"), Some((Some(12), Some(1001))));
         for wrong in ["", "a/b", "a/b/x", "a/b/3/t1", "a/b/t1/2/3"] {
             assert_eq!(Cell::parse(wrong).unwrap_err().exit_code(), 2);
         }

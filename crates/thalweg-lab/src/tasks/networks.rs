@@ -237,6 +237,7 @@ mod tests {
                 budget: None,
                 tune: Vec::new(),
                 targets: Vec::new(),
+                study: 0,
                 workers: 2,
             };
             let runs: usize = plan.runs().iter().map(|(_, runs)| runs).sum();

@@ -279,6 +279,7 @@ mod tests {
             budget: None,
             tune: Vec::new(),
             targets: Vec::new(),
+            study: 0,
             workers: 1,
         })
     }

@@ -272,6 +272,7 @@ mod tests {
             budget: None,
             tune: Vec::new(),
             targets: Vec::new(),
+            study: 0,
             workers: 1,
         };
         let tally = Tally::new(&plan);

@@ -12,7 +12,7 @@ pub use types::{
 };
 pub(crate) use words::shown;
 
-use super::plan::{Plan, REPEAT_SEED, ROUNDS, TUNING_SEED};
+use super::plan::{Plan, ROUNDS};
 use super::search::Contest;
 use super::stats::median;
 use super::stats::profile::{Profile, profiles};
@@ -31,8 +31,8 @@ pub(super) fn of(plan: &Plan, workloads: &Workloads, contests: &[Contest]) -> Ou
         })
         .collect();
     let rules = Rules {
-        tuning_seed: TUNING_SEED,
-        repeat_seed: REPEAT_SEED,
+        tuning_seed: plan.tuning_seed(),
+        repeat_seed: plan.repeat_seed(),
         rounds: ROUNDS,
         workers: plan.workers,
         words: words::rules(plan),

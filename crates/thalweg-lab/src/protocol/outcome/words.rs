@@ -334,7 +334,8 @@ pub(super) fn limits(plan: &Plan, tasks: &[TaskOutcome]) -> Vec<String> {
          large models, other data or other budgets."
             .to_owned(),
         "Intervals come from a few seeds and assume independent, roughly normal results. They do not \
-         contain the luck of the tuning trials, which were run on one seed."
+         contain the luck of the tuning trials, which were run on one seed: give the same command with \
+         `--study 1` and another `--out`, and `thalweg diff` tells what that changes."
             .to_owned(),
         "The first of many is partly the luckiest: its lead over those that may be the best as well is no \
          finding, and its lead over the others is overestimated."

@@ -32,6 +32,7 @@ fn plan(optimizers: &[&str]) -> Plan {
         budget: Some(100),
         tune: Vec::new(),
         targets: Vec::new(),
+        study: 0,
         workers: 2,
     }
 }
