@@ -4,14 +4,18 @@ use super::finding::{Finding, Kind, Severity};
 use super::record::{Gains, Layer, Probe};
 use super::rules::{Rule, percent};
 
-/// What the probes of one parameter show; `peak` is the largest learning rate of the run, which is `underway`
-/// while its loss still falls.
-pub(super) fn layer_findings(
-    series: &[(&Probe, &Layer)],
-    peak: f64,
-    underway: bool,
-    findings: &mut Vec<Finding>,
-) {
+/// How a run goes, which decides what its signs mean.
+pub(super) struct Way {
+    /// The largest learning rate.
+    pub(super) peak: f64,
+    /// Whether the loss still falls.
+    pub(super) underway: bool,
+    /// Whether it falls fast.
+    pub(super) fast: bool,
+}
+
+/// What the probes of one parameter show.
+pub(super) fn layer_findings(series: &[(&Probe, &Layer)], way: &Way, findings: &mut Vec<Finding>) {
     let Some((_, last)) = series.last() else { return };
     let name = last.parameter.as_str();
     let judge = |rule: &Rule<'_>, f: &dyn Fn(&Probe, &Layer) -> Option<f64>| {
@@ -20,10 +24,13 @@ pub(super) fn layer_findings(
     };
     findings.extend(dead(series));
     let rules = direction_rules(last.gains).into_iter().chain(gain_rules()).chain(state_rules());
-    for (rule, of) in rules {
+    // Momentum that is full of gradients long gone points against those of today, and does no harm while the
+    // loss falls fast.
+    let harmless = |rule: &Row| way.fast && rule.kind == Kind::MomentumOpposed;
+    for (rule, of) in rules.filter(|(rule, _)| !harmless(rule)) {
         findings.extend(judge(&rule.as_rule(), &|_, l| of(l)));
     }
-    if underway {
+    if way.underway {
         findings.extend(judge(&stale().as_rule(), &|_, l| {
             l.remembered.filter(|_| l.gradient_norm > 0.0).map(|norm| norm / l.gradient_norm)
         }));
@@ -35,7 +42,8 @@ pub(super) fn layer_findings(
     if last.axes >= 2 && last.untouched < 1.0 {
         for (rule, to_peak) in size_rules() {
             findings.extend(judge(&rule.as_rule(), &|p, l| {
-                let schedule = p.lr.filter(|lr| to_peak && *lr > 0.0).map_or(1.0, |lr| peak / lr);
+                let schedule =
+                    p.lr.filter(|lr| to_peak && *lr > 0.0).map_or(1.0, |lr| way.peak / lr);
                 // Without a gradient a step is short whatever the rate.
                 let moves = l.weight_norm > 0.0 && l.gradient_norm > 0.0;
                 moves.then(|| schedule * l.update_norm / l.weight_norm)
@@ -318,8 +326,8 @@ fn dead(series: &[(&Probe, &Layer)]) -> Option<Finding> {
     // Nothing in n looks: with 95 % confidence it happens in less than about 3/n of the steps.
     let most = 1.0 - 0.05f64.powf(1.0 / last.looked as f64);
     let sure = format!(
-        "in all {} gradients looked at (so, at 95 % confidence, each of them is nonzero in fewer than \
-         {} of the steps)",
+        "in all {} gradients looked at (so, at 95 % confidence, any single one of them is nonzero in fewer \
+         than {} of the steps)",
         last.looked,
         percent(most)
     );

@@ -21,7 +21,8 @@ pub struct Probe {
     pub clip_factor: f64,
     /// `⟨g₋₁, g⟩` over all parameters, the mean over the steps since the last probe: an estimate of the squared norm
     /// of the true gradient. Of a parameter with more than 4,096 coordinates a sample is looked at, and counted
-    /// for all.
+    /// for all. Successive batches of one epoch share no example, so what one has too much of the other lacks: the
+    /// product is smaller than that of independent batches, by what is added to it here.
     pub signal: f64,
     /// `‖g − g₋₁‖²/2`, likewise: an estimate of the trace of a gradient's covariance.
     ///
@@ -156,23 +157,28 @@ pub struct Recorder {
     touched: Vec<Vec<bool>>,
     /// Decay rate of the running means.
     memory: f64,
+    /// What share of their noise the product of two successive gradients lacks.
+    shared: f64,
     /// What is followed at every step, per parameter.
     samples: Vec<Sample>,
     /// The gradients seen.
     seen: i32,
     /// Sums of what [`Probe::signal`] and [`Probe::noise`] are means of, and the steps in them.
-    pairs: (f64, f64, usize),
+    pub(super) pairs: (f64, f64, usize),
     looked: usize,
     probes: Vec<Probe>,
 }
 
 impl Recorder {
     /// Looks every `every` steps (0: never) at these parameters, which an optimizer steps whose momentum
-    /// decays by `memory` per step (0: it has none).
-    pub fn new(every: usize, parameters: &[ParameterSpec], memory: f64) -> Self {
+    /// decays by `memory` per step (0: it has none). Batches are `portion` of the examples of an epoch, drawn
+    /// without replacement (0: of examples without end).
+    pub fn new(every: usize, parameters: &[ParameterSpec], memory: f64, portion: f64) -> Self {
         Recorder {
             every,
             memory,
+            // Of two batches of one epoch E⟨a, b⟩ is ‖g‖² − portion·noise; so many pairs of batches are of one.
+            shared: portion * (1.0 - portion),
             samples: parameters.iter().map(Sample::of).collect(),
             seen: 0,
             pairs: (0.0, 0.0, 0),
@@ -199,7 +205,8 @@ impl Recorder {
         let (mut signal, mut noise) = (0.0, 0.0);
         for (sample, gradient) in self.samples.iter_mut().zip(gradients) {
             let of_all = sample.take(gradient, self.memory);
-            (signal, noise) = (signal + of_all.0, noise + of_all.1);
+            signal += of_all.0 + self.shared * of_all.1;
+            noise += of_all.1;
         }
         // The first gradient has none before it.
         if self.seen > 1 {

@@ -4,7 +4,7 @@
 
 use super::course::weighted;
 use super::finding::{Finding, Kind, Severity, wilson};
-use super::layers::layer_findings;
+use super::layers::{Way, layer_findings};
 use super::record::{Layer, Probe, finite};
 use crate::protocol::shown;
 
@@ -33,14 +33,20 @@ pub fn diagnose(case: &Case<'_>, probes: &[Probe]) -> Vec<Finding> {
     findings.extend(diverged(case, probes));
     whole_run(case, probes, &mut findings);
     let layers = probes.first().map_or(0, |p| p.layers.len());
+    let (before, now) = quarters(&probes[probes.len() / 2..]);
+    let way =
+        Way { peak: peak(probes), underway: underway(case, probes), fast: now < 0.5 * before };
     for k in 0..layers {
-        let peak = probes.iter().filter_map(|p| p.lr).fold(0.0, f64::max);
         let series: Vec<(&Probe, &Layer)> =
             probes.iter().filter_map(|p| Some((p, p.layers.get(k)?))).collect();
-        layer_findings(&series, peak, underway(case, probes), &mut findings);
+        layer_findings(&series, &way, &mut findings);
     }
     super::sort(&mut findings);
     findings
+}
+
+fn peak(probes: &[Probe]) -> f64 {
+    probes.iter().filter_map(|p| p.lr).fold(0.0, f64::max)
 }
 
 /// Whether the loss still falls, and with it what the run is judged by: one that fits its training examples far
@@ -241,6 +247,9 @@ const STEADY: f64 = 0.9;
 /// that is.
 const ON_ITS_WAY: f64 = 0.3;
 
+/// A run that has less than this share of its loss behind it has hardly begun.
+const HARDLY: f64 = 0.3;
+
 /// Successive gradients whose product is at least this share of their noise go one way.
 const ONE_WAY: f64 = 0.5;
 
@@ -257,13 +266,20 @@ fn falling(half: &[Probe]) -> bool {
     after < before && before - after > 1e-9 * before.abs()
 }
 
+/// The probes up to where a schedule has halved the learning rate: steps whose rate is about to become zero are meant
+/// to be short.
+fn at_work(probes: &[Probe]) -> &[Probe] {
+    let peak = peak(probes);
+    let last = probes.iter().rposition(|p| p.lr.is_none_or(|lr| lr >= 0.5 * peak));
+    &probes[..last.map_or(0, |last| last + 1)]
+}
+
+/// A run that could go faster.
 fn slow(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
+    let probes = at_work(probes);
     let half = &probes[probes.len() / 2..];
-    let (first, last) = (half.first()?, half.last()?);
     let (before, after) = quarters(half);
-    // Steps whose rate is about to become zero are meant to be short.
-    let ended = last.lr.zip(first.lr).is_some_and(|(last, first)| last < 0.5 * first);
-    if !falling(half) || ended || case.simplex {
+    if !falling(half) || case.simplex {
         return None;
     }
     let gains = half.iter().flat_map(|p| &p.layers).any(|l| l.gains.is_some());
@@ -293,7 +309,46 @@ fn slow(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     };
     let series: Vec<_> = probes.iter().map(|p| (p.step, weighted(p, |l| l.successive))).collect();
     let crawls = before - after < ON_ITS_WAY * before.abs();
-    rule.judge(None, &series).or_else(|| crawls.then(|| one_way(case, probes, &change)).flatten())
+    rule.judge(None, &series)
+        .or_else(|| crawls.then(|| one_way(case, probes, &change)).flatten())
+        .or_else(|| hardly_begun(case, half, &change))
+}
+
+/// A run that has left most of the loss where it was must have this much of its noise as signal at least.
+const SOME_WAY: f64 = 0.1;
+
+/// A run that has left most of the loss where it was, though its gradients point somewhere.
+fn hardly_begun(case: &Case<'_>, half: &[Probe], change: &str) -> Option<Finding> {
+    let [start, end] = case.losses.filter(|[start, _]| *start > 0.0)?;
+    let gone = 1.0 - end / start;
+    let (ratio, error) = signal_to_noise(half)?;
+    if !(0.0..HARDLY).contains(&gone) || ratio - error < SOME_WAY {
+        return None;
+    }
+    let beyond = half.iter().filter(|p| p.signal > SOME_WAY * p.noise).count();
+    Some(Finding {
+        kind: Kind::SlowProgress,
+        severity: Severity::Warning,
+        parameter: None,
+        since: half[0].step,
+        measured: ratio,
+        threshold: SOME_WAY,
+        beyond,
+        probes: half.len(),
+        interval: wilson(beyond, half.len()),
+        what: format!(
+            "Only {} of the validation loss is gone, {} of {}, and successive gradients still point one way: \
+             their product is {ratio:.2} ± {error:.2} of their noise (by chance: 0). The steps are shorter than \
+             they could be.",
+            percent(gone),
+            shown(start - end),
+            shown(start),
+        ),
+        change: change.to_owned(),
+        figure: "gradient-noise".to_owned(),
+        seeds: 1,
+        seeds_of: 1,
+    })
 }
 
 /// Slow progress under noise, which turns signs: the product of successive gradients tells it.

@@ -31,7 +31,7 @@ pub struct Counterfactual {
     pub budget: usize,
     /// The mean loss of the next batch at the point, over the seeds.
     pub batch_loss: f64,
-    /// The mean validation loss at the point.
+    /// The mean validation loss at the point, on the [scale](Self::scale).
     pub validation_loss: f64,
     /// On which scale test losses are averaged and compared.
     pub scale: Scale,
@@ -66,7 +66,8 @@ pub struct Alternative {
     pub p_adjusted: f64,
     /// Whether that is below 0.05.
     pub distinguishable: bool,
-    /// Gradient evaluations and mean validation loss from the point on, as far as every seed came.
+    /// Gradient evaluations and mean validation loss from the point on (on the scale), as far as every seed
+    /// came.
     pub curve: Vec<(usize, f64)>,
 }
 
@@ -181,6 +182,7 @@ pub fn counterfactual(
         (alternative.p_adjusted, alternative.distinguishable) = (p, p < 0.05);
     }
     alternatives[1..].sort_by(|a, b| a.test_loss.total_cmp(&b.test_loss));
+    let before: Vec<f64> = turns.iter().map(|t| t.point.validation.loss).collect();
     Ok(Some(Counterfactual {
         task: first.task.name,
         optimizer: first.optimizer,
@@ -189,7 +191,7 @@ pub fn counterfactual(
         at: turns[0].gradients,
         budget: first.budget,
         batch_loss: over(|t| t.batch_loss),
-        validation_loss: over(|t| t.point.validation.loss),
+        validation_loss: scale.typical(&before),
         scale,
         multiples: MULTIPLES,
         alternatives,
@@ -216,7 +218,7 @@ fn alternative(
         interval: distance.interval,
         p_adjusted: paired_p(&scale.places(&test_losses), &scale.places(kept)),
         distinguishable: false,
-        curve: curve(branches),
+        curve: curve(branches, scale),
         test_losses,
     }
 }
@@ -239,12 +241,12 @@ fn fan(steps: &[&OneStep], turns: &[Turn]) -> Fan {
     }
 }
 
-/// Means end where the first seed diverges.
-fn curve(branches: &[&Branch]) -> Vec<(usize, f64)> {
+/// Means, on the scale on which losses are compared, end where the first seed diverges.
+fn curve(branches: &[&Branch], scale: Scale) -> Vec<(usize, f64)> {
     let shortest = branches.iter().map(|b| b.run.points.len()).min().unwrap_or(0);
     let at = |i: usize| {
         let losses: Vec<f64> = branches.iter().map(|b| b.run.points[i].validation.loss).collect();
-        (branches[0].run.points[i].step, mean(&losses))
+        (branches[0].run.points[i].step, scale.typical(&losses))
     };
     (0..shortest).map(at).take_while(|(_, loss)| loss.is_finite()).collect()
 }

@@ -209,7 +209,8 @@ impl Trainer {
         let parameters = problem.parameters().to_vec();
         let stepper =
             Stepper::new(spec.optimizer, &spec.hypers, task.schedule, task.domain, budget)?;
-        let recorder = Recorder::new(every, &parameters, stepper.memory());
+        let portion = task.batch as f64 / workload.examples()[0].max(task.batch).max(1) as f64;
+        let recorder = Recorder::new(every, &parameters, stepper.memory(), portion);
         let mut trainer = Trainer {
             problem,
             parameters,
@@ -334,7 +335,7 @@ impl Trainer {
         // What is looked at is the gradient where the run stands; a second one may be taken elsewhere.
         let first = watched.then(|| self.gradients.clone());
         self.stepper.probe(watched);
-        let stepped = self.apply()?;
+        let stepped = self.apply(watched)?;
         if let (Some(first), Stepped::Applied, Some((optimizer, report))) =
             (first, &stepped, self.stepper.seen())
         {
@@ -344,8 +345,9 @@ impl Trainer {
         Ok(stepped)
     }
 
-    /// The step itself, and the second gradient of the same batch if the optimizer asks for it.
-    fn apply(&mut self) -> Result<Stepped> {
+    /// The step itself, and the second gradient of the same batch if the optimizer asks for it. A step that is
+    /// watched takes longer than it would, so it counts as long as those before it on average.
+    fn apply(&mut self, watched: bool) -> Result<Stepped> {
         let Trainer { problem, run, .. } = self;
         let (batch, mut second) = (self.batch, Duration::ZERO);
         let mut again = |values: &mut [Vec<f32>], gradients: &mut [Gradient]| {
@@ -358,7 +360,13 @@ impl Trainer {
         let start = Instant::now();
         let (values, gradients) = (&mut self.values, &mut self.gradients);
         let stepped = self.stepper.step(&self.parameters, values, gradients, &mut again);
-        self.optimizer_time += start.elapsed().saturating_sub(second);
+        let taken = start.elapsed().saturating_sub(second);
+        let before = u32::try_from(self.steps.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.optimizer_time +=
+            match watched.then(|| self.optimizer_time.checked_div(before)).flatten() {
+                Some(usual) => usual,
+                None => taken,
+            };
         self.gradient_time += second;
         stepped
     }

@@ -110,7 +110,11 @@ fn courses(answer: &Counterfactual, drawn: &[&Alternative], left_out: &str) -> F
         .iter()
         .map(|a| (a.name(), a.curve.iter().map(|(step, loss)| (*step as f64, *loss)).collect()))
         .collect();
-    let (x, y) = ("gradient evaluations", "validation loss, mean over seeds");
+    let y = match answer.scale {
+        Losses::Plain => "validation loss, mean over seeds",
+        Losses::Above(_) => "validation loss, geometric mean above the smallest",
+    };
+    let x = "gradient evaluations";
     Figure {
         id: "courses".to_owned(),
         caption: format!(

@@ -141,10 +141,42 @@ fn sums(shape: &[usize], at: &[u32; 2]) {
     };
     let [a, b] = *at;
     let sparse = [rows(&[b, 0, b], &[1., 2., 3., 4., 5., 6.]), rows(&[a, b], &[7., 8., 9., 1.])];
-    let [mut a, mut b] = [0.9; 2].map(|memory| Recorder::new(10, &parameters, memory));
+    let [mut a, mut b] = [0.9; 2].map(|memory| Recorder::new(10, &parameters, memory, 0.0));
     for gradient in sparse {
         b.see(&[Gradient::Dense(gradient.to_dense(shape))]);
         a.see(&[gradient]);
     }
     assert_eq!(format!("{a:?}"), format!("{b:?}"));
+}
+
+#[test]
+fn batches_of_one_epoch_look_no_less_alike_than_independent_ones() {
+    // Examples whose gradients sum to zero, eight at a time in an order that is drawn anew in every epoch.
+    let (examples, batch) = (64, 8);
+    let mut stream = Stream::new("epochs", 5, Purpose::Order, 0);
+    let mut all: Vec<[f64; 4]> = (0..examples)
+        .map(|_| [(); 4].map(|()| (0..12).map(|_| f64::from(stream.uniform())).sum::<f64>() - 6.0))
+        .collect();
+    for k in 0..4 {
+        let mean = all.iter().map(|g| g[k]).sum::<f64>() / examples as f64;
+        all.iter_mut().for_each(|g| g[k] -= mean);
+    }
+    let ratio = |portion: f64| {
+        let mut recorder = Recorder::new(1, &[spec("x", &[4])], 0.0, portion);
+        let mut order: Vec<usize> = (0..examples).collect();
+        let mut stream = Stream::new("epochs", 6, Purpose::Order, 0);
+        for _ in 0..4_000 {
+            for i in (1..examples).rev() {
+                order.swap(i, stream.below(i as u32 + 1) as usize);
+            }
+            for batch in order.chunks(batch) {
+                let mean = |k: usize| batch.iter().map(|i| all[*i][k]).sum::<f64>() as f32 / 8.0;
+                recorder.see(&[Gradient::Dense((0..4).map(mean).collect())]);
+            }
+        }
+        let (signal, noise, _) = recorder.pairs;
+        signal / noise
+    };
+    assert!((ratio(0.0) + 0.125 * 0.875).abs() < 0.01, "{}", ratio(0.0));
+    assert!(ratio(0.125).abs() < 0.01, "{}", ratio(0.125));
 }

@@ -48,7 +48,7 @@ fn walk(builder: Builder, bench: &Bench, steps: usize) -> (Vec<Probe>, Option<us
     let mut optimizer: Optimizer<f32> = builder.threads(1).build().unwrap();
     let hyper = |name| optimizer.groups().find_map(|(_, chain)| chain.hyper(name).ok());
     let memory = ["beta1", "momentum"].into_iter().find_map(hyper).map_or(0.0, |h| h.value(0));
-    let mut recorder = Recorder::new(10, &bench.parameters, memory);
+    let mut recorder = Recorder::new(10, &bench.parameters, memory, 0.0);
     let mut values = bench.start.clone();
     let initial = (bench.gradient)(0, &values).0;
     for step in 1..=steps {

@@ -84,7 +84,7 @@ pub(super) fn targets(standings: &[Standing]) -> Vec<Target> {
     if medians.is_empty() {
         return Vec::new();
     }
-    [(Level::Easy, 0.75), (Level::Medium, 0.5), (Level::Hard, 0.0)]
+    [(Level::Easy, 0.75), (Level::Medium, 0.5), (Level::Hard, 0.1)]
         .map(|(level, q)| Target { level, loss: quantile(&medians, q) })
         .to_vec()
 }

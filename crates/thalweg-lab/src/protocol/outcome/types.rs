@@ -160,11 +160,12 @@ impl Map {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
-    /// Three quarters of the optimizers reach it in at least half of their repetitions.
+    /// The median repetition of about three quarters of the optimizers reaches it.
     Easy,
-    /// Half of them do.
+    /// That of about half of them does.
     Medium,
-    /// The best one does.
+    /// That of about a tenth of them does. Not the best alone: the lowest of many medians of three is luck, which
+    /// its own final runs would miss.
     Hard,
 }
 
@@ -174,8 +175,8 @@ pub struct Target {
     /// How hard it is.
     pub level: Level,
     /// The loss: of the optimizers' median validation losses over the repetitions of their chosen trial
-    /// (diverged ones left out here, and here only), the lowest for a hard target, the median for a
-    /// medium one and the upper quartile for an easy one. Or what an earlier comparison found so
+    /// (diverged ones left out here, and here only), the lower decile for a hard target, the median for
+    /// a medium one and the upper quartile for an easy one. Or what an earlier comparison found so
     /// ([`Plan::targets`](crate::protocol::Plan::targets)).
     pub loss: f64,
 }

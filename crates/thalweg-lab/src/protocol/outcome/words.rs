@@ -7,7 +7,7 @@ use crate::protocol::plan::{LOWERINGS, Plan, ROUNDS};
 use crate::protocol::stats::distributions::sign_test;
 use crate::protocol::stats::multiple::may_be_best;
 use crate::protocol::stats::scale::Scale;
-use crate::protocol::stats::{Estimate, above_zero, paired_p};
+use crate::protocol::stats::{Estimate, above_zero, all_or_none, paired_p};
 use crate::tasks::{Schedule, Task};
 
 /// The rules as sentences.
@@ -42,8 +42,8 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
          the worst seed. There the logarithms of what is left are averaged and tested: the mean is \
          geometric, and optimizers differ by factors."
             .to_owned(),
-        "Targets: of the optimizers' median validation losses over the repetitions, the lowest (hard), the \
-         median (medium) and the upper quartile (easy). A run reaches one at its first measurement at or \
+        "Targets: of the optimizers' median validation losses over the repetitions, the lower decile \
+         (hard), the median (medium) and the upper quartile (easy). A run reaches one at its first measurement at or \
          below it: whoever stops there has that loss."
             .to_owned(),
     ];
@@ -133,10 +133,12 @@ fn smallest_p(seeds: usize) -> String {
     }
     format!(
         "A t test has no smallest probability. Where one of two runs diverged there is no difference, and \
-         only signs are counted: with {seeds} seeds such a one-sided test cannot get below {:.4} unless one \
-         optimizer diverged on every seed and the other on none. An optimizer that diverged on any seed \
-         has an infinite mean loss, and is not the best if another did not.",
-        0.5 * sign_test(seeds, 0)
+         only signs are counted: with {seeds} seeds such a one-sided test cannot get below {:.4}, or {:.4} \
+         where one optimizer diverged on every seed and the other on none (Fisher's exact test). An \
+         optimizer that diverged on any seed has an infinite mean loss, and is not the best if another did \
+         not.",
+        0.5 * sign_test(seeds, 0),
+        0.5 * all_or_none(seeds),
     )
 }
 
@@ -336,6 +338,9 @@ pub(super) fn limits(plan: &Plan, tasks: &[TaskOutcome]) -> Vec<String> {
         "Intervals come from a few seeds and assume independent, roughly normal results. They do not \
          contain the luck of the tuning trials, which were run on one seed: give the same command with \
          `--study 1` and another `--out`, and `thalweg diff` tells what that changes."
+            .to_owned(),
+        "They hold for these training and test examples: all seeds share them, and other examples might put \
+         optimizers that lie close in another order."
             .to_owned(),
         "The first of many is partly the luckiest: its lead over those that may be the best as well is no \
          finding, and its lead over the others is overestimated."

@@ -63,48 +63,6 @@ pub fn student_t_two_sided(t: f64, df: usize) -> f64 {
     incomplete_beta(0.5 * df, 0.5, df / (df + t * t))
 }
 
-/// The standard normal distribution function.
-pub fn normal_cdf(x: f64) -> f64 {
-    let tail = 0.5 * upper_gamma_half(0.5 * x * x);
-    if x > 0.0 { 1.0 - tail } else { tail }
-}
-
-/// The regularised upper incomplete gamma function `Q(1/2, x)`, which is `erfc(√x)`.
-fn upper_gamma_half(x: f64) -> f64 {
-    const A: f64 = 0.5;
-    if x == 0.0 {
-        return 1.0;
-    }
-    let front = (A * x.ln() - x - ln_gamma(A)).exp();
-    if x < A + 1.0 {
-        let (mut term, mut sum) = (1.0 / A, 1.0 / A);
-        for n in 1..500 {
-            term *= x / (A + f64::from(n));
-            sum += term;
-            if term < sum * 1e-17 {
-                break;
-            }
-        }
-        return 1.0 - front * sum;
-    }
-    let mut b = x + 1.0 - A;
-    let mut c = 1e300;
-    let mut d = 1.0 / b;
-    let mut h = d;
-    for n in 1..500 {
-        let n = f64::from(n);
-        let an = -n * (n - A);
-        b += 2.0;
-        d = 1.0 / (an * d + b);
-        c = b + an / c;
-        h *= d * c;
-        if (d * c - 1.0).abs() < 1e-15 {
-            break;
-        }
-    }
-    front * h
-}
-
 /// The probability of at least this lopsided a split of signs if both were equally likely: the exact
 /// two-sided sign test of `plus` against `minus`.
 pub fn sign_test(plus: usize, minus: usize) -> f64 {

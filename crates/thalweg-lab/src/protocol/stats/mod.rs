@@ -125,12 +125,20 @@ pub fn above_zero(two_sided: f64, mean: f64) -> f64 {
     }
 }
 
+/// The two-sided probability that of `2n` runs, `n` of which diverged, these are all of one group of `n` and none
+/// of the other: Fisher's exact test.
+pub fn all_or_none(n: usize) -> f64 {
+    let ways: f64 = (1..=n).map(|k| (n + k) as f64 / k as f64).product();
+    (2.0 / ways).min(1.0)
+}
+
 /// The probability of differences at least this far from zero if there were none: the two-sided paired
 /// t test.
 ///
 /// A pair in which only one run diverged has no finite difference. If that is so in every pair, and
-/// always the same one diverged, divergence itself is the difference and the probability is 0; if it is
-/// so in some pairs, only the signs are used (exact sign test). Runs that both diverged are equal.
+/// always the same one diverged, divergence itself is the difference: the probability is that of one of two
+/// groups having all that diverged by chance (Fisher's exact test). If it is so in some pairs, only the
+/// signs are used (exact sign test). Runs that both diverged are equal.
 pub fn paired_p(a: &[f64], b: &[f64]) -> f64 {
     let differences = differences(a, b);
     let n = differences.len();
@@ -141,7 +149,7 @@ pub fn paired_p(a: &[f64], b: &[f64]) -> f64 {
     }
     if differences.iter().any(|d| !d.is_finite()) {
         let all = differences.iter().all(|d| d.is_infinite());
-        return if all && above.min(below) == 0 { 0.0 } else { sign_test(above, below) };
+        return if all && above.min(below) == 0 { all_or_none(n) } else { sign_test(above, below) };
     }
     if n < 2 {
         return 1.0;

@@ -118,6 +118,7 @@ pub(super) const TASKS: &[Task] = &[
         loss: "mean logarithmic loss per day above that of the best constant shares, in nats",
         domain: Domain::Simplex,
         noisy: true,
+        floor: Some(simplex::PORTFOLIO_FLOOR),
         // A day's loss may be below that of the best shares.
         limit: Limit::Above(1.0),
         open: |task| formula::open(task, Portfolio),
@@ -131,6 +132,7 @@ pub(super) const TASKS: &[Task] = &[
         loss: "mean loss of the mixture, between 0 and 1",
         domain: Domain::Simplex,
         noisy: true,
+        floor: Some(simplex::EXPERTS_FLOOR),
         open: |task| formula::open(task, Experts),
         budget: 1_000,
         ..SMALL

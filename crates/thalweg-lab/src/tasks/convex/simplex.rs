@@ -41,6 +41,12 @@ pub(super) struct Portfolio;
 /// The mean logarithmic loss per day of the best constant shares.
 const BEST: f64 = -0.001_652_350_418_365_1;
 
+/// Losses below this count as it: single precision's shares do not sum to one exactly.
+const ROUND_OFF: f64 = 1e-7;
+
+/// The [floor](crate::tasks::Task::floor) of the portfolio, whose losses are above those of the best shares.
+pub(super) const PORTFOLIO_FLOOR: f64 = ROUND_OFF;
+
 impl Portfolio {
     /// The price of each asset at the end of a day, as a multiple of that at its beginning.
     fn relatives(day: usize) -> [f64; COUNT] {
@@ -84,6 +90,12 @@ impl Function for Portfolio {
 /// Prediction with expert advice (Littlestone and Warmuth 1994): the loss of a round is that of the
 /// experts, mixed by the shares. The best mixture is the best expert alone.
 pub(super) struct Experts;
+
+/// The mean loss of the best expert.
+const BEST_EXPERT: f64 = 0.498_940_835_743_013_5;
+
+/// The [floor](crate::tasks::Task::floor) of the experts.
+pub(super) const EXPERTS_FLOOR: f64 = BEST_EXPERT + ROUND_OFF;
 
 impl Experts {
     /// The loss of each expert in a round.
@@ -195,7 +207,7 @@ mod tests {
     #[test]
     fn the_best_expert_is_the_sixth() {
         // numpy: mean losses 0.6015 .. 0.4989 .. 0.5407.
-        assert!((Experts.optimum().unwrap() - 0.498_940_835_743_013_5).abs() < 1e-12);
+        assert!((Experts.optimum().unwrap() - BEST_EXPERT).abs() < 1e-12);
         let mut alone = [0.0; COUNT];
         alone[5] = 1.0;
         let loss = Experts.at(&alone, &mut [0.0; COUNT]);
