@@ -56,7 +56,7 @@ macro_rules! denominator {
 crate::hypers! {
     /// `√v̂ + ε`: the papers' Adam and AdaGrad, torch, optax (Adam).
     pub struct Outside {
-        /// Added to the root, in units of the gradient.
+        /// Added to the root, in units of the gradient (torch 1e-8).
         eps "ε" = 1e-8 in Range::NON_NEGATIVE,
     }
 }
@@ -70,7 +70,7 @@ crate::hypers! {
     /// `√(v̂ + ε)`: RMSProp and AdaGrad in optax, Keras and TensorFlow. For gradients below √ε the
     /// step is smaller than with [`Outside`] by orders of magnitude.
     pub struct Inside {
-        /// Added under the root, in units of the squared gradient.
+        /// Added under the root, in units of the squared gradient (ours 1e-8).
         eps "ε" = 1e-8 in Range::NON_NEGATIVE,
     }
 }
@@ -84,7 +84,7 @@ crate::hypers! {
     /// `(√v + ε)·√correction`: ε is added before the bias is removed ("ε-hat", Keras, TensorFlow).
     /// At the first step ε counts `1/√(1−β₂)` times as much as with [`Outside`].
     pub struct Hat {
-        /// Added to the uncorrected root, in units of the gradient.
+        /// Added to the uncorrected root, in units of the gradient (ours 1e-8).
         eps "ε" = 1e-8 in Range::NON_NEGATIVE,
     }
 }
@@ -97,7 +97,7 @@ denominator!(Hat, |self, at, correct| {
 crate::hypers! {
     /// `max(√v̂, ε)`: exact where ε does not matter (heavyball).
     pub struct Floor {
-        /// The smallest divisor, in units of the gradient.
+        /// The smallest divisor, in units of the gradient (ours 1e-8).
         eps "ε" = 1e-8 in Range::NON_NEGATIVE,
     }
 }
@@ -110,9 +110,9 @@ denominator!(Floor, |self, at, correct| {
 crate::hypers! {
     /// `√(v̂ + ε₀) + ε`: optax's Adam family, which has both.
     pub struct Both {
-        /// Added to the root, in units of the gradient.
+        /// Added to the root, in units of the gradient (optax 1e-8).
         eps "ε" = 1e-8 in Range::NON_NEGATIVE,
-        /// Added under the root, in units of the squared gradient.
+        /// Added under the root, in units of the squared gradient (optax 0).
         eps_root "ε₀" = 0.0 in Range::NON_NEGATIVE,
     }
 }
@@ -125,9 +125,9 @@ denominator!(Both, |self, at, correct| {
 crate::hypers! {
     /// `(√(v + ε₀) + ε)·√correction`: both, before the bias is removed (pytorch-optimizer).
     pub struct HatBoth {
-        /// Added to the uncorrected root, in units of the gradient.
+        /// Added to the uncorrected root, in units of the gradient (ours 1e-8).
         eps "ε" = 1e-8 in Range::NON_NEGATIVE,
-        /// Added under the uncorrected root, in units of the squared gradient.
+        /// Added under the uncorrected root, in units of the squared gradient (ours 1e-15).
         eps_root "ε₀" = 1e-15 in Range::NON_NEGATIVE,
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use crate::error::Error;
-use crate::schedule::Schedule;
+use crate::schedule::{FAR, Schedule};
 
 /// The values a hyper-parameter may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -129,8 +129,8 @@ impl Hyper {
         let mut result = Ok(());
         self.schedule.knots(&mut |step| {
             let (value, range) = (self.schedule.value(step), self.spec.range);
-            // A decaying schedule may reach zero in the limit where zero itself is excluded.
-            let fades = step > 0 && value == 0.0 && range.low == 0.0;
+            // A decaying schedule may tend to zero where zero itself is excluded, and not arrive there.
+            let fades = step >= FAR && value == 0.0 && range.low == 0.0;
             let grows = step > 0 && value == f64::INFINITY;
             if result.is_err() || range.contains(value) || fades || (grows && range.high == value) {
                 return;
@@ -313,7 +313,9 @@ macro_rules! hypers {
 
         impl $(<$($kind: $bound),+>)? $name $(<$($kind),+>)? {
             $(
-                #[doc = $doc]
+                #[doc = concat!(
+                    $doc, " Default `", stringify!($default), "`, range `", stringify!($range), "`."
+                )]
                 $vis fn $field(mut self, value: impl Into<$crate::Schedule>) -> Self {
                     self.$field.set(value);
                     self

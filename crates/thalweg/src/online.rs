@@ -66,6 +66,7 @@ impl Loss for Linear {
 pub struct Game<L> {
     losses: Vec<L>,
     suffered: Vec<f64>,
+    start: Vec<f64>,
     point: Vec<f64>,
 }
 
@@ -121,7 +122,7 @@ impl<L: Loss> Game<L> {
             let what = format!("the optimizer has taken {taken} steps; a game needs a new one");
             return Err(Error::Online(what));
         }
-        Ok(Game { losses: vec![], suffered: vec![], point: start.to_vec() })
+        Ok(Game { losses: vec![], suffered: vec![], start: start.to_vec(), point: start.to_vec() })
     }
 
     fn round(&mut self, optimizer: &mut Optimizer<f64>, loss: L) -> Result<(), Error> {
@@ -213,8 +214,9 @@ impl Game<Linear> {
     }
 
     /// How the game stands against the bound for exponentiated gradient with the constant
-    /// learning rate `lr` from the uniform distribution. The limit of the losses is the largest
-    /// that occurred.
+    /// learning rate `lr`, from where the game began: `ln count` for the uniform distribution, else the
+    /// divergence of the best expert from the start. That the optimizer was this one, with this rate, is not
+    /// checked. The limit of the losses is the largest that occurred.
     ///
     /// # Errors
     /// [`Error::Online`] if no round was played.
@@ -223,7 +225,7 @@ impl Game<Linear> {
         let setting = Experts::new(self.point.len(), self.rounds(), sizes.fold(0.0, f64::max))?;
         let (best, best_loss) = self.best_expert();
         let loss = self.loss();
-        let bound = setting.bound(lr);
+        let bound = setting.bound_over(-self.start[best].ln(), lr);
         Ok(Standing { setting, lr, loss, best, best_loss, regret: loss - best_loss, bound })
     }
 
@@ -293,8 +295,13 @@ impl Experts {
     /// The most the regret can be with the learning rate `lr` (per unit of loss):
     /// `ln count / lr + lr·rounds·limit²/2`. Infinite if `lr` is not positive.
     pub fn bound(&self, lr: f64) -> f64 {
+        self.bound_over(self.log_count(), lr)
+    }
+
+    /// The bound against a point at this divergence from the start.
+    fn bound_over(&self, divergence: f64, lr: f64) -> f64 {
         if lr > 0.0 {
-            self.log_count() / lr + lr * self.rounds as f64 * self.limit * self.limit / 2.0
+            divergence / lr + lr * self.rounds as f64 * self.limit * self.limit / 2.0
         } else {
             f64::INFINITY
         }

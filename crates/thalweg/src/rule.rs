@@ -23,7 +23,8 @@ pub enum Kind {
     Signed,
     /// Never negative, and divided by: a second moment.
     NonNegative,
-    /// A position, a logarithm, a counter: its absolute error matters, so it is never packed.
+    /// A position, a logarithm, a counter, whose absolute error matters, or a number of which only the sign is read:
+    /// it is never packed.
     Exact,
 }
 
@@ -31,6 +32,11 @@ impl Slot {
     /// A slot of numbers that are never negative.
     pub const fn non_negative(self) -> Slot {
         Slot { kind: Kind::NonNegative, ..self }
+    }
+
+    /// A slot of numbers of this kind.
+    pub const fn of(self, kind: Kind) -> Slot {
+        Slot { kind, ..self }
     }
 
     /// A slot that is never kept in low precision.

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::plateau::Plateau;
 
+/// A step that no training reaches: where a schedule without an end is looked at in its stead.
+pub(crate) const FAR: u64 = 1 << 40;
+
 /// A value that changes with the step number.
 ///
 /// Steps count from 0, the first step taken, and are evaluated in `f64` once per step. A schedule
@@ -262,7 +265,6 @@ impl Schedule {
 
     /// Shows `see` the steps between which the schedule is monotone; its extremes are among their values.
     pub(crate) fn knots(&self, see: &mut dyn FnMut(u64)) {
-        const FAR: u64 = 1 << 40;
         match self {
             Schedule::Constant(_) | Schedule::Plateau(_) => see(0),
             Schedule::Step { .. } | Schedule::Exponential { .. } => {

@@ -126,3 +126,69 @@ fn what_takes_an_update_for_the_whole_step_stands_last_and_takes_no_geometry() {
         assert!(Optimizer::<f64>::new(chain).is_ok());
     }
 }
+
+#[test]
+fn blocks_that_share_a_hyper_parameter_must_agree() {
+    let built = |chain: Chain| Optimizer::<f64>::builder().rest("all", chain).build::<f64>();
+    for (name, hyper, other) in
+        [("lars@paper", "decay", 0.5), ("schedule_free_radam", "beta2", 0.9)]
+    {
+        let chain = registry::build(name, &[(hyper, other)]).expect("set for both");
+        assert!(built(chain).is_ok(), "{name}");
+    }
+    let apart = Chain::new(DecayWeights::default().decay(0.5))
+        .fold(SeparateTrustRatio::default().decay(5e-4))
+        .then(Scale::default());
+    let error = built(apart).expect_err("two decays").to_string();
+    assert!(
+        error.contains("decay: is 0.5 in DecayWeights") && error.contains("SeparateTrustRatio"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_schedule_may_tend_to_an_end_that_is_excluded_and_not_reach_it() {
+    let clipped = |limit: Schedule| {
+        let builder = Optimizer::<f64>::builder().rest("all", recipes::gd());
+        builder.clip_global_norm(limit).build::<f64>()
+    };
+    assert!(clipped(Schedule::Exponential { base: 1.0, factor: 0.5 }).is_ok());
+    assert!(clipped(Schedule::linear(1.0, 1e-3, 9)).is_ok());
+    let error = clipped(Schedule::linear(1.0, 0.0, 9)).expect_err("zero clips everything");
+    assert!(error.to_string().contains("clip_global_norm = 0"), "{error}");
+}
+
+#[test]
+fn every_default_has_an_owner() {
+    const OWNERS: [&str; 15] = [
+        "ours",
+        "torch",
+        "optax",
+        "keras",
+        "Keras",
+        "paper",
+        "official",
+        "lingvo",
+        "pytorch_optimizer",
+        "optimi",
+        "LAMB",
+        "source",
+        "TensorFlow",
+        "prodigyopt",
+        "dadaptation",
+    ];
+    for entry in registry::all() {
+        for hyper in (entry.chain)().hypers() {
+            let doc = hyper.spec().doc;
+            let parts = doc.split('(').skip(1).filter_map(|part| part.split(')').next());
+            let owned = parts.clone().any(|part| OWNERS.iter().any(|owner| part.contains(owner)));
+            assert!(
+                owned,
+                "{}: {} = {}: {doc}",
+                entry.name,
+                hyper.spec().name,
+                hyper.spec().default
+            );
+        }
+    }
+}

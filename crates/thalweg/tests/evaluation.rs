@@ -7,7 +7,7 @@ use half::bf16;
 use proof::*;
 use proptest::prelude::*;
 use thalweg::rules::*;
-use thalweg::{Chain, Element, Error, Isa, LowPrecision, Optimizer, Param, registry};
+use thalweg::{Chain, Element, Error, Isa, LowPrecision, Optimizer, Param, recipes, registry};
 
 /// Chains that are evaluated elsewhere than where they train.
 fn with_views() -> Vec<Sentence> {
@@ -304,4 +304,22 @@ fn views_of_half_precision_know_what_is_kept_beside_it() {
     assert!(compensated < 50.0 * 2f32.powi(-16), "{compensated}");
     let nearest = error(half_precision(LowPrecision::Nearest));
     assert!(nearest > 10.0 * compensated, "{nearest} {compensated}");
+}
+
+/// What is kept and what is new are shares of one whole: an average of what never moves is that.
+#[test]
+fn an_average_of_what_stands_still_stands_still() {
+    let chains =
+        [recipes::weight_average().with("average_decay", 0.99999).unwrap(), recipes::swa()];
+    for chain in chains {
+        let mut opt = Optimizer::<f32>::builder().rest("all", chain).threads(1).build().unwrap();
+        let mut x: Vec<f32> = (1..=512).map(|i| (i as f32).ln()).collect();
+        let (start, zeros) = (x.clone(), vec![0.0; 512]);
+        for _ in 0..5_000 {
+            let _ = opt.step(&mut [Param::new("x", &[512], &mut x, &zeros)]).unwrap();
+        }
+        let mut view = vec![0.0; 512];
+        opt.evaluation("x", &x, &mut view).expect("a view");
+        assert!(x == start && view == start);
+    }
 }

@@ -134,7 +134,25 @@ mod groups {
             .collect();
         let _ = moves(&mut opt, &mut params);
         let decayed: Vec<bool> = params.iter().map(|p| p.2[0] != 1.0).collect();
-        assert_eq!(decayed, [false, false, false, false, true, true]);
+        assert_eq!(decayed, [false, false, true, true, true, true]);
+    }
+
+    #[test]
+    fn patterns_are_put_together() {
+        let head = || Pattern::from("head.*");
+        let mut opt = Optimizer::<f64>::builder()
+            .group("head", head().except(biases_and_norms()), gd().with("lr", 1.0).unwrap())
+            .group("vectors", head().and(biases_and_norms()), gd().with("lr", 2.0).unwrap())
+            .rest("body", gd().with("lr", 3.0).unwrap())
+            .build::<f64>()
+            .unwrap();
+        let of = |name, shape: &[usize]| (name, shape.to_vec(), vec![0.0; 1], Some(vec![1.0; 1]));
+        let mut params =
+            vec![of("head.weight", &[1, 1]), of("head.bias", &[1]), of("body.bias", &[1])];
+        let _ = moves(&mut opt, &mut params);
+        assert_eq!(params.iter().map(|p| p.2[0]).collect::<Vec<_>>(), [-1.0, -2.0, -3.0]);
+        let wrong = Optimizer::<f64>::builder().group("a", head().and("["), gd());
+        says(wrong.build::<f64>(), &["a", "["]);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use thalweg::geometry::*;
+use thalweg::recipes::{adam, adamw};
 use thalweg::rules::*;
 use thalweg::{
     Both, Builder, Chain, Denominator, Floor, Hypers, LossScale, NonFinite, Optimizer, Plateau,
@@ -96,6 +97,13 @@ fn settings_patterns_and_geometries_survive() {
             .non_finite(NonFinite::Fail)
             .threads(1)
     });
+    let head = || thalweg::Pattern::from("head.*");
+    round_trip(move || {
+        Builder::new()
+            .group("head", head().except(biases_and_norms()), adamw())
+            .group("bare", head().and(biases_and_norms()), adam())
+            .rest("all", adam())
+    });
     round_trip(|| Builder::new().rest("nothing", ()).non_finite(NonFinite::Unchecked).threads(2));
     let falling = || thalweg::Schedule::cosine(2.0, 0.5, 9).after_warmup(3);
     let clipped = || Builder::new().rest("clipped", ()).clip_global_norm(falling());
@@ -121,8 +129,9 @@ proptest! {
             let mut k = 0.0;
             chain.each_mut(&mut |hyper| {
                 k += 1.0;
-                // The rates of a chain must be equal.
-                let k = if hyper.spec().name == "lr" { 0.5 } else { k };
+                // What blocks of a chain share must be equal.
+                let shared = ["lr", "decay", "beta2"].contains(&hyper.spec().name);
+                let k = if shared { 0.5 } else { k };
                 let wide = (share + k) * 10f64.powi(decade);
                 let value = if hyper.spec().range.contains(wide) { wide } else { share / k };
                 if hyper.spec().range.contains(value) {

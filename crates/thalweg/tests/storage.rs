@@ -499,3 +499,24 @@ fn another_format_than_before_is_an_error() {
     let error = builder.group_storage("head", Storage::Bf16).build::<f32>().expect_err("an error");
     assert!(error.to_string().contains("\"head\"") && error.to_string().contains("all"), "{error}");
 }
+
+/// Where only a sign of what is remembered is read, small numbers beside large ones must keep theirs: zero, the code
+/// of eight bits that is nearest to them, has none.
+#[test]
+fn signs_of_small_numbers_survive_eight_bits() {
+    let signs: [(fn() -> Chain, &str); 4] =
+        [(rprop, "step"), (meta_egd_sign, "ell"), (meta_egd_adam, "ell"), (egdd, "gain")];
+    for (chain, learned) in signs {
+        let n = 4096;
+        let gradient: Vec<f32> = (0..n).map(|i| if i % 2 == 0 { 1.0 } else { 1e-7 }).collect();
+        let ends = [Storage::Native, Storage::Block8].map(|storage| {
+            let mut opt = build(chain(), storage, LowPrecision::default());
+            let mut x = vec![0.0f32; n];
+            for _ in 0..20 {
+                let _ = opt.step(&mut [Param::new("x", &[n], &mut x, &gradient)]).expect("a step");
+            }
+            opt.slot_values("x", learned).expect("a slot of this name")
+        });
+        assert!(ends[0] == ends[1], "{learned}");
+    }
+}

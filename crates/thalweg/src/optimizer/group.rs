@@ -20,8 +20,12 @@ pub enum Pattern {
     Regex(String),
     /// By a test of name and shape.
     Where(Predicate),
-    /// Those with fewer than two axes longer than one: see [`biases_and_norms`].
+    /// Those with fewer than two axes: see [`biases_and_norms`].
     BiasesAndNorms,
+    /// Those that belong to the first and to the second: see [`and`](Pattern::and).
+    And(Box<Pattern>, Box<Pattern>),
+    /// Those that belong to the first and not to the second: see [`except`](Pattern::except).
+    Except(Box<Pattern>, Box<Pattern>),
     /// Those that belong to no other group.
     Rest,
 }
@@ -30,6 +34,27 @@ impl Pattern {
     /// A test of name and shape.
     pub fn test(test: impl Fn(&str, &[usize]) -> bool + Send + Sync + 'static) -> Pattern {
         Pattern::Where(Arc::new(test))
+    }
+
+    /// Those of these that the other pattern takes, too.
+    ///
+    /// ```
+    /// use thalweg::{Builder, Optimizer, Pattern, biases_and_norms, recipes::{adam, adamw}};
+    /// let head = || Pattern::from("head.*");
+    /// let opt: Optimizer<f32> = Builder::new()
+    ///     .group("head", head().except(biases_and_norms()), adamw())
+    ///     .group("head, no decay", head().and(biases_and_norms()), adam())
+    ///     .rest("body", adamw())
+    ///     .build()?;
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn and(self, other: impl Into<Pattern>) -> Pattern {
+        Pattern::And(Box::new(self), Box::new(other.into()))
+    }
+
+    /// Those of these that the other pattern leaves.
+    pub fn except(self, other: impl Into<Pattern>) -> Pattern {
+        Pattern::Except(Box::new(self), Box::new(other.into()))
     }
 
     pub(crate) fn compile(&self, group: &str) -> Result<Predicate, Error> {
@@ -50,8 +75,14 @@ impl Pattern {
                 Ok(Arc::new(move |name, _| regex.is_match(name)))
             }
             Pattern::Where(test) => Ok(test.clone()),
-            Pattern::BiasesAndNorms => {
-                Ok(Arc::new(|_, shape| shape.iter().filter(|n| **n > 1).count() < 2))
+            Pattern::BiasesAndNorms => Ok(Arc::new(|_, shape| shape.len() < 2)),
+            Pattern::And(a, b) => {
+                let (a, b) = (a.compile(group)?, b.compile(group)?);
+                Ok(Arc::new(move |name, shape| a(name, shape) && b(name, shape)))
+            }
+            Pattern::Except(a, b) => {
+                let (a, b) = (a.compile(group)?, b.compile(group)?);
+                Ok(Arc::new(move |name, shape| a(name, shape) && !b(name, shape)))
             }
             // Not asked: the caller looks for the rest last.
             Pattern::Rest => Ok(Arc::new(|_, _| true)),
@@ -66,6 +97,8 @@ impl fmt::Debug for Pattern {
             Pattern::Regex(regex) => write!(f, "Regex({regex:?})"),
             Pattern::Where(_) => f.write_str("Where(..)"),
             Pattern::BiasesAndNorms => f.write_str("BiasesAndNorms"),
+            Pattern::And(a, b) => write!(f, "And({a:?}, {b:?})"),
+            Pattern::Except(a, b) => write!(f, "Except({a:?}, {b:?})"),
             Pattern::Rest => f.write_str("Rest"),
         }
     }
@@ -79,7 +112,10 @@ impl From<&str> for Pattern {
 }
 
 /// The parameters that weight decay is usually kept from: vectors and scalars (biases, gains of
-/// normalisation layers), that is everything with fewer than two axes longer than one.
+/// normalisation layers), that is everything with fewer than two axes, as in the usual loops over
+/// `p.ndim`. The weight of a layer with a single output has two. Where a normalisation keeps its gains in more axes,
+/// [`Pattern::test`] says which they are; [`and`](Pattern::and) and [`except`](Pattern::except) restrict it to a
+/// part of a model.
 ///
 /// ```
 /// use thalweg::{Builder, Optimizer, biases_and_norms, recipes::{adam, adamw}};

@@ -238,16 +238,22 @@ fn group(node: &Node, builder: Builder) -> Result<Builder, Fault> {
     let mut table = Table::of(node, "a group")?;
     let name_at = table.need("name")?;
     let name = text(name_at)?;
-    let mut pattern = None;
+    let mut pattern: Option<Pattern> = None;
     for kind in PATTERNS {
         let Some(entry) = table.take(kind) else { continue };
-        if pattern.is_some() {
+        if pattern.is_some() && kind != "biases_and_norms" {
             return Err((entry.at, format!("group {name:?} has a second pattern")));
         }
         pattern = Some(match kind {
             "glob" => Pattern::Glob(text(&entry.node)?.to_owned()),
             "regex" => Pattern::Regex(text(&entry.node)?.to_owned()),
-            "biases_and_norms" => yes(&entry.node).map(|()| biases_and_norms())?,
+            "biases_and_norms" => match (&pattern, &entry.node.value) {
+                (None, _) => yes(&entry.node).map(|()| biases_and_norms())?,
+                // Beside a name's pattern it says which of those.
+                (Some(named), Value::Bool(true)) => named.clone().and(biases_and_norms()),
+                (Some(named), Value::Bool(false)) => named.clone().except(biases_and_norms()),
+                _ => return Err(wrong(&entry.node, "`true` or `false`")),
+            },
             _ => yes(&entry.node).map(|()| Pattern::Rest)?,
         });
         let compiled = pattern.as_ref().map(|p| p.compile(name));

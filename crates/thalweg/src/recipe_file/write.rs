@@ -93,17 +93,36 @@ fn group(
     chain: &Chain,
 ) -> Result<Written, Error> {
     let mut group = vec![key("name", plain(name))];
-    group.push(match pattern {
+    // Of two patterns a file can say a name's and, beside it, whether it is biases and norms.
+    let (named, vectors) = match pattern {
+        Pattern::And(named, of) if matches!(**of, Pattern::BiasesAndNorms) => {
+            (&**named, Some(true))
+        }
+        Pattern::Except(named, of) if matches!(**of, Pattern::BiasesAndNorms) => {
+            (&**named, Some(false))
+        }
+        other => (other, None),
+    };
+    group.push(match named {
         Pattern::Glob(glob) => key("glob", plain(glob.as_str())),
         Pattern::Regex(regex) => key("regex", plain(regex.as_str())),
-        Pattern::BiasesAndNorms => key("biases_and_norms", plain(true)),
-        Pattern::Rest => key("rest", plain(true)),
+        Pattern::BiasesAndNorms if vectors.is_none() => key("biases_and_norms", plain(true)),
+        Pattern::Rest if vectors.is_none() => key("rest", plain(true)),
         Pattern::Where(_) => {
             return Err(Error::Engine(format!(
                 "group {name:?} goes by a test that is a function, which no file can say"
             )));
         }
+        _ => {
+            return Err(Error::Engine(format!(
+                "group {name:?} goes by {pattern:?}; a file can say a glob or a regex, and of those whether they \
+                 are biases and norms"
+            )));
+        }
     });
+    if let Some(vectors) = vectors {
+        group.push(key("biases_and_norms", plain(vectors)));
+    }
     if let Some(storage) = storage {
         group.push(key("storage", plain(STORAGE.name(storage))));
     }

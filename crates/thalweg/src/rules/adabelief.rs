@@ -15,7 +15,7 @@ pub trait Guard: Hypers + Default + Clone + Send + Sync + 'static {
 crate::hypers! {
     /// One ε for both places, as in the paper and the official code.
     pub struct Same {
-        /// Added to s at every step, where it accumulates up to ε/(1−β₂), and to the root of s.
+        /// Added to s at every step, where it accumulates up to ε/(1−β₂), and to the root of s (official code 1e-16).
         eps "ε" = 1e-16 in Range::NON_NEGATIVE,
     }
 }
@@ -29,9 +29,9 @@ impl Guard for Same {
 crate::hypers! {
     /// Two of them, as in optax.
     pub struct Separate {
-        /// Added to the root of s, in units of the gradient.
+        /// Added to the root of s, in units of the gradient (official code 1e-16).
         eps "ε" = 1e-16 in Range::NON_NEGATIVE,
-        /// Added to s at every step, where it accumulates up to ε₀/(1−β₂).
+        /// Added to s at every step, where it accumulates up to ε₀/(1−β₂) (optax 1e-16).
         eps_root "ε₀" = 1e-16 in Range::NON_NEGATIVE,
     }
 }
@@ -49,9 +49,9 @@ crate::hypers! {
     /// The ε inside `s` is part of the published algorithm (E53) and accumulates. On a constant
     /// gradient `s` decays to it and the step grows.
     pub struct AdaBelief<G: Guard = Same> {
-        /// Decay rate of the first moment.
+        /// Decay rate of the first moment (paper 0.9).
         beta1 "β₁" = 0.9 in Range::RATE,
-        /// Decay rate of the mean squared surprise.
+        /// Decay rate of the mean squared surprise (paper 0.999).
         beta2 "β₂" = 0.999 in Range::RATE,
         with guard: G = G::default(),
     }
@@ -85,11 +85,11 @@ crate::hypers! {
     /// of the official code: while fewer than five gradients' worth of variance is known, it steps
     /// with `m̂` undivided, which is plain momentum and diverges on steep problems.
     pub struct RectifiedAdaBelief {
-        /// Decay rate of the first moment.
+        /// Decay rate of the first moment (paper 0.9).
         beta1 "β₁" = 0.9 in Range::RATE,
-        /// Decay rate of the mean squared surprise.
+        /// Decay rate of the mean squared surprise (paper 0.999).
         beta2 "β₂" = 0.999 in Range::RATE,
-        /// Added to s at every step, where it accumulates up to ε/(1−β₂), and to the root of s.
+        /// Added to s at every step, where it accumulates up to ε/(1−β₂), and to the root of s (official code 1e-16).
         eps "ε" = 1e-16 in Range::NON_NEGATIVE,
     }
 }

@@ -14,7 +14,7 @@ crate::hypers! {
     pub struct AdaDelta {
         /// Decay rate of both mean squares (torch and optax 0.9, paper and Keras 0.95).
         rho "ρ" = 0.9 in Range::RATE,
-        /// Inside both roots, in units of the squared parameter and of the squared gradient.
+        /// Inside both roots, in units of the squared parameter and of the squared gradient (torch 1e-6).
         eps "ε" = 1e-6 in Range::POSITIVE,
     }
 }

@@ -15,7 +15,7 @@ pub trait NormGuard: Hypers + Default + Clone + Send + Sync + 'static {
 crate::hypers! {
     /// `n ← max(β₂·n, |g| + ε)` (torch, optax).
     pub struct InMaximum {
-        /// Added to the size of the gradient before the maximum is taken.
+        /// Added to the size of the gradient before the maximum is taken (torch 1e-8).
         eps "ε" = 1e-8 in Range::NON_NEGATIVE,
     }
 }
@@ -30,7 +30,7 @@ impl NormGuard for InMaximum {
 crate::hypers! {
     /// `n ← max(β₂·n, |g|)`, divided by `n + ε` (Keras).
     pub struct OnMaximum {
-        /// Added to the norm when it divides, in units of the gradient.
+        /// Added to the norm when it divides, in units of the gradient (keras 1e-7).
         eps "ε" = 1e-7 in Range::NON_NEGATIVE,
     }
 }

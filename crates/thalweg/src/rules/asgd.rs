@@ -13,11 +13,11 @@ crate::hypers! {
     /// that it is `x` itself. It computes the new parameter to average it, so it is the last
     /// rule of its chain, brings its own rate, and takes no geometry.
     pub struct Asgd {
-        /// Learning rate at the start.
+        /// Learning rate at the start (torch 1e-2).
         lr "η" = 1e-2 in Range::NON_NEGATIVE,
         /// Strength of the penalty `λ/2·‖x‖²`; it also sets how fast the rate falls (torch `lambd`).
         decay "λ" = 1e-4 in Range::NON_NEGATIVE,
-        /// Power with which the rate falls.
+        /// Power with which the rate falls (torch 0.75).
         alpha "α" = 0.75 in Range::NON_NEGATIVE,
         /// Number of steps before the averaging begins (torch 1e6: practically never).
         t0 "t₀" = 1e6 in Range::NON_NEGATIVE,

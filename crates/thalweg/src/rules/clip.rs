@@ -12,7 +12,7 @@ use crate::rule::{At, Here, Rule, Slot, slot};
 crate::hypers! {
     /// Limits every coordinate of the gradient to `[−limit, limit]`.
     pub struct ClipValue {
-        /// The limit, in units of the gradient.
+        /// The limit, in units of the gradient (ours 1).
         limit "c" = 1.0 in Range::LIMIT,
     }
 }
@@ -35,7 +35,7 @@ crate::hypers! {
     /// Scales the gradient of a tensor to the norm `max_norm` if its Euclidean norm is larger.
     /// One extra reading pass.
     pub struct ClipNorm {
-        /// The largest norm of a tensor's gradient.
+        /// The largest norm of a tensor's gradient (ours 1).
         max_norm "c" = 1.0 in Range::LIMIT,
     }
 }

@@ -79,9 +79,9 @@ pub struct CorrectedDecay(Rated);
 crate::hypers! {
     /// A decay that knows the learning rate's schedule.
     pub struct Rated {
-        /// Share of the parameter removed per step at the peak of the schedule.
+        /// Share of the parameter removed per step at the peak of the schedule (ours 1e-2).
         decay "λ" = 1e-2 in Range::NON_NEGATIVE,
-        /// The learning rate whose schedule it follows.
+        /// The learning rate whose schedule it follows (ours 1e-3).
         lr "η" = 1e-3 in Range::NON_NEGATIVE,
     }
 }
@@ -142,9 +142,9 @@ crate::hypers! {
     /// linear model of the loss, `(x − η·u)/(1 + η·λ)` (Xie et al. 2022, arXiv 2208.06677). It stands
     /// right before [`Scale`](crate::rules::Scale) and must have the same learning rate.
     pub struct ProximalDecay {
-        /// Strength of the penalty, in units of update per parameter.
+        /// Strength of the penalty, in units of update per parameter (ours 0).
         decay "λ" = 0.0 in Range::NON_NEGATIVE,
-        /// The learning rate that follows.
+        /// The learning rate that follows (ours 1e-3).
         lr "η" = 1e-3 in Range::NON_NEGATIVE,
     }
 }
@@ -163,6 +163,33 @@ impl Rule for ProximalDecay {
         move |u, here, []| (share * (u + decay * here.x), [])
     }
 }
+/// Pairs of blocks that share a hyper-parameter: what one removes the other counts, what one divides by the other
+/// rectifies.
+const SHARED: [(&str, [&str; 2]); 2] =
+    [("decay", ["DecayWeights", "SeparateTrustRatio"]), ("beta2", ["CorrectedRms", "RectifiedRate"])];
+
+/// Whether blocks that share a hyper-parameter have the same.
+pub(crate) fn same_shared(blocks: &[Block]) -> Result<(), Error> {
+    fn own<'b>(blocks: &'b [Block], name: &str, hyper: &str) -> Option<&'b Hyper> {
+        blocks.iter().find_map(|block| match block.name() == name {
+            true => block.hypers.iter().find(|h| h.spec().name == hyper),
+            false => block.parts.iter().find_map(|(_, part)| own(std::slice::from_ref(part), name, hyper)),
+        })
+    }
+    for (hyper, [a, b]) in SHARED {
+        let Some((x, y)) = own(blocks, a, hyper).zip(own(blocks, b, hyper)) else { continue };
+        if x.schedule() != y.schedule() {
+            let what = format!(
+                "is {} in {a}, but {} in {b}; give both the same, as `Chain::set` does",
+                x.schedule(),
+                y.schedule()
+            );
+            return Err(Error::Conflict { name: hyper, what });
+        }
+    }
+    Ok(())
+}
+
 /// Whether every decay that goes by the learning rate has that of the chain. Another one makes it
 /// stronger or weaker by the ratio of the two, with nothing else to show for it.
 pub(crate) fn same_rates(blocks: &[Block]) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use crate::part::{Fold, Join, Part};
 use crate::probe::GainSlots;
 use crate::real::Real;
 use crate::registry::{Entry, log_range};
-use crate::rule::{At, Here, Slot, slot, slot_as};
+use crate::rule::{At, Here, Kind, Slot, slot, slot_as};
 
 /// Limits of the gains in the reference code.
 const GAIN: [f64; 2] = [0.01, 100.0];
@@ -15,6 +15,9 @@ const SCALE: [f64; 2] = [0.1, 10.0];
 
 /// How gradient and running mean of a coordinate agree, which its gain learns from.
 pub trait GainSignal: Hypers + Default + Clone + Send + Sync + 'static {
+    /// What kind of number the mean gradient is to it.
+    const MEMORY: Kind = Kind::Signed;
+
     /// What a gain that learns at this rate is multiplied by, of gradient and mean.
     fn factor<F: Real>(
         at: &At<F>,
@@ -29,6 +32,9 @@ crate::hypers! {
 }
 
 impl GainSignal for Signs {
+    // Codes of eight bits have none for small numbers beside large ones, and zero has no sign.
+    const MEMORY: Kind = Kind::Exact;
+
     #[inline(always)]
     fn factor<F: Real>(
         at: &At<F>,
@@ -125,7 +131,7 @@ impl<A: GainSignal, B: ScaleSignal> Part for Egdd<A, B> {
     type Memory<F: Real> = [F; 3];
     type Scalars<F: Real> = [F; 1];
     type Terms<F: Real> = [F; 3];
-    const SLOTS: &'static [Slot] = &[slot_as("gain", "p").exact(), slot_as("buf", "h"), slot("mean")];
+    const SLOTS: &'static [Slot] = &[slot_as("gain", "p").exact(), slot_as("buf", "h"), slot("mean").of(A::MEMORY)];
     const SCALARS: &'static [Slot] = &[slot_as("scale", "s")];
     const JOIN: &'static [Join] = &[Join::Sum; 3];
 

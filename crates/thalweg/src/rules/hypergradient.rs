@@ -44,7 +44,7 @@ crate::hypers! {
     ///
     /// The rate is kept from falling below zero, where the method would climb.
     pub struct Hypergradient<R: RateUpdate = Additive> {
-        /// The rate at the start; no schedule, since what is learned replaces it.
+        /// The rate at the start; no schedule, since what is learned replaces it (ours 1e-3).
         lr "η₀" once = 1e-3 in Range::NON_NEGATIVE,
         /// The rate of the rate (official code: 1e-6 for SGD, 1e-8 for Adam).
         hyper_lr "κ" = 1e-6 in Range::NON_NEGATIVE,

@@ -114,11 +114,11 @@ crate::hypers! {
     /// decayed tensor: `τ·(1 − η·λ)·‖x‖/‖u‖`. It stands before [`Scale`](crate::rules::Scale) and
     /// must have its learning rate. One extra reading pass.
     pub struct DecayedTrustRatio {
-        /// Length of the update in units of the tensor's norm.
+        /// Length of the update in units of the tensor's norm (ours 1).
         trust "τ" = 1.0 in Range::NON_NEGATIVE,
         /// Share of the parameter removed per step and unit of learning rate (Keras 0).
         decay "λ" = 0.0 in Range::NON_NEGATIVE,
-        /// The learning rate that follows.
+        /// The learning rate that follows (ours 1e-3).
         lr "η" = 1e-3 in Range::NON_NEGATIVE,
     }
 }

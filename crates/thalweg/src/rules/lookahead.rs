@@ -17,9 +17,9 @@ crate::hypers! {
     /// what it returns is subtracted from the parameter. Elsewhere, and over a geometry, it is an
     /// error.
     pub struct Lookahead {
-        /// Steps between visits of the slow weights, rounded to a whole number.
+        /// Steps between visits of the slow weights, rounded to a whole number (paper 5).
         k "k" = 5.0 in STEPS,
-        /// Part of the way that the slow weights go.
+        /// Part of the way that the slow weights go (paper 0.5).
         alpha "α" = 0.5 in Range::UNIT,
     }
 }

@@ -10,10 +10,13 @@ use crate::hyper::{Hypers, Range};
 use crate::probe::GainSlots;
 use crate::real::Real;
 use crate::registry::{Entry, log_range};
-use crate::rule::{At, Here, Rule, Slot, slot, slot_as};
+use crate::rule::{At, Here, Kind, Rule, Slot, slot, slot_as};
 
 /// What of the last direction and the new gradient moves the gain.
 pub trait Signal: Hypers + Default + Clone + Send + Sync + 'static {
+    /// What kind of number the remembered direction is to it.
+    const MEMORY: Kind = Kind::Signed;
+
     /// The signal of one coordinate; 0 if either is 0.
     fn signal<F: Real>(last: F, g: F) -> F;
 }
@@ -37,6 +40,9 @@ crate::hypers! {
 }
 
 impl Signal for Sign {
+    // Codes of eight bits have none for small numbers beside large ones, and zero has no sign.
+    const MEMORY: Kind = Kind::Exact;
+
     #[inline(always)]
     fn signal<F: Real>(last: F, g: F) -> F {
         last.sign() * g.sign()
@@ -119,7 +125,7 @@ fn learn<F: Real>(at: &At<F>, hypers: [&crate::Hyper; 4]) -> impl Fn(F, F) -> F 
 
 impl<S: Signal, K: Keep> Rule for MetaEgd<S, K> {
     type Memory<F: Real> = [F; 2];
-    const SLOTS: &'static [Slot] = &[slot_as("ell", "ℓ").exact(), slot("prev")];
+    const SLOTS: &'static [Slot] = &[slot_as("ell", "ℓ").exact(), slot("prev").of(S::MEMORY)];
 
     #[inline(always)]
     fn at<F: Real>(
@@ -164,7 +170,7 @@ crate::hypers! {
 
 impl<S: Signal> Rule for MetaEgdMomentum<S> {
     type Memory<F: Real> = [F; 2];
-    const SLOTS: &'static [Slot] = &[slot_as("ell", "ℓ").exact(), slot("buf")];
+    const SLOTS: &'static [Slot] = &[slot_as("ell", "ℓ").exact(), slot("buf").of(S::MEMORY)];
 
     #[inline(always)]
     fn at<F: Real>(

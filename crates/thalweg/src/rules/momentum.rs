@@ -18,9 +18,9 @@ crate::hypers! {
     /// With dampening a few rows of a tensor cannot be stepped alone: which of them has its first step is
     /// not known. torch steps a momentum on sparse gradients as on dense ones.
     pub struct Momentum {
-        /// Share of the buffer kept.
+        /// Share of the buffer kept (ours 0.9; torch 0).
         momentum "μ" = 0.9 in Range::RATE,
-        /// Share of the gradient left out after the first step.
+        /// Share of the gradient left out after the first step (torch 0).
         dampening "d" = 0.0 in Range::UNIT,
     }
 }
@@ -53,7 +53,7 @@ impl Rule for Momentum {
 crate::hypers! {
     /// Nesterov momentum: the update is `g + μ·buf` with `buf ← μ·buf + g`.
     pub struct Nesterov {
-        /// Share of the buffer kept.
+        /// Share of the buffer kept (ours 0.9; torch 0).
         momentum "μ" = 0.9 in Range::RATE,
     }
 }

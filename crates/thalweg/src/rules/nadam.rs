@@ -97,7 +97,7 @@ crate::hypers! {
     pub struct NAdam<E: Denominator = Outside, L: MomentumPath = GrowingMomentum> {
         /// Decay rate of the first moment, what μ grows towards (torch 0.9, paper 0.99).
         beta1 "β₁" = 0.9 in Range::RATE,
-        /// Decay rate of the second moment.
+        /// Decay rate of the second moment (torch 0.999).
         beta2 "β₂" = 0.999 in Range::RATE,
         with denominator: E = E::new(1e-8),
         with path: L = L::default(),

@@ -10,7 +10,7 @@ crate::hypers! {
     /// `v ← β₂·v + (1−β₂)·‖g‖²` per tensor, started at the first `‖g‖²`;
     /// `m ← β₁·m + g/(√v + ε) + λ·x`, update `m`.
     pub struct NovoGrad {
-        /// Share of the momentum kept; what is new enters undamped.
+        /// Share of the momentum kept; what is new enters undamped (optax 0.9).
         beta1 "β₁" = 0.9 in Range::RATE,
         /// Decay rate of the squared norm (optax 0.25, pytorch_optimizer 0.98).
         beta2 "β₂" = 0.25 in Range::RATE,

@@ -63,7 +63,7 @@ crate::hypers! {
 
 impl<T: Timing> Rule for Rprop<T> {
     type Memory<F: Real> = [F; 2];
-    const SLOTS: &'static [Slot] = &[slot("prev"), slot_as("step", "s").exact()];
+    const SLOTS: &'static [Slot] = &[slot("prev").exact(), slot_as("step", "s").exact()];
 
     fn check(&self) -> Result<(), crate::Error> {
         self.step_min.below(&self.step_max)

@@ -9,7 +9,7 @@ crate::hypers! {
     /// Multiplies the update by the learning rate. Last in most chains; before a momentum it
     /// stores the rate in the buffer, as Keras and Sutskever's form do.
     pub struct Scale {
-        /// Learning rate, in units of the parameter per unit of update.
+        /// Learning rate, in units of the parameter per unit of update (ours 1e-3).
         lr "η" = 1e-3 in Range::NON_NEGATIVE,
     }
 }

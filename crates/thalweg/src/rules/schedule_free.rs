@@ -28,7 +28,7 @@ crate::hypers! {
     /// The learning rate rectified as in RAdam (Liu et al. 2020, arXiv 1908.03265): zero while no
     /// more than four gradients' worth of variance is known, then rising towards itself.
     pub struct RectifiedRate {
-        /// Decay rate of the second moment that the direction is divided by.
+        /// Decay rate of the second moment that the direction is divided by (official 0.999).
         beta2 "β₂" = 0.999 in Range::RATE,
     }
 }
@@ -58,13 +58,13 @@ crate::hypers! {
     /// stands in the place of [`Scale`](crate::rules::Scale), last in its chain. The direction
     /// should have no momentum of its own.
     pub struct ScheduleFree<R: ScheduleFreeRate = PlainRate> {
-        /// Learning rate, in units of the parameter per unit of update. A warm-up is a schedule of it.
+        /// Learning rate, in units of the parameter per unit of update. A warm-up is a schedule of it (official AdamW 2.5e-3).
         lr "η" = 2.5e-3 in Range::NON_NEGATIVE,
-        /// Share of the average in the parameter, to be left constant; `momentum` in the official SGD.
+        /// Share of the average in the parameter, to be left constant; `momentum` in the official SGD (official 0.9).
         beta1 "β₁" once = 0.9 in Range::OPEN_UNIT,
-        /// Power of the step number in the weights of the average.
+        /// Power of the step number in the weights of the average (official 0).
         weight_step_power "r" = 0.0 in Range::NON_NEGATIVE,
-        /// Power of the largest learning rate so far in the weights of the average.
+        /// Power of the largest learning rate so far in the weights of the average (official 2).
         weight_lr_power "p" = 2.0 in Range::NON_NEGATIVE,
         with rate: R = R::default(),
     }
@@ -133,7 +133,7 @@ crate::hypers! {
     /// The gradient over its running root mean square, corrected for the start at zero: Adam's
     /// direction without the first moment.
     pub struct CorrectedRms<E: Denominator = Outside> {
-        /// Decay rate of the second moment.
+        /// Decay rate of the second moment (official 0.999).
         beta2 "β₂" = 0.999 in Range::RATE,
         with denominator: E = E::new(1e-8),
     }

@@ -12,13 +12,13 @@ crate::hypers! {
     /// moments are corrected in their rates, `β̂ = (βᵗ − β)/(βᵗ − 1)`, so `m` and `v` need no
     /// correction later.
     pub struct StableAdamW {
-        /// Decay rate of the first moment.
+        /// Decay rate of the first moment (optimi 0.9).
         beta1 "β₁" = 0.9 in Range::RATE,
         /// Decay rate of the second moment (optimi and pytorch_optimizer 0.99).
         beta2 "β₂" = 0.99 in Range::RATE,
-        /// Added to the root, in units of the gradient; its square bounds `v` below in the mean.
+        /// Added to the root, in units of the gradient; its square bounds `v` below in the mean (ours 1e-8).
         eps "ε" = 1e-8 in Range::NON_NEGATIVE,
-        /// Share of the parameter removed per step and unit of learning rate.
+        /// Share of the parameter removed per step and unit of learning rate (optimi 1e-2).
         decay "λ" = 1e-2 in Range::NON_NEGATIVE,
     }
 }

@@ -50,10 +50,10 @@ impl Rule for Swa {
         at: &At<F>,
     ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F> {
         let weight = self.weight(at);
-        let [kept, weight] = at.lift([F::Wide::number(1.0) - weight, weight]);
+        let [weight] = at.lift([weight]);
         move |u, here, [average]| {
             let next = (here.x - u).called("y");
-            (u, [kept * average + weight * next])
+            (u, [average + weight * (next - average)])
         }
     }
 

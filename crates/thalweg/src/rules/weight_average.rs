@@ -96,11 +96,11 @@ impl<S: AverageStart> Rule for WeightAverage<S> {
         &self,
         at: &At<F>,
     ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F, S> {
-        let kept = S::kept(at, &self.average_decay);
-        let [kept, new] = at.lift([kept, F::Wide::number(1.0) - kept]);
+        let [new] = at.lift([F::Wide::number(1.0) - S::kept(at, &self.average_decay)]);
         move |u, here, [average]| {
             let next = (here.x - u).called("y");
-            (u, [kept * average + new * next])
+            // What is kept and what is new would be rounded apart, and not add up to one.
+            (u, [average + new * (next - average)])
         }
     }
 

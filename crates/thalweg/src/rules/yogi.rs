@@ -33,7 +33,7 @@ crate::hypers! {
     /// The first moment starts at a positive number too, and both are corrected as if they had
     /// started at zero (optax, TensorFlow Addons, pytorch-optimizer). It moves without any gradient.
     pub struct AtInitial {
-        /// The first moment before the first step, in units of the gradient.
+        /// The first moment before the first step, in units of the gradient (optax 1e-6).
         initial_m "m₀" once = 1e-6 in Range::ANY,
     }
 }
