@@ -13,6 +13,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use thalweg_lab::data;
 use thalweg_lab::rng::{Purpose, Stream};
 use thalweg_lab::tasks::{
     self, Batches, Domain, Gradient, Limit, Measurement, Metric, ParameterSpec, Part, Problem,
@@ -92,6 +93,12 @@ impl Workload for Springs {
 
     fn examples(&self) -> [usize; 3] {
         [0, 1, 2].map(|k| self.parts[k].len())
+    }
+
+    /// With it `rerun` and `diff` notice that the data have changed.
+    fn data_sha256(&self) -> String {
+        let numbers = self.parts.iter().flatten().flat_map(|(t, place)| [*t, *place]);
+        data::sha256(&numbers.flat_map(f64::to_le_bytes).collect::<Vec<u8>>())
     }
 }
 

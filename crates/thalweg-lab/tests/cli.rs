@@ -1,10 +1,11 @@
 //! Wrong requests at the command line: each says what is wrong and what to do about it, and leaves nothing
 //! behind.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn thalweg(home: &Path, args: &[&str]) -> Output {
+fn thalweg(home: &Path, args: &[impl AsRef<OsStr>]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
     command.args(args).env("THALWEG_CACHE", home.join("cache")).current_dir(home);
     command.output().unwrap()
@@ -217,4 +218,211 @@ fn both_clocks_of_an_export_count_gradient_evaluations() {
     };
     assert_eq!(last("point"), 80);
     assert!(last("probe") > 60, "{}", last("probe"));
+}
+
+/// Two optimizers on a formula, in the directory `out` of `home`.
+#[track_caller]
+fn compared(home: &Path, more: &str) {
+    let words = format!("compare rosenbrock --trials 2 --seeds 2 --budget 20 --quiet {more}");
+    let done = thalweg(home, &words.split(' ').collect::<Vec<_>>());
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Changes what is kept in the directory `out` of `home`, as no command does.
+fn changed(home: &Path, out: &str, sql: &str) {
+    rusqlite::Connection::open(home.join(out).join("runs.sqlite"))
+        .unwrap()
+        .execute_batch(sql)
+        .unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn words_that_are_not_utf_8_serve_as_well() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let words = "compare rosenbrock --optimizers gd --trials 2 --seeds 2 --budget 20 --quiet --out";
+    let mut words: Vec<&OsStr> = words.split(' ').map(OsStr::new).collect();
+    let directory = OsStr::from_bytes(b"nu\xff");
+    words.push(directory);
+    assert_eq!(thalweg(home, &words).status.code(), Some(0));
+    assert!(home.join(directory).join("report.html").is_file());
+    let wrong = thalweg(home, &[OsStr::from_bytes(b"bad\xff")]);
+    assert_eq!(wrong.status.code(), Some(2));
+    says(&String::from_utf8_lossy(&wrong.stderr), &["fix: see `thalweg --help`"]);
+}
+
+#[test]
+fn the_command_that_is_noted_can_be_given_to_a_shell() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let words = "compare rosenbrock --optimizers gd --trials 2 --seeds 2 --budget 20 --quiet --out";
+    let words: Vec<&str> = words.split(' ').chain(["my dir"]).collect();
+    assert!(thalweg(home, &words).status.success());
+    let jsonl = thalweg(home, &["export", "my dir"]).stdout;
+    says(&String::from_utf8_lossy(&jsonl), &["--quiet --out 'my dir'"]);
+    let page = std::fs::read_to_string(home.join("my dir/report.html")).unwrap();
+    says(&page, &["--out &#39;my dir&#39;"]);
+}
+
+#[test]
+fn a_difference_of_recipes_is_told_by_its_line() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    for (beta2, out) in [("0.9", "a"), ("0.99", "b")] {
+        let recipe = format!("[[group]]\nname = \"all\"\noptimizer = \"adam\"\nbeta2 = {beta2}\n");
+        std::fs::write(home.join("mine.toml"), recipe).unwrap();
+        compared(home, &format!("--optimizers mine.toml,gd --out {out}"));
+    }
+    let told = String::from_utf8(thalweg(home, &["diff", "a", "b"]).stdout).unwrap();
+    let told = told.lines().find(|line| line.starts_with("not the same recipe/mine: {")).unwrap();
+    says(told, &["beta2 = 0.9,", "} in A, {", "beta2 = 0.99,"]);
+    assert!(told.ends_with("} in B"), "{told}");
+}
+
+#[test]
+fn comparisons_with_nothing_in_common_are_no_comparison() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    compared(home, "--optimizers gd --out a");
+    compared(home, "--optimizers adam --out b");
+    for json in [&[][..], &["--json"]] {
+        let told = refused(home, &[&["diff", "a", "b"], json].concat(), 2);
+        says(&told, &["A has rosenbrock/gd, B has rosenbrock/adam"]);
+    }
+}
+
+#[test]
+fn many_changes_of_places_take_one_line() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    for out in ["a", "b"] {
+        compared(home, &format!("--optimizers gd,momentum,adam,lion,rmsprop --out {out}"));
+    }
+    // Losses in the order of their trials, and against it.
+    changed(home, "a", "UPDATE runs SET test_loss = 1.0 + trial WHERE phase = 'final'");
+    changed(home, "b", "UPDATE runs SET test_loss = 1000.0 - trial WHERE phase = 'final'");
+    let told = String::from_utf8(thalweg(home, &["diff", "a", "b"]).stdout).unwrap();
+    says(
+        &told,
+        &["rosenbrock: 10 of 10 pairs changed places (Kendall's rank correlation -1.00)\n"],
+    );
+    assert_eq!(told.matches("changed places").count(), 1, "{told}");
+    let json = thalweg(home, &["diff", "a", "b", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["flips"].as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn results_of_another_program_say_so_and_take_nothing_else_with_them() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    compared(home, "--optimizers gd,momentum,adam --out r");
+    changed(home, "r", "UPDATE trials SET optimizer = 'soft_sign' WHERE optimizer = 'momentum'");
+    let told = refused(home, &["rerun", "rosenbrock/soft_sign/1", "--out", "r"], 1);
+    says(&told, &["no optimizer called `soft_sign`", "use the program that made these results"]);
+    let done = thalweg(home, &["whatif", "r/rosenbrock/gd"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    says(&String::from_utf8_lossy(&done.stdout), &["adam that watched"]);
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    says(&told, &["left out: this program knows no optimizer called `soft_sign`\n"]);
+    assert_eq!(told.matches("left out").count(), 1, "{told}");
+    changed(home, "r", "UPDATE trials SET task = 'springs'");
+    let told = refused(home, &["rerun", "springs/gd/1", "--out", "r"], 1);
+    says(&told, &["no task called `springs`", "use the program that made these results"]);
+}
+
+#[test]
+fn optimizers_that_do_not_fit_are_named_below_the_table() {
+    let home = tempfile::tempdir().unwrap();
+    let words = "compare nnls --optimizers gd,sam,adamw --trials 2 --seeds 2 --budget 20 --quiet";
+    let done = thalweg(home.path(), &words.split(' ').collect::<Vec<_>>());
+    says(
+        &String::from_utf8_lossy(&done.stdout),
+        &["On nnls, sam is left out: ", "On nnls, adamw is left out: "],
+    );
+}
+
+#[test]
+fn targets_that_cannot_be_reached_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    compared(home, "--optimizers gd --out a");
+    let told = refused(home, &["compare", "saddle", "--targets", "a", "--out", "b"], 2);
+    says(&told, &["of the tasks asked for it has none, but rosenbrock"]);
+    let path = home.join("a/results.json");
+    let mut results: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    results["outcome"]["interrupted"] = "interrupted after 3 of 9 runs".into();
+    std::fs::write(&path, results.to_string()).unwrap();
+    let told = refused(home, &["compare", "rosenbrock", "--targets", "a", "--out", "b"], 2);
+    says(&told, &["interrupted after 3 of 9 runs", "that came to its end"]);
+    assert!(!home.join("b").exists());
+}
+
+#[test]
+fn a_damaged_file_of_runs_names_the_way_out() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    compared(home, "--optimizers gd --out r");
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(home.join(format!("r/runs.sqlite{suffix}")));
+    }
+    std::fs::write(home.join("r/runs.sqlite"), "no database ".repeat(1_000)).unwrap();
+    for args in [&["doctor", "r"][..], &["compare", "rosenbrock", "--out", "r"]] {
+        says(&refused(home, args, 1), &["--fresh", "another --out"]);
+    }
+    compared(home, "--optimizers gd --out r --fresh");
+}
+
+#[test]
+fn event_files_of_other_comparisons_are_not_mixed_in() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    compared(home, "--optimizers gd --out a");
+    compared(home, "--optimizers adam --out b");
+    let export = |args: &str| {
+        let words = format!("export {args} --format tensorboard");
+        thalweg(home, &words.split(' ').collect::<Vec<_>>()).status.success()
+    };
+    assert!(export("a") && home.join("a/tb").is_dir());
+    assert!(export("b/runs.sqlite") && home.join("b/tb").is_dir());
+    // The same once more, and one of its runs, are no others.
+    assert!(export("a --to a/tb") && export("a --cell rosenbrock/gd/1"));
+    let told = refused(home, &["export", "b", "--format", "tensorboard", "--to", "a/tb"], 2);
+    says(&told, &["a/tb holds other runs, such as rosenbrock__gd__", "--to another one"]);
+}
+
+#[test]
+fn exports_tell_time_and_positions() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    compared(home, "--optimizers gd --out r");
+    let csv = String::from_utf8(thalweg(home, &["export", "r", "--format", "csv"]).stdout).unwrap();
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    let column = lines[0].iter().position(|name| *name == "gradient_seconds").unwrap();
+    assert_eq!(lines[0][column + 1], "optimizer_seconds");
+    assert!(lines[1][column].parse::<f64>().unwrap() > 0.0 && lines[1].len() == lines[0].len());
+    let jsonl = String::from_utf8(thalweg(home, &["export", "r"]).stdout).unwrap();
+    let run = jsonl.lines().find(|l| l.contains("\"run\":\"rosenbrock/gd/1\"")).unwrap();
+    let run: serde_json::Value = serde_json::from_str(run).unwrap();
+    assert!(run["optimizer_seconds"].as_f64().unwrap() > 0.0);
+    assert_eq!((run["trajectory"].as_array().unwrap().len(), &run["stride"]), (21, &1.into()));
+}
+
+#[test]
+fn a_text_that_no_model_takes_is_refused_with_what_is_needed() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    std::fs::write(home.join("own.txt"), "a line of text\n".repeat(74)).unwrap();
+    let told = refused(home, &["data", "add", "tiny", "own.txt"], 2);
+    says(&told, &["it has 1110 bytes", "at least 1300 bytes"]);
+    std::fs::write(home.join("own.txt"), "a line of text\n".repeat(87)).unwrap();
+    assert!(thalweg(home, &["data", "add", "tiny", "own.txt"]).status.success());
+    let words = "compare lm@tiny --optimizers gd --trials 1 --seeds 2 --budget 2 --quiet --out r";
+    let done = thalweg(home, &words.split(' ').collect::<Vec<_>>());
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let page = std::fs::read_to_string(home.join("r/report.html")).unwrap();
+    says(&page, &["bytes in windows of 64 to train on, 64 of "]);
 }

@@ -68,6 +68,7 @@ fn advice_stays_below_the_rates_that_diverged() {
         budget: None,
         tune: Vec::new(),
         targets: Vec::new(),
+        study: 0,
         workers: 2,
     };
     let outcome = compare(&plan, &Silent).unwrap();

@@ -37,6 +37,7 @@ fn a_registered_task_is_one_like_the_others() {
     let outcome = compare(&plan, &Silent).unwrap();
     let task = &outcome.tasks[0];
     assert_eq!((task.parameters, task.examples), (4, [120, 40, 40]));
+    assert_eq!((task.data_sha256.len(), task.evaluated), (64, [40, 40]));
     for standing in &task.standings {
         assert!(standing.test_loss.mean < 0.5 * task.initial_loss, "{}", standing.optimizer);
         assert!(standing.test_metric.is_some());
@@ -197,6 +198,7 @@ fn optimizers_that_do_not_fit_a_domain_are_left_out_and_say_why() {
     let words = outcome.rules.words.join("\n");
     assert!(words.contains("On experts, adamw and nadamw are each left out: its weight decay"));
     assert!(words.contains("prodigy is left out"));
+    assert!(outcome.tasks[0].left_out.iter().any(|s| s.contains("prodigy is left out")));
     let none = compare(&plan(&["adamw"]), &Silent).unwrap_err();
     assert!(none.exit_code() == 2 && none.problem().contains("decay"), "{none}");
 }

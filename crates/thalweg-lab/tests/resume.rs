@@ -135,6 +135,7 @@ fn a_comparison_with_a_journal() {
         budget: Some(300),
         tune: Vec::new(),
         targets: Vec::new(),
+        study: 0,
         workers: WORKERS,
     };
     let journal = std::fs::File::options().create(true).append(true).open(out.join("journal"));

@@ -26,6 +26,31 @@ fn results_stay_on_stdout_and_progress_is_plain_without_a_terminal() {
     }
 }
 
+/// A log keeps every state of a bar.
+#[cfg(all(unix, feature = "tui"))]
+#[test]
+fn continuous_integration_gets_plain_lines_on_a_terminal_too() {
+    for (ci, bars) in [("", true), ("true", false)] {
+        let (terminal, out) = (pty::Pty::open(), tempfile::tempdir().unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+        command.args([
+            "compare",
+            "rosenbrock",
+            "--optimizers",
+            "gd",
+            "--budget",
+            "20",
+            "--trials",
+            "2",
+        ]);
+        command.args(["--seeds", "2", "--out"]).arg(out.path()).env("CI", ci);
+        let mut child = terminal.spawn(&mut command);
+        assert!(pty::ended(&mut child).success());
+        terminal.wait_for("report: ");
+        assert_eq!(terminal.text().contains('\u{1b}'), bars, "{:?}", terminal.text());
+    }
+}
+
 /// Steps that no test could wait for are given up, and what the terminal and the store hold is in order.
 #[cfg(all(unix, feature = "tui"))]
 #[test]

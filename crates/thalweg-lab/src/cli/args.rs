@@ -14,7 +14,7 @@ use crate::tasks::Tier;
 #[derive(Debug, Parser)]
 #[command(name = "thalweg", version, about, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong request, 130 interrupted.\n\
-    Environment: THALWEG_CACHE (directory for data sets), NO_COLOR.")]
+    Environment: THALWEG_CACHE (directory for data sets), NO_COLOR, CI (progress in plain lines).")]
 pub struct Cli {
     /// When to colour progress and messages. `auto`: on a terminal, unless NO_COLOR is set.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]

@@ -14,7 +14,8 @@ use crate::protocol::{
     Observer, Plan, Side, Standing, Target, TaskOutcome, compare_in, open, shown,
 };
 use crate::store::{self, Database, Document};
-use crate::{Error, Result, data, optimizers, report, tasks};
+use crate::tasks::{self, Task};
+use crate::{Error, Result, data, optimizers, report};
 
 /// What is written beside the runs.
 const RESULTS: &str = "results.json";
@@ -25,8 +26,11 @@ const SECONDS: &str = "seconds";
 
 pub(super) fn run(args: &CompareArgs) -> Result<()> {
     let how = How::of(args.tui, args.quiet)?;
+    let tasks = tasks::select(&args.tasks, args.tier)?;
+    let earlier =
+        args.targets.as_deref().map(|directory| targets(directory, &tasks)).transpose()?;
     let plan = Plan {
-        tasks: tasks::select(&args.tasks, args.tier)?,
+        tasks,
         optimizers: match &args.optimizers[..] {
             [] => None,
             names => Some(optimizers::select(names)?),
@@ -35,7 +39,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
         trials: args.trials,
         budget: args.budget,
         tune: args.tune.clone(),
-        targets: args.targets.as_deref().map_or_else(|| Ok(Vec::new()), targets)?,
+        targets: earlier.unwrap_or_default(),
         study: args.study,
         workers: args.workers.unwrap_or_else(store::threads),
     };
@@ -55,7 +59,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
         }
     }
     let database = Database::open(&args.out, &store::facts(&plan, &workloads))?;
-    database.note("command", &std::env::args().collect::<Vec<_>>().join(" "))?;
+    database.note("command", &store::command_line(&super::words()))?;
     for (key, value) in store::notes(&workloads) {
         database.note(&key, &value)?;
     }
@@ -65,7 +69,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
     let before = database.fact(SECONDS)?.and_then(|text| text.parse().ok()).unwrap_or(0.0);
     let seconds = before + start.elapsed().as_secs_f64();
     database.note(SECONDS, &seconds.to_string())?;
-    let document = Document::new(outcome, std::env::args().collect(), seconds);
+    let document = Document::new(outcome, super::words(), seconds);
     store::write(&args.out, RESULTS, &document.to_json()?)?;
     store::write(&args.out, REPORT, &report::render(&document))?;
     if let Some(directory) = &args.svg_dir {
@@ -120,6 +124,9 @@ fn table(task: &TaskOutcome, room: Option<usize>) -> String {
         notes +=
             &format!("left out for want of room: {} (the report has all)\n", left_out.join(", "));
     }
+    for sentence in &task.left_out {
+        notes += &format!("{sentence}\n");
+    }
     let heading = format!(
         "{}: {} gradients{} per run; `may be`: the best one is among these, at 95 % confidence",
         task.task,
@@ -127,6 +134,7 @@ fn table(task: &TaskOutcome, room: Option<usize>) -> String {
         if task.batch == 0 { String::new() } else { format!(" of {} examples", task.batch) },
     );
     let lines = |text: &str| room.map_or_else(|| text.to_owned(), |room| wrapped(text, room));
+    let notes = table::fitted(&notes, room);
     format!("\n{}\n{text}{notes}\n{}\n", lines(&heading), lines(&task.verdict))
 }
 
@@ -134,7 +142,7 @@ fn table(task: &TaskOutcome, room: Option<usize>) -> String {
 fn fitted(task: &TaskOutcome, room: Option<usize>) -> (String, Vec<String>) {
     let full = ranking(task, Words::Full);
     match room {
-        Some(room) if full.width(&[true; COLUMNS]) > room => {
+        Some(room) if full.width() > room => {
             ranking(task, Words::Short).render_within(room, &IMPORTANCE)
         }
         _ => (full.render(), Vec::new()),
@@ -234,17 +242,22 @@ fn tuned(standing: &Standing, words: Words) -> String {
 }
 
 /// The targets of an earlier comparison, by task.
-fn targets(directory: &Path) -> Result<Vec<(String, Vec<Target>)>> {
+///
+/// # Errors
+/// If it has none of `tasks`, or did not come to its end: its targets would follow from the optimizers that came
+/// first.
+fn targets(directory: &Path, tasks: &[&Task]) -> Result<Vec<(String, Vec<Target>)>> {
     #[derive(Deserialize)]
     struct Document {
         outcome: Outcome,
     }
     #[derive(Deserialize)]
     struct Outcome {
-        tasks: Vec<Task>,
+        tasks: Vec<Targets>,
+        interrupted: Option<String>,
     }
     #[derive(Deserialize)]
-    struct Task {
+    struct Targets {
         task: String,
         targets: Vec<Target>,
     }
@@ -260,7 +273,15 @@ fn targets(directory: &Path) -> Result<Vec<(String, Vec<Target>)>> {
     };
     let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
     let document: Document = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-    Ok(document.outcome.tasks.into_iter().map(|t| (t.task, t.targets)).collect())
+    let Outcome { tasks: held, interrupted } = document.outcome;
+    if let Some(how_far) = interrupted {
+        return Err(wrong(how_far));
+    }
+    if !held.iter().any(|held| tasks.iter().any(|task| task.name == held.task)) {
+        let held: Vec<String> = held.into_iter().map(|held| held.task).collect();
+        return Err(wrong(format!("of the tasks asked for it has none, but {}", held.join(", "))));
+    }
+    Ok(held.into_iter().map(|held| (held.task, held.targets)).collect())
 }
 
 #[cfg(test)]
@@ -290,11 +311,12 @@ mod tests {
             let full = table(task, None);
             assert_eq!(full, table(task, Some(1_000)));
             assert!(!full.contains("left out") && full.contains(task.metric.unwrap().name));
-            for room in [80, 100, 125, 140] {
+            for room in [40, 80, 100, 125, 140] {
                 let text = table(task, Some(room));
                 let widest = text.lines().map(|l| l.chars().count()).max().unwrap();
                 assert!(widest <= room, "{widest} > {room}\n{text}");
-                // Every column is there or named below.
+                // Every column is there or named below, on as many lines as it takes.
+                let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
                 for column in ["optimizer", "best?", "95 %", "tuned", "diverged", "step µs"] {
                     assert!(text.contains(column), "{column}\n{text}");
                 }

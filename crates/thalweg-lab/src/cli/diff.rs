@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::table::Table;
+use super::table::{self, Table};
+use crate::optimizers::RECIPE;
 use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Change, Changes, Loss, changes, shown};
-use crate::store::{self, Database, Facts};
+use crate::store::{self, Database, Facts, first_difference};
 use crate::{Error, Result};
 
 /// Arguments of `thalweg diff`.
@@ -32,17 +33,25 @@ pub(super) fn run(args: &DiffArgs) -> Result<()> {
     let (a, b) = (losses(&before, &args.before)?, losses(&after, &args.after)?);
     let minima = minima(&a, [&before, &after])?;
     let changes = changes(&a, &b, |task| minima.get(task).copied());
+    if changes.rows.is_empty() {
+        let [a, b] = changes.only_in.map(|names| names.join(", "));
+        return Err(Error::usage(
+            format!("no optimizer on a task is in both: A has {a}, B has {b}"),
+            "give two comparisons that share one; `thalweg compare` takes tasks and --optimizers",
+        ));
+    }
     let apart = apart(&before.facts()?, &after.facts()?);
     if args.json {
         return super::print_json(&Answer { apart: &apart, changes: &changes });
     }
-    super::print(&text(&apart, &changes))
+    super::print(&text(&apart, &changes, table::room()))
 }
 
 /// A circumstance in which the two differ.
 #[derive(Debug, PartialEq, Serialize)]
 struct Apart {
-    /// What it is: a line of the plan, `version`, `program_sha256`, `cpu_features`, or `data_sha256/TASK`.
+    /// What it is: a line of the plan, `version`, `program_sha256`, `cpu_features`, `data_sha256/TASK` or
+    /// `recipe/OPTIMIZER`.
     what: String,
     /// How it is in each.
     values: [String; 2],
@@ -71,6 +80,7 @@ fn circumstances(facts: &Facts) -> BTreeMap<&str, &str> {
     let decides = |key: &str| {
         ["version", "program_sha256", "cpu_features"].contains(&key)
             || key.starts_with(&store::data_key(""))
+            || key.starts_with(RECIPE)
     };
     let plan = facts.iter().filter(|(key, _)| key == "plan").flat_map(|(_, plan)| plan.lines());
     let lines = plan.map(|line| line.split_once(": ").unwrap_or((line, "yes")));
@@ -83,9 +93,12 @@ pub(super) const RATIOS: &str = "×: how many times as far above the smallest lo
                                  geometric means, tested by logarithms\n";
 
 /// The table and what is to be said about it.
-fn text(apart: &[Apart], changes: &Changes) -> String {
+fn text(apart: &[Apart], changes: &Changes, room: Option<usize>) -> String {
     let mut text = String::new();
     for Apart { what, values: [a, b] } in apart {
+        // Of a recipe the line that differs is enough.
+        let line = |text, other| first_difference(text, other).trim_matches([' ', ',']).to_owned();
+        let (a, b) = (line(a, b), line(b, a));
         text += &format!("not the same {what}: {a} in A, {b} in B\n");
     }
     let other_data = |task: &str| apart.iter().any(|a| a.what == store::data_key(task));
@@ -121,20 +134,43 @@ fn text(apart: &[Apart], changes: &Changes) -> String {
             if other_data(&row.task) { "other data" } else { verdict(row) }.to_owned(),
         ]);
     }
-    text += &table.render();
+    let table = table.fitted(room, &[1, 0, 9, 6, 4, 5, 3, 7, 8, 2]);
+    let mut notes = String::new();
     if changes.rows.iter().any(|row| row.scale != Scale::Plain) {
-        text += RATIOS;
+        notes += RATIOS;
     }
-    for flip in &changes.flips {
-        text += &format!("{}: {} and {} changed places\n", flip.task, flip.fell, flip.rose);
-    }
+    notes += &flips(changes);
     for (names, side) in changes.only_in.iter().zip(["A", "B"]) {
         if !names.is_empty() {
-            text += &format!("only in {side}: {}\n", names.join(", "));
+            notes += &format!("only in {side}: {}\n", names.join(", "));
+        }
+    }
+    table::fitted(&text, room) + &table + &table::fitted(&notes, room)
+}
+
+/// Of how many pairs the order changed, and of which if they are few.
+fn flips(changes: &Changes) -> String {
+    let mut text = String::new();
+    for rows in changes.rows.chunk_by(|a, b| a.task == b.task) {
+        let task = &rows[0].task;
+        let own: Vec<_> = changes.flips.iter().filter(|flip| flip.task == *task).collect();
+        if own.is_empty() {
+            continue;
+        }
+        let (changed, pairs) = (own.len(), rows.len() * (rows.len() - 1) / 2);
+        let tau = 1.0 - 2.0 * changed as f64 / pairs as f64;
+        text += &format!(
+            "{task}: {changed} of {pairs} pairs changed places (Kendall's rank correlation {tau:.2})\n"
+        );
+        for flip in own.iter().filter(|_| changed <= PAIRS) {
+            text += &format!("{task}: {} and {} changed places\n", flip.fell, flip.rose);
         }
     }
     text
 }
+
+/// The most pairs that are named.
+const PAIRS: usize = 6;
 
 fn verdict(row: &Change) -> &'static str {
     match (row.identical, row.distinguishable, row.is_worse()) {

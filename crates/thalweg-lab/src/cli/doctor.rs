@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::args::DoctorArgs;
+use super::table;
 use crate::diagnosis::{
     Finding, Kind, Severity, Stored, if_stored, in_few_seeds, over_seeds, within,
 };
@@ -26,7 +27,8 @@ pub(super) fn run(args: &DoctorArgs) -> Result<()> {
     if args.json {
         super::print_json(&patients)?;
     } else {
-        super::print(&(text(&patients, args.if_stored) + &figures(&args.run, &patients)?))?;
+        let text = text(&patients, args.if_stored) + &figures(&args.run, &patients)?;
+        super::print(&table::fitted(&text, table::room()))?;
     }
     verdict(&patients, args.fail_on, args.if_stored)
 }

@@ -1,13 +1,12 @@
 //! `thalweg experiment` and `thalweg list experiments`.
 
-use std::io::IsTerminal;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use serde::Serialize;
 
 use super::args::ExperimentArgs;
-use super::table::Table;
+use super::table::{self, Table};
 use crate::experiments::{self, Finding, Tally, Verdict};
 use crate::{Error, Result, report, store};
 
@@ -17,7 +16,7 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
         store::prepare(out)?;
     }
     let (start, count) = (Instant::now(), AtomicUsize::new(0));
-    let show = std::io::stderr().is_terminal() && !args.quiet;
+    let show = super::is_watched() && !args.quiet;
     let findings = experiments::run(&chosen, &|finding| {
         let done = count.fetch_add(1, Ordering::Relaxed) + 1;
         if show {
@@ -27,7 +26,7 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
                     write!(std::io::stderr(), "\r\x1b[K{done}/{} {}", chosen.len(), finding.name);
             }
         }
-    })?;
+    });
     if show {
         crate::cli::say!("\r\x1b[K");
     }
@@ -57,8 +56,15 @@ fn write(out: &std::path::Path, findings: &[Finding]) -> Result<()> {
     Ok(())
 }
 
-/// What the process ends with: a failure if anything differs from the reference.
+/// What the process ends with: a failure if an experiment failed or anything differs from the reference.
 fn verdict(findings: &[Finding]) -> Result<()> {
+    let failed: Vec<&str> = findings.iter().filter(|f| f.failed).map(|f| f.name).collect();
+    if !failed.is_empty() {
+        return Err(Error::failed(
+            format!("{} could not be run: {}", failed.len(), failed.join(", ")),
+            "do what is said of each above",
+        ));
+    }
     match Tally::new(findings).differing.as_slice() {
         [] => Ok(()),
         names => Err(Error::failed(
@@ -170,7 +176,7 @@ pub(super) fn list(json: bool) -> Result<()> {
         let claim = if r.pending { format!("(pending) {}", r.claim) } else { r.claim.to_owned() };
         table.row([r.name.to_owned(), r.row.to_owned(), claim]);
     }
-    super::print(&table.render())
+    super::print(&table.fitted(table::room(), &[0, 2, 1]))
 }
 
 #[cfg(test)]
@@ -179,7 +185,7 @@ mod tests {
 
     fn findings(name: &str) -> Vec<Finding> {
         let chosen = experiments::select(&[name.to_owned()]).unwrap();
-        experiments::run(&chosen, &|_| {}).unwrap()
+        experiments::run(&chosen, &|_| {})
     }
 
     #[test]
@@ -208,6 +214,24 @@ mod tests {
         let error = verdict(&found).unwrap_err();
         assert_eq!(error.exit_code(), 1);
         assert!(error.problem().contains("parabola-rate"));
+    }
+
+    #[test]
+    fn one_that_fails_takes_no_other_with_it() {
+        let sound = experiments::select(&["parabola-rate".to_owned()]).unwrap()[0];
+        let broken: &'static experiments::Experiment =
+            Box::leak(Box::new(experiments::Experiment {
+                name: "broken",
+                run: |_| Err(Error::failed("the data are damaged", "fetch them again")),
+                ..*sound
+            }));
+        let found = experiments::run(&[broken, sound], &|_| {});
+        assert!(found.len() == 2 && found[1].verdict != Verdict::NotRun);
+        let told = details(&found[0]);
+        assert!(told.contains("broken") && told.contains("not run"), "{told}");
+        assert!(told.contains("the data are damaged; fetch them again"), "{told}");
+        let error = verdict(&found).unwrap_err();
+        assert_eq!((error.exit_code(), error.problem()), (1, "1 could not be run: broken"));
     }
 
     #[test]

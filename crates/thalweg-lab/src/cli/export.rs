@@ -14,7 +14,7 @@ use crate::{Error, Result};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     thalweg export thalweg-out --format csv > runs.csv\n  \
-    thalweg export thalweg-out --format tensorboard --to tb && tensorboard --logdir tb\n  \
+    thalweg export thalweg-out --format tensorboard && tensorboard --logdir thalweg-out/tb\n  \
     thalweg export thalweg-out --cell digits-mlp/adamw/1 --format jsonl")]
 pub struct ExportArgs {
     /// The --out directory of a comparison, or its runs.sqlite.
@@ -26,8 +26,8 @@ pub struct ExportArgs {
     /// Only this run: TASK/OPTIMIZER/SEED, TASK/OPTIMIZER/tN or TASK/OPTIMIZER/tN/SEED.
     #[arg(long, value_name = "CELL")]
     pub cell: Option<String>,
-    /// Where to write: a file, or a directory for `tensorboard`. Default: standard output, but `tb` and
-    /// `runs.parquet` for `tensorboard` and `parquet`.
+    /// Where to write: a file, or a directory for `tensorboard`. Default: standard output, but `tb` beside the
+    /// runs for `tensorboard` and `runs.parquet` for `parquet`.
     #[arg(long, value_name = "PATH")]
     pub to: Option<PathBuf>,
 }
@@ -65,7 +65,9 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
         }
         Format::Csv => text(args, &export::csv(&runs), runs.len()),
         Format::Tensorboard => {
-            let to = args.to.clone().unwrap_or_else(|| PathBuf::from("tb"));
+            let beside = if args.run.is_dir() { Some(&*args.run) } else { args.run.parent() };
+            let to = args.to.clone().unwrap_or_else(|| beside.unwrap_or(Path::new("")).join("tb"));
+            unmixed(&database, &to)?;
             events(&database, &runs, &to)?;
             wrote(
                 runs.len(),
@@ -97,21 +99,45 @@ fn wrote(runs: usize, place: &str) {
     crate::cli::say!("{runs} {} in {place}", if runs == 1 { "run" } else { "runs" });
 }
 
+/// Refuses a directory with runs that are not of these results: TensorBoard would show all as one comparison.
+fn unmixed(database: &Database, to: &Path) -> Result<()> {
+    let own = database.kept(false)?;
+    let own: Vec<String> = own.iter().flat_map(|run| [name(run), trials_name(run)]).collect();
+    for entry in std::fs::read_dir(to).into_iter().flatten().flatten() {
+        let held = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() && !own.contains(&held) {
+            return Err(Error::usage(
+                format!("{} holds other runs, such as {held}", to.display()),
+                "remove that directory, or give --to another one",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The directory of a run.
+fn name(run: &Kept) -> String {
+    let Kept { task, optimizer, trial, phase, seed, .. } = run;
+    format!("{task}__{optimizer}__t{trial}-{phase}__seed{seed}")
+}
+
+/// The directory of what the trials of a run's optimizer have in common.
+fn trials_name(run: &Kept) -> String {
+    format!("{}__{}__trials__seed0", run.task, run.optimizer)
+}
+
 fn events(database: &Database, runs: &[Kept], to: &Path) -> Result<()> {
     let write = |name: &str, bytes: &[u8]| {
         tensorboard::write(to, name, bytes).map_err(|e| unwritable(to, &e))
     };
     for run in runs {
-        let (task, optimizer) = (&run.task, &run.optimizer);
-        let name = format!("{task}__{optimizer}__t{}-{}__seed{}", run.trial, run.phase, run.seed);
-        write(&name, &tensorboard::run(run, &seen(database, run)?.0))?;
+        write(&name(run), &tensorboard::run(run, &seen(database, run)?.0))?;
     }
     let mut trials: Vec<&Kept> = runs.iter().filter(|run| run.is_trial()).collect();
     // Sorted by task and optimizer already; the chunks are the trials of one optimizer on one task.
     trials.sort_by(|a, b| (&a.task, &a.optimizer).cmp(&(&b.task, &b.optimizer)));
     for chunk in trials.chunk_by(|a, b| a.is_beside(b)) {
-        let name = format!("{}__{}__trials__seed0", chunk[0].task, chunk[0].optimizer);
-        write(&name, &tensorboard::trials(chunk))?;
+        write(&trials_name(chunk[0]), &tensorboard::trials(chunk))?;
     }
     Ok(())
 }

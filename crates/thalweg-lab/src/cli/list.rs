@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::args::{ListArgs, Listing};
-use super::table::Table;
+use super::table::{self, Table, fitted};
 use crate::data::{self, SOURCES, State};
 use crate::optimizers::{self, Range, StateBytes};
 use crate::tasks::{self, Domain, Metric, Tier};
@@ -88,11 +88,10 @@ fn optimizers(json: bool) -> Result<()> {
         let [f32, bf16, block8] = bytes;
         table.row([row.name.to_owned(), f32, bf16, block8, ranges, row.summary.to_owned()]);
     }
-    super::print(&format!(
-        "{}\n  f32, bf16, 8-bit: bytes of state per coordinate of an f32 parameter, by the storage chosen\n  \
-         (8-bit adds one scale per 1,024 coordinates; positions stay f32).\n",
-        table.render()
-    ))
+    let room = table::room();
+    let note = "\n  f32, bf16, 8-bit: bytes of state per coordinate of an f32 parameter, by the storage chosen\n  \
+                (8-bit adds one scale per 1,024 coordinates; positions stay f32).\n";
+    super::print(&(table.fitted(room, &[0, 5, 4, 1, 2, 3]) + &fitted(note, room)))
 }
 
 fn tasks(json: bool, tier: Option<Tier>) -> Result<()> {
@@ -117,12 +116,20 @@ fn tasks(json: bool, tier: Option<Tier>) -> Result<()> {
             r.summary.to_owned(),
         ]);
     }
-    let mut text = table.render();
+    let mut text = String::new();
     for family in tasks::families() {
         text +=
             &format!("\n  {}@PARAMETER ({}): {}", family.name, family.parameter, family.summary);
     }
-    super::print(&format!("{text}\n  Groups: all, {}\n", tasks::groups().join(", ")))
+    text += &format!("\n  Groups: all, {}\n", tasks::groups().join(", "));
+    let room = table::room();
+    super::print(&(table.fitted(room, &[0, 5, 4, 1, 3, 2]) + &fitted(&text, room)))
+}
+
+/// Whether the program can say where a task's data come from: those of a task that a user's program has added
+/// (whose name has no `@`) are that program's business.
+fn knows(task: &tasks::Task) -> bool {
+    task.name.contains('@') || SOURCES.iter().any(|source| source.name == task.data)
 }
 
 fn task_row(task: &'static tasks::Task) -> TaskRow {
@@ -132,7 +139,7 @@ fn task_row(task: &'static tasks::Task) -> TaskRow {
         groups: task.groups,
         tier: task.tier,
         data: task.data,
-        needs: data::needs(task.data),
+        needs: data::needs(task.data).filter(|_| knows(task)),
         loss: task.loss,
         metric: task.metric,
         domain: task.domain,
@@ -182,5 +189,21 @@ pub(super) fn data(json: bool) -> Result<()> {
         };
         table.row([r.name, state, r.summary.to_owned(), r.licence.to_owned()]);
     }
-    super::print(&table.render())
+    super::print(&table.fitted(table::room(), &[0, 1, 2, 3]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_data_that_can_be_fetched_or_taken_in_are_needed() {
+        let needs = |name: &'static str, data: &'static str| {
+            let known = tasks::select(&[], None).unwrap()[0];
+            task_row(Box::leak(Box::new(tasks::Task { name, data, ..*known }))).needs
+        };
+        assert_eq!(needs("springs", "springs"), None);
+        let text = needs("lm@no-such-text", "no-such-text");
+        assert_eq!(text.as_deref(), Some("thalweg data add no-such-text PATH"));
+    }
 }

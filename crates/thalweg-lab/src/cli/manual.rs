@@ -22,26 +22,36 @@ pub(super) fn man() -> Result<()> {
     super::print(&page()?)
 }
 
-/// The page of the program, then one section per command.
+/// The page of the program, then sections of every command.
 fn page() -> Result<String> {
     let mut command = Cli::command();
     command.build();
     let mut text = Vec::new();
     let mut render = || -> std::io::Result<()> {
         clap_mangen::Man::new(command.clone()).render(&mut text)?;
-        for sub in command.get_subcommands().filter(|c| c.get_name() != "help") {
-            let man = clap_mangen::Man::new(sub.clone());
-            text.extend(format!(".SH COMMAND {}\n", sub.get_name().to_uppercase()).bytes());
-            man.render_synopsis_section(&mut text)?;
-            man.render_description_section(&mut text)?;
-            man.render_options_section(&mut text)?;
-        }
-        Ok(())
+        commands(&command, "COMMAND", &mut text)
     };
     render().map_err(|e| {
         Error::failed(format!("cannot write the manual page: {e}"), "please report this defect")
     })?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The sections of the commands in `parent`, whose heading is `title`, each followed by those of the commands in it.
+fn commands(parent: &clap::Command, title: &str, text: &mut Vec<u8>) -> std::io::Result<()> {
+    for command in parent.get_subcommands().filter(|c| c.get_name() != "help") {
+        let man = clap_mangen::Man::new(command.clone());
+        let title = format!("{title} {}", command.get_name().to_uppercase());
+        text.extend(format!(".SH {title}\n").bytes());
+        man.render_synopsis_section(text)?;
+        man.render_description_section(text)?;
+        man.render_options_section(text)?;
+        if command.get_after_help().is_some() {
+            man.render_extra_section(text)?;
+        }
+        commands(command, &title, text)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -59,5 +69,10 @@ mod tests {
             assert!(page.contains(&name.to_uppercase()), "{name}");
         }
         assert!(page.contains(".TH"));
+        for part in
+            ["COMMAND DATA VERIFY", "thalweg data add letters letters.txt", "diff results\\-before"]
+        {
+            assert!(page.contains(part), "{part}");
+        }
     }
 }

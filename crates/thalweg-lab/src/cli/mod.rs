@@ -59,6 +59,17 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The words of the command line, the program first. Those that are not UTF-8 serve as well: they are only shown.
+fn words() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// Whether somebody looks at stderr. A log of continuous integration may claim to be a terminal, and keeps every
+/// state of a bar.
+fn is_watched() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("CI").is_none_or(|value| value.is_empty())
+}
+
 /// Decides whether progress bars have colours.
 fn colour(when: Color) {
     let wanted = match when {

@@ -120,11 +120,17 @@ fn gone(cell: &str) -> Error {
 
 /// The run that was kept, as one that can be made.
 pub(super) fn job(kept: &Kept) -> Result<Job> {
-    let task = tasks::select(std::slice::from_ref(&kept.task), None)?;
-    let entries = optimizers::select(std::slice::from_ref(&kept.optimizer))?;
-    let (Some(task), Some(entry)) = (task.first(), entries.first()) else {
-        return Err(gone(&kept.cell()));
+    let unknown = |what: &str, name: &str| {
+        Error::failed(
+            format!("this program knows no {what} called `{name}`"),
+            "use the program that made these results",
+        )
     };
+    let task = tasks::select(std::slice::from_ref(&kept.task), None);
+    let task =
+        *task.ok().as_deref().and_then(<[_]>::first).ok_or_else(|| unknown("task", &kept.task))?;
+    let entries = optimizers::select(std::slice::from_ref(&kept.optimizer)).unwrap_or_default();
+    let entry = entries.first().ok_or_else(|| unknown("optimizer", &kept.optimizer))?;
     let hypers = kept.hypers.iter().map(|(name, value)| Ok((named(entry, name)?, *value)));
     let hypers = hypers.collect::<Result<Vec<_>>>()?;
     let phase = Phase::ALL.into_iter().find(|p| p.name() == kept.phase).ok_or_else(|| {

@@ -26,6 +26,22 @@ pub(super) fn wrapped(text: &str, room: usize) -> String {
     lines
 }
 
+/// The text with each line in lines of at most `room` characters, whole where nothing has to fit. What goes on is
+/// indented by two more.
+pub(super) fn fitted(text: &str, room: Option<usize>) -> String {
+    let Some(room) = room else { return text.to_owned() };
+    let line = |line: &str| {
+        let words = line.trim_start_matches(' ');
+        let indent = line.len() - words.len();
+        if line.chars().count() <= room {
+            return line.to_owned();
+        }
+        let lines = wrapped(words, room.saturating_sub(indent + 2));
+        " ".repeat(indent) + &lines.replace('\n', &format!("\n{}", " ".repeat(indent + 2)))
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Rows of cells under a header.
 #[derive(Debug)]
 pub(super) struct Table<const N: usize> {
@@ -43,33 +59,69 @@ impl<const N: usize> Table<N> {
 
     /// The table with columns as wide as their widest cell; columns of numbers align right.
     pub(super) fn render(&self) -> String {
-        self.columns(&[true; N])
+        self.columns(&[true; N], &self.widths())
+    }
+
+    /// The table in `room` characters with the names of the columns left out, the whole of it where nothing has to
+    /// fit.
+    pub(super) fn fitted(&self, room: Option<usize>, importance: &[usize; N]) -> String {
+        let Some(room) = room else { return self.render() };
+        match self.render_within(room, importance) {
+            (text, left_out) if left_out.is_empty() => text,
+            (text, left_out) => {
+                let names = left_out.join(", ");
+                let note = format!("left out for want of room: {names} (--json has all)\n");
+                text + &fitted(&note, Some(room))
+            }
+        }
     }
 
     /// The table in `room` characters: columns enter in the order of `importance` while they have room, the
-    /// first in any case. Returns the names of those left out as well.
+    /// first in any case; for that, cells of many words are broken at blanks. Returns the names of those left out
+    /// as well.
     pub(super) fn render_within(
         &self,
         room: usize,
         importance: &[usize; N],
     ) -> (String, Vec<String>) {
-        let mut shown = [false; N];
+        let (mut shown, mut widths, narrow) = ([false; N], self.widths(), self.narrow());
         for (i, column) in importance.iter().enumerate() {
             shown[*column] = true;
-            shown[*column] = i == 0 || self.width(&shown) <= room;
+            shown[*column] = i == 0 || Self::sum(&shown, &narrow) <= room;
+        }
+        while Self::sum(&shown, &widths) > room {
+            let wide = (0..N).filter(|i| shown[*i] && widths[*i] > narrow[*i]);
+            let Some(widest) = wide.max_by_key(|i| widths[*i]) else { break };
+            widths[widest] -= 1;
         }
         let left_out = (0..N).filter(|i| !shown[*i]).map(|i| self.rows[0][i].clone());
-        (self.columns(&shown), left_out.collect())
+        (self.columns(&shown, &widths), left_out.collect())
     }
 
-    /// The characters of the widest line that these columns can make.
-    pub(super) fn width(&self, shown: &[bool; N]) -> usize {
-        let widths = (0..N).filter(|i| shown[*i]).map(|i| self.widest(i));
+    /// The characters of the widest line.
+    pub(super) fn width(&self) -> usize {
+        Self::sum(&[true; N], &self.widths())
+    }
+
+    /// The characters of a line with these columns.
+    fn sum(shown: &[bool; N], widths: &[usize; N]) -> usize {
+        let widths = (0..N).filter(|i| shown[*i]).map(|i| widths[i]);
         widths.map(|w| w + GAP).sum::<usize>().saturating_sub(GAP - MARGIN)
     }
 
-    fn widest(&self, column: usize) -> usize {
-        self.rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0)
+    /// The characters of the widest cell of each column.
+    fn widths(&self) -> [usize; N] {
+        std::array::from_fn(|i| self.rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0))
+    }
+
+    /// The characters into which the cells of each column can be broken.
+    fn narrow(&self) -> [usize; N] {
+        let widths = self.widths();
+        std::array::from_fn(|i| {
+            let words = self.rows.iter().flat_map(|r| r[i].split(' '));
+            let longest = words.map(|word| word.chars().count()).max().unwrap_or(0);
+            widths[i].min(longest.max(WORDS))
+        })
     }
 
     fn is_numeric(&self, column: usize) -> bool {
@@ -77,20 +129,27 @@ impl<const N: usize> Table<N> {
         cells.peek().is_some() && cells.all(|cell| is_number(cell))
     }
 
-    fn columns(&self, shown: &[bool; N]) -> String {
-        let columns: Vec<(usize, usize, bool)> =
-            (0..N).filter(|i| shown[*i]).map(|i| (i, self.widest(i), self.is_numeric(i))).collect();
+    fn columns(&self, shown: &[bool; N], widths: &[usize; N]) -> String {
+        let columns: Vec<(usize, bool)> =
+            (0..N).filter(|i| shown[*i]).map(|i| (i, self.is_numeric(i))).collect();
         let mut text = String::new();
         for row in &self.rows {
-            let mut line = String::new();
-            for (place, (i, width, right)) in columns.iter().enumerate() {
-                let cell = &row[*i];
-                let pad = " ".repeat(width - cell.chars().count());
-                line += &" ".repeat(if place == 0 { MARGIN } else { GAP });
-                line += &if *right { pad + cell } else { format!("{cell}{pad}") };
+            let cells: [String; N] = std::array::from_fn(|i| match row[i].chars().count() {
+                width if width <= widths[i] => row[i].clone(),
+                _ => wrapped(&row[i], widths[i]),
+            });
+            let height = columns.iter().map(|(i, _)| cells[*i].lines().count()).max().unwrap_or(0);
+            for k in 0..height {
+                let mut line = String::new();
+                for (place, (i, right)) in columns.iter().enumerate() {
+                    let cell = cells[*i].lines().nth(k).unwrap_or("");
+                    let pad = " ".repeat(widths[*i].saturating_sub(cell.chars().count()));
+                    line += &" ".repeat(if place == 0 { MARGIN } else { GAP });
+                    line += &if *right { pad + cell } else { format!("{cell}{pad}") };
+                }
+                text += line.trim_end();
+                text.push('\n');
             }
-            text += line.trim_end();
-            text.push('\n');
         }
         text
     }
@@ -99,6 +158,9 @@ impl<const N: usize> Table<N> {
 /// Blanks before the first column, and before each other one.
 const MARGIN: usize = 2;
 const GAP: usize = 3;
+
+/// The characters below which no column is broken into lines.
+const WORDS: usize = 24;
 
 /// Whether a cell holds numbers: `1.20e-5`, `3/15`, `0.1 .. 0.2`, `-` for none.
 fn is_number(cell: &str) -> bool {
@@ -147,7 +209,26 @@ mod tests {
     }
 
     #[test]
+    fn cells_of_many_words_are_broken_before_columns_are_left_out() {
+        let mut table = Table::new(&["name", "what", "n"]);
+        let words = "the motion of a damped spring from 200 noisy measurements";
+        table.row(["springs".to_owned(), words.to_owned(), "7".to_owned()]);
+        let text = table.fitted(Some(50), &[0, 1, 2]);
+        assert_eq!(
+            text,
+            "  name      what                                 n\n  \
+             springs   the motion of a damped spring from   7\n            200 noisy measurements\n"
+        );
+        let text = table.fitted(Some(38), &[0, 1, 2]);
+        assert!(text.ends_with("left out for want of room: n (--json\n  has all)\n"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 38), "{text}");
+        assert_eq!(table.fitted(None, &[0, 1, 2]), table.render());
+    }
+
+    #[test]
     fn lines_break_at_blanks() {
+        assert_eq!(fitted("a\n  one two three\n", Some(11)), "a\n  one two\n    three\n");
+        assert_eq!(fitted("  one two three", None), "  one two three");
         assert_eq!(wrapped("one two three", 7), "one two\nthree");
         assert_eq!(wrapped("one two three", 20), "one two three");
         assert_eq!(wrapped("incomprehensible two", 5), "incomprehensible\ntwo");

@@ -7,10 +7,10 @@ use clap::Args;
 use super::diff::RATIOS;
 use super::doctor::locate;
 use super::rerun::{job, same_data};
-use super::table::Table;
+use super::table::{self, Table, fitted};
 use crate::optimizers;
 use crate::protocol::stats::scale::Scale;
-use crate::protocol::{Alternative, Counterfactual, RunSpec, Way, counterfactual, shown};
+use crate::protocol::{Alternative, Counterfactual, Job, RunSpec, Way, counterfactual, shown};
 use crate::store::{self, Database, Kept};
 use crate::{Error, Result, report};
 
@@ -66,7 +66,10 @@ pub(super) fn run(args: &WhatIfArgs) -> Result<()> {
     let kept = database.kept(false)?;
     let specs = specs(&directory, &kept, &wanted)?;
     let task = specs[0].task;
-    let others = others(&kept, &specs[0], &args.with)?;
+    let (others, unknown) = others(&kept, &specs[0], &args.with)?;
+    for error in unknown {
+        crate::cli::say!("left out: {}", error.problem());
+    }
     let workload = (task.open)(task)?;
     same_data(
         task.name,
@@ -83,7 +86,7 @@ pub(super) fn run(args: &WhatIfArgs) -> Result<()> {
     if args.json {
         return super::print_json(&answer);
     }
-    super::print(&text(&answer))
+    super::print(&text(&answer, table::room()))
 }
 
 /// The final runs that the path names.
@@ -123,18 +126,23 @@ fn specs(directory: &Path, kept: &[Kept], wanted: &[String]) -> Result<Vec<RunSp
     }
 }
 
-/// The other optimizers: those asked for, or all that were compared on the task.
-fn others(kept: &[Kept], own: &RunSpec, asked: &[String]) -> Result<Vec<Way>> {
-    let mut compared: Vec<Way> = Vec::new();
-    for run in kept.iter().filter(|run| run.phase == "final" && run.task == own.task.name) {
-        if !compared.iter().any(|way| way.optimizer == run.optimizer) {
-            let spec = job(run)?.spec;
-            compared.push(Way { optimizer: spec.optimizer, hypers: spec.hypers });
+/// The other optimizers: those asked for, or all that were compared on the task; and why this program cannot
+/// make the runs of some of these.
+fn others(kept: &[Kept], own: &RunSpec, asked: &[String]) -> Result<(Vec<Way>, Vec<Error>)> {
+    let (mut compared, mut unknown) = (Vec::new(), Vec::new());
+    let finals: Vec<&Kept> =
+        kept.iter().filter(|run| run.phase == "final" && run.task == own.task.name).collect();
+    for runs in finals.chunk_by(|a, b| a.is_beside(b)) {
+        match job(runs[0]) {
+            Ok(Job { spec, .. }) => {
+                compared.push(Way { optimizer: spec.optimizer, hypers: spec.hypers });
+            }
+            Err(error) => unknown.push(error),
         }
     }
     if asked.is_empty() {
         compared.retain(|way| way.optimizer != own.optimizer);
-        return Ok(compared);
+        return Ok((compared, unknown));
     }
     let of = |entry: optimizers::Entry| {
         if let Some(reason) = optimizers::unfit(entry.name, own.task.domain) {
@@ -147,7 +155,7 @@ fn others(kept: &[Kept], own: &RunSpec, asked: &[String]) -> Result<Vec<Way>> {
         Ok(tuned.unwrap_or(Way { optimizer: entry.name, hypers: Vec::new() }))
     };
     let all = optimizers::select(asked)?.into_iter().filter(|e| e.name != own.optimizer);
-    all.map(of).collect()
+    Ok((all.map(of).collect::<Result<_>>()?, Vec::new()))
 }
 
 /// The answer as a page and as JSON, and every figure on its own.
@@ -160,23 +168,25 @@ fn write(out: &Path, answer: &Counterfactual) -> Result<()> {
     Ok(())
 }
 
-fn text(answer: &Counterfactual) -> String {
-    let steps = steps(answer);
-    let rest = rest(answer);
+fn text(answer: &Counterfactual, room: Option<usize>) -> String {
+    let steps = steps(answer).fitted(room, &[0, 1, 2, 3, 4, 5]);
+    let rest = rest(answer).fitted(room, &[0, 1, 2, 5, 3, 4]);
     let note = match answer.scale {
         Scale::Plain => "",
         Scale::Above(_) => RATIOS,
     };
-    format!(
+    let before = format!(
         "{}\n\nOne step from there: the loss of its own batch, {} before, at the step as it is and at the best \
-         of lengths from 0.01 to 100 times as long\n{steps}\n\
-         The rest of the run: test loss, and against the run as it was\n{rest}{note}",
+         of lengths from 0.01 to 100 times as long\n",
         answer.sentence(),
         shown(answer.batch_loss),
-    )
+    );
+    let between = "\nThe rest of the run: test loss, and against the run as it was\n";
+    let lines = |text: &str| fitted(text, room);
+    lines(&before) + &steps + &lines(between) + &rest + &lines(note)
 }
 
-fn steps(answer: &Counterfactual) -> String {
+fn steps(answer: &Counterfactual) -> Table<6> {
     let mut table =
         Table::new(&["way", "change", "best length", "change", "cos descent", "cos as it was"]);
     let of = |a: &Alternative| -> Option<[String; 5]> {
@@ -194,7 +204,7 @@ fn steps(answer: &Counterfactual) -> String {
         let [a, b, c, d, e] = of(alternative).unwrap_or_else(|| ["-"; 5].map(str::to_owned));
         table.row([alternative.name(), a, b, c, d, e]);
     }
-    table.render()
+    table
 }
 
 /// A change with its sign.
@@ -205,7 +215,7 @@ fn signed(change: f64) -> String {
     }
 }
 
-fn rest(answer: &Counterfactual) -> String {
+fn rest(answer: &Counterfactual) -> Table<6> {
     let mut table =
         Table::new(&["way", "test loss", "difference", "95 % bootstrap", "p (Holm)", "verdict"]);
     let distance = |value: f64| match answer.scale {
@@ -230,5 +240,5 @@ fn rest(answer: &Counterfactual) -> String {
         };
         table.row([a.name(), shown(a.test_loss), difference, interval, p, verdict]);
     }
-    table.render()
+    table
 }

@@ -14,8 +14,7 @@ pub(super) fn tell(error: &clap::Error) -> ExitCode {
     }
     // A closed stderr leaves nobody to tell.
     let _ = error.print();
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    crate::cli::say!("\n  fix: {}", fix(error, &words));
+    crate::cli::say!("\n  fix: {}", fix(error, super::words().get(1..).unwrap_or_default()));
     ExitCode::from(2)
 }
 

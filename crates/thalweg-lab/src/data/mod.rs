@@ -16,11 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use arrays::{Array, Arrays, Values};
-pub use cache::Cache;
+pub use cache::{Cache, sha256};
 pub use manifest::{Client, Description, Kind, Origin, Package, SOURCES};
 pub use sets::images::{DataSet, Examples};
 pub use sets::ratings::{Rating, Ratings};
 pub use sets::reviews::{Bags, Reviews};
+pub(crate) use sets::texts::LEAST;
 pub use sets::texts::Text;
 
 use crate::{Error, Result, near};
@@ -286,7 +287,7 @@ pub fn verify(name: &str) -> Result<String> {
 fn verify_in(cache: &Cache, source: &Description) -> Result<String> {
     match source.name {
         "digits" => digits::verify(),
-        "lincoln" => Ok(texts::LINCOLN_SHA256.to_owned()),
+        "lincoln" => texts::verify(),
         _ => stored(cache, source).map(|(_, sha256)| sha256),
     }
 }

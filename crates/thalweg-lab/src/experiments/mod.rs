@@ -107,6 +107,8 @@ pub struct Finding {
     pub agrees: Option<bool>,
     /// Why nothing was measured, and what to do about it.
     pub reason: Option<String>,
+    /// Whether that is an error, and not a want that was foreseen.
+    pub failed: bool,
     /// The pictures.
     pub figures: Vec<Figure>,
     /// Wall-clock seconds.
@@ -229,25 +231,27 @@ fn chosen_already(chosen: &[&'static Experiment], experiment: &Experiment) -> bo
 }
 
 /// Runs experiments on all cores and calls `done` after each; those that measure time have the machine
-/// to themselves. The findings come in the order of the experiments.
-pub fn run(
-    experiments: &[&'static Experiment],
-    done: &(dyn Fn(&Finding) + Sync),
-) -> Result<Vec<Finding>> {
+/// to themselves. One that fails is a finding of its own and takes no other with it. The findings come in the
+/// order of the experiments.
+pub fn run(experiments: &[&'static Experiment], done: &(dyn Fn(&Finding) + Sync)) -> Vec<Finding> {
     let timed = |e: &Experiment| e.row == "X48";
     let one = |e: &'static Experiment| {
-        let finding = e.find()?;
+        let finding = e.find().unwrap_or_else(|error| {
+            let mut record = Record::default();
+            record.not_run(format!("{}; {}", error.problem(), error.fix()));
+            Finding { failed: true, ..e.finding(record, 0.0) }
+        });
         done(&finding);
-        Ok(finding)
+        finding
     };
     let untimed: Vec<_> = experiments.iter().copied().filter(|e| !timed(e)).collect();
-    let mut findings = untimed.into_par_iter().map(one).collect::<Result<Vec<_>>>()?;
+    let mut findings: Vec<_> = untimed.into_par_iter().map(one).collect();
     for experiment in experiments.iter().copied().filter(|e| timed(e)) {
-        findings.push(one(experiment)?);
+        findings.push(one(experiment));
     }
     let place = |finding: &Finding| experiments.iter().position(|e| e.name == finding.name);
     findings.sort_by_key(place);
-    Ok(findings)
+    findings
 }
 
 impl Experiment {
@@ -294,6 +298,7 @@ impl Experiment {
             cases: record.cases,
             verdict,
             reason: record.absent,
+            failed: false,
             figures: record.figures,
             seconds,
         }

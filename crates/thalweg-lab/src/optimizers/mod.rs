@@ -12,7 +12,7 @@ use thalweg::{Chain, Optimizer, Storage, registry};
 use crate::tasks::{Domain, Gradient, ParameterSpec, Schedule, Task};
 use crate::{Error, Result};
 
-pub(crate) use own::{recall, recipes};
+pub(crate) use own::{RECIPE, recall, recipes};
 pub use own::{recipe, register};
 pub use sharp::Again;
 pub use stepper::{Stepped, Stepper};

@@ -188,12 +188,12 @@ fn cannot(name: &str, problem: &str) -> Error {
 }
 
 /// What stands before the name of a recipe among the facts of a comparison.
-const KEY: &str = "recipe/";
+pub(crate) const RECIPE: &str = "recipe/";
 
 /// The recipes among `entries`, as facts of a comparison.
 pub(crate) fn recipes(entries: &[Entry]) -> Vec<(String, String)> {
     let text = |entry: &Entry| match get(entry.name)?.source {
-        Source::Recipe(ref text, _) => Some((format!("{KEY}{}", entry.name), text.clone())),
+        Source::Recipe(ref text, _) => Some((format!("{RECIPE}{}", entry.name), text.clone())),
         Source::Chain(_) => None,
     };
     entries.iter().filter_map(text).collect()
@@ -204,7 +204,7 @@ pub(crate) fn recipes(entries: &[Entry]) -> Vec<(String, String)> {
 /// # Errors
 /// As [`recipe`].
 pub(crate) fn recall(facts: &[(String, String)]) -> Result<()> {
-    let mut held = facts.iter().filter_map(|(key, text)| Some((key.strip_prefix(KEY)?, text)));
+    let mut held = facts.iter().filter_map(|(key, text)| Some((key.strip_prefix(RECIPE)?, text)));
     held.try_for_each(|(name, text)| learn(name, text).map(drop))
 }
 

@@ -7,7 +7,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, params};
 use serde::de::DeserializeOwned;
 
 use super::number::Number;
@@ -290,7 +290,7 @@ fn find(db: &Connection, job: &Job) -> rusqlite::Result<Option<Found>> {
     let mut statement = db.prepare_cached(
         "SELECT r.id, r.trial, r.budget, r.gradients, r.gradient_seconds, r.optimizer_seconds,
                 r.divergence_step, r.divergence_reason, r.best_point, r.test_loss, r.test_metric,
-                r.stride, r.trajectory
+                r.stride
          FROM runs r JOIN trials t ON t.id = r.trial
          WHERE t.task = ?1 AND t.optimizer = ?2 AND t.number = ?3 AND r.phase = ?4 AND r.seed = ?5",
     )?;
@@ -301,7 +301,6 @@ fn find(db: &Connection, job: &Job) -> rusqlite::Result<Option<Found>> {
         let step: Option<usize> = row.get(6)?;
         let test: Option<Number> = row.get(9)?;
         let metric: Option<Number> = row.get(10)?;
-        let trajectory: Option<Vec<u8>> = row.get(12)?;
         let reason: Option<String> = row.get(7)?;
         let run = Run {
             spec: spec.clone(),
@@ -312,7 +311,7 @@ fn find(db: &Connection, job: &Job) -> rusqlite::Result<Option<Found>> {
             gradient_seconds: row.get(4)?,
             optimizer_seconds: row.get(5)?,
             gradients: row.get(3)?,
-            trajectory: pairs(&trajectory.unwrap_or_default()),
+            trajectory: Vec::new(),
             stride: row.get(11)?,
             probes: Vec::new(),
             findings: Vec::new(),
@@ -322,6 +321,7 @@ fn find(db: &Connection, job: &Job) -> rusqlite::Result<Option<Found>> {
     });
     let Some((id, trial, budget, best, mut run)) = found.optional()? else { return Ok(None) };
     run.points = points(db, id)?;
+    run.trajectory = trajectory(db, id)?;
     run.probes = probes(db, id)?;
     run.findings = findings(db, id)?;
     run.best = best.and_then(|i| run.points.get(i).copied());
@@ -344,6 +344,13 @@ pub(super) fn points(db: &Connection, run: i64) -> rusqlite::Result<Vec<Point>> 
         })
     })?;
     rows.collect()
+}
+
+/// The positions of a run.
+pub(super) fn trajectory(db: &Connection, run: i64) -> rusqlite::Result<Vec<[f64; 2]>> {
+    let mut statement = db.prepare_cached("SELECT trajectory FROM runs WHERE id = ?1")?;
+    let bytes: Option<Vec<u8>> = statement.query_row([run], |row| row.get(0))?;
+    Ok(pairs(&bytes.unwrap_or_default()))
 }
 
 /// What the diagnosis looked at along a run.
@@ -461,15 +468,18 @@ fn pairs(bytes: &[u8]) -> Vec<[f64; 2]> {
 }
 
 /// The first line in which `text` differs from `other`, or else `nothing`.
-fn first_difference(text: &str, other: &str) -> String {
+pub(crate) fn first_difference(text: &str, other: &str) -> String {
     let others: Vec<&str> = other.lines().collect();
     let line = text.lines().find(|line| !others.contains(line));
     line.unwrap_or("nothing").to_owned()
 }
 
 fn broken(path: &Path, error: &rusqlite::Error) -> Error {
-    Error::failed(
-        format!("cannot use the runs in {}: {error}", path.display()),
-        "check that the disk has room and the file is what `thalweg compare` wrote",
-    )
+    let fix = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "the file is damaged: give `thalweg compare` --fresh to make all runs again, or another --out directory"
+        }
+        _ => "check that the disk has room and the file is what `thalweg compare` wrote",
+    };
+    Error::failed(format!("cannot use the runs in {}: {error}", path.display()), fix)
 }

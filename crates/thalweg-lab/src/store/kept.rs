@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::Row;
 
 use super::Database;
-use super::database::{findings, hypers, points, probes};
+use super::database::{findings, hypers, points, probes, trajectory};
 use super::number::Number;
 use crate::diagnosis::{Finding, Probe};
 use crate::protocol::stats::mean;
@@ -31,6 +31,10 @@ pub struct Kept {
     pub budget: usize,
     /// Gradient evaluations spent.
     pub gradients: usize,
+    /// Seconds spent on gradients.
+    pub gradient_seconds: f64,
+    /// Seconds spent on the optimizer's steps.
+    pub optimizer_seconds: f64,
     /// The step at which it diverged and why, if it did.
     pub divergence: Option<(usize, String)>,
     /// Which of the points has the lowest validation loss; on a noisy task the last one.
@@ -43,6 +47,10 @@ pub struct Kept {
     pub hypers: Vec<(String, f64)>,
     /// The measurements.
     pub points: Vec<Point>,
+    /// The positions on a task of two coordinates, from the start on.
+    pub trajectory: Vec<[f64; 2]>,
+    /// Steps from one of them to the next.
+    pub stride: usize,
 }
 
 impl Kept {
@@ -52,6 +60,19 @@ impl Kept {
             "final" => format!("{}/{}/{}", self.task, self.optimizer, self.seed),
             "repeat" => format!("{}/{}/t{}/{}", self.task, self.optimizer, self.trial, self.seed),
             _ => format!("{}/{}/t{}", self.task, self.optimizer, self.trial),
+        }
+    }
+
+    /// Seconds after so many gradient evaluations: those of the measurements, and between two of them in proportion.
+    pub fn seconds_at(&self, step: usize) -> f64 {
+        let after = self.points.partition_point(|p| p.step < step);
+        match self.points[after.saturating_sub(1)..] {
+            [a, b, ..] if after > 0 => {
+                let share = (step - a.step) as f64 / (b.step - a.step) as f64;
+                a.seconds + share * (b.seconds - a.seconds)
+            }
+            [only, ..] => only.seconds,
+            [] => 0.0,
         }
     }
 
@@ -168,7 +189,8 @@ impl Cell {
 }
 
 impl Database {
-    /// All runs, by task, optimizer, configuration, phase and seed; with their points only if asked for.
+    /// All runs, by task, optimizer, configuration, phase and seed; with their points and positions only if asked
+    /// for.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -177,7 +199,7 @@ impl Database {
             let mut statement = db.prepare(
                 "SELECT r.id, t.task, t.optimizer, t.number, r.phase, r.seed, r.budget, r.gradients,
                         r.divergence_step, r.divergence_reason, r.best_point, r.test_loss,
-                        r.test_metric, t.id
+                        r.test_metric, t.id, r.gradient_seconds, r.optimizer_seconds, r.stride
                  FROM runs r JOIN trials t ON t.id = r.trial
                  ORDER BY t.task, t.optimizer, t.number, r.phase, r.seed",
             )?;
@@ -188,6 +210,7 @@ impl Database {
                     kept.hypers = hypers(db, trial)?;
                     if with_points {
                         kept.points = points(db, kept.id)?;
+                        kept.trajectory = trajectory(db, kept.id)?;
                     }
                     Ok(kept)
                 })
@@ -195,7 +218,7 @@ impl Database {
         })
     }
 
-    /// The run that `cell` names, with its points.
+    /// The run that `cell` names, with its points and positions.
     ///
     /// # Errors
     /// If there is none, or the file cannot be read.
@@ -210,6 +233,7 @@ impl Database {
         };
         let mut kept = runs[at].clone();
         kept.points = self.sql(|db| points(db, kept.id))?;
+        kept.trajectory = self.sql(|db| trajectory(db, kept.id))?;
         Ok(kept)
     }
 
@@ -242,12 +266,16 @@ fn run(row: &Row<'_>) -> rusqlite::Result<(Kept, i64)> {
         seed: row.get::<_, i64>(5)? as u64,
         budget: row.get(6)?,
         gradients: row.get(7)?,
+        gradient_seconds: row.get(14)?,
+        optimizer_seconds: row.get(15)?,
         divergence: step.zip(reason),
         best_point: row.get(10)?,
         test_loss: number(11)?,
         test_metric: number(12)?,
         hypers: Vec::new(),
         points: Vec::new(),
+        trajectory: Vec::new(),
+        stride: row.get(16)?,
     };
     Ok((kept, row.get(13)?))
 }
@@ -255,6 +283,43 @@ fn run(row: &Row<'_>) -> rusqlite::Result<(Kept, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks::Measurement;
+
+    #[test]
+    fn seconds_between_measurements_are_in_proportion() {
+        let point = |(step, seconds)| Point {
+            step,
+            seconds,
+            train_loss: None,
+            validation: Measurement { loss: 1.0, metric: None },
+        };
+        let run = |points: &[(usize, f64)]| Kept {
+            id: 1,
+            task: String::new(),
+            optimizer: String::new(),
+            trial: 0,
+            phase: String::new(),
+            seed: 1,
+            budget: 30,
+            gradients: 30,
+            gradient_seconds: 0.0,
+            optimizer_seconds: 0.0,
+            divergence: None,
+            best_point: None,
+            test_loss: None,
+            test_metric: None,
+            hypers: Vec::new(),
+            points: points.iter().copied().map(point).collect(),
+            trajectory: Vec::new(),
+            stride: 1,
+        };
+        let kept = run(&[(0, 0.0), (10, 2.0), (30, 3.0)]);
+        assert_eq!(
+            [0, 5, 10, 20, 30, 40].map(|step| kept.seconds_at(step)),
+            [0., 1., 2., 2.5, 3., 3.]
+        );
+        assert_eq!((run(&[]).seconds_at(3), run(&[(2, 0.5)]).seconds_at(1)), (0.0, 0.5));
+    }
 
     #[test]
     fn cells_are_read() {

@@ -53,6 +53,16 @@ impl Manifest {
 /// The exact version of every library.
 const LOCK: &str = include_str!("../../../../Cargo.lock");
 
+/// The words of a command as a shell reads them: in quotes where it would take them for something else.
+pub(crate) fn command_line(words: &[String]) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./,:=@%+".contains(c);
+    let quoted = |word: &String| match word.chars().all(plain) && !word.is_empty() {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    };
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
 /// The libraries that the packages of this workspace name, with their versions.
 fn crates(lock: &'static str) -> Vec<(&'static str, &'static str)> {
     let quoted = |line: &'static str| line.split('"').nth(1);
@@ -161,6 +171,13 @@ fn cpu_features() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_reads_the_command_as_it_was_given() {
+        let words = ["thalweg", "--out", "my dir", "it's", "", "a.b=0.9..1", "bowl@1e4"];
+        let line = command_line(&words.map(str::to_owned));
+        assert_eq!(line, r"thalweg --out 'my dir' 'it'\''s' '' a.b=0.9..1 bowl@1e4");
+    }
 
     #[test]
     fn the_manifest_has_the_versions_of_the_libraries() {

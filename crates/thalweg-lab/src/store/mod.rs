@@ -15,10 +15,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub(crate) use database::first_difference;
 pub use database::{Database, FILE, Facts};
 pub use kept::{Cell, Kept};
 pub use manifest::Manifest;
-pub(crate) use manifest::{data_key, facts, notes, optimum_key, program_sha256, threads};
+pub(crate) use manifest::{
+    command_line, data_key, facts, notes, optimum_key, program_sha256, threads,
+};
 
 use crate::protocol::Outcome;
 use crate::{Error, Result};

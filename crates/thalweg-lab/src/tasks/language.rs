@@ -42,14 +42,15 @@ pub(super) fn open(task: &'static Task, size: Size) -> Opened {
     let text = data::text(task.data)?;
     let shortest = [&text.train, &text.validation, &text.test].map(Vec::len).into_iter().min();
     let shortest = shortest.unwrap_or_default();
-    if shortest <= size.context {
+    let least = size.context + 1;
+    if shortest < least {
         return Err(Error::usage(
             format!(
                 "the text `{}` is too short for `{}`: one of its parts has {shortest} bytes, and it \
-                 takes more than {}",
-                text.name, task.name, size.context
+                 takes at least {least}",
+                text.name, task.name
             ),
-            "take in a longer text with `thalweg data add`",
+            format!("take in a file of at least {} bytes with `thalweg data add`", 20 * least),
         ));
     }
     let (numbers, vocabulary) = alphabet(&text.train);
@@ -82,6 +83,17 @@ impl Language {
         }
     }
 
+    /// The windows that an evaluation of `part` takes.
+    fn windows(&self, part: Part) -> usize {
+        let most = WINDOWS[usize::from(part == Part::Test)];
+        (self.last(part) / self.context + 1).min(most)
+    }
+
+    /// Where the last window of `part` begins.
+    fn last(&self, part: Part) -> usize {
+        self.part(part).len() - self.context - 1
+    }
+
     /// Fills `batch` with the windows of `text` that begin at `starts`.
     fn fill(&self, batch: &mut Batch, text: &[u8], starts: impl Iterator<Item = usize>) {
         batch.tokens.clear();
@@ -109,6 +121,14 @@ impl Workload for Language {
         [Part::Train, Part::Validation, Part::Test].map(|part| self.part(part).len())
     }
 
+    fn evaluated(&self) -> [usize; 2] {
+        [Part::Validation, Part::Test].map(|part| self.context * self.windows(part))
+    }
+
+    fn unit(&self) -> String {
+        format!("bytes in windows of {}", self.context)
+    }
+
     fn data_sha256(&self) -> String {
         self.text.sha256.clone()
     }
@@ -118,19 +138,6 @@ impl Workload for Language {
 struct Windows {
     language: Arc<Language>,
     seed: u64,
-}
-
-impl Windows {
-    /// The windows that an evaluation of `part` takes.
-    fn count(&self, part: Part) -> usize {
-        let most = WINDOWS[usize::from(part == Part::Test)];
-        (self.last(part) / self.language.context + 1).min(most)
-    }
-
-    /// Where the last window of `part` begins.
-    fn last(&self, part: Part) -> usize {
-        self.language.part(part).len() - self.language.context - 1
-    }
 }
 
 impl Source for Windows {
@@ -145,14 +152,16 @@ impl Source for Windows {
     }
 
     fn pieces(&self, part: Part) -> usize {
-        self.count(part).div_ceil(self.language.task.batch)
+        self.language.windows(part).div_ceil(self.language.task.batch)
     }
 
     fn piece(&self, part: Part, index: usize, batch: &mut Batch) {
-        let (last, count, size) = (self.last(part), self.count(part), self.language.task.batch);
+        let language = &self.language;
+        let (last, count, size) =
+            (language.last(part), language.windows(part), language.task.batch);
         let windows = index * size..((index + 1) * size).min(count);
         let starts = windows.map(|i| last * i / (count - 1).max(1));
-        self.language.fill(batch, self.language.part(part), starts);
+        language.fill(batch, language.part(part), starts);
     }
 
     /// The perplexity.
@@ -169,6 +178,22 @@ mod tests {
     fn opened() -> Box<dyn Problem> {
         let task = super::super::select(&["lm-lincoln".to_owned()], None).unwrap()[0];
         (task.open)(task).unwrap().problem(1).unwrap()
+    }
+
+    #[test]
+    fn what_is_evaluated_is_counted_in_bytes() {
+        let task = super::super::select(&["lm-lincoln".to_owned()], None).unwrap()[0];
+        let workload = (task.open)(task).unwrap();
+        let ([_, validation, test], evaluated) = (workload.examples(), workload.evaluated());
+        assert_eq!(workload.unit(), "bytes in windows of 32");
+        for (evaluated, all) in evaluated.into_iter().zip([validation, test]) {
+            assert!(evaluated <= all && evaluated > all - 33, "{evaluated} of {all}");
+        }
+        let more = data::text("lincoln").unwrap().train.repeat(3);
+        let text = Arc::new(Text { test: more, ..(*data::text("lincoln").unwrap()).clone() });
+        let network = Network::mlp(&[1, 1]);
+        let language = Language { task, network, context: 32, text, numbers: Vec::new() };
+        assert_eq!(language.evaluated()[1], 1_024 * 32);
     }
 
     #[test]

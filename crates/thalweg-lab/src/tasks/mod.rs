@@ -109,19 +109,20 @@ static ADDED: Mutex<Vec<&'static Task>> = Mutex::new(Vec::new());
 /// Adds a task to those of the program, for the rest of the process.
 ///
 /// # Errors
-/// If the name is taken, is empty or has a blank, or if a number that must not be zero is.
+/// If the name is taken or has other characters than letters, digits, `-` and `_`, or if a number that must not be zero is.
 pub fn register(task: Task) -> Result<&'static Task> {
     // Held to the end, so that no other thread takes the name after it was found free.
     let mut added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
     let taken = built_in()
         .chain(added.iter().copied())
         .any(|t| t.name == task.name || t.groups.contains(&task.name));
+    let fit = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     let problem = match task {
         _ if taken => "a task or group of that name exists",
-        Task { name, .. } if name.is_empty() || name.contains(char::is_whitespace) => {
-            "a name must not be empty or have blanks"
+        // A `/` would part the names of runs, and an `@` is for the program's own families.
+        Task { name, .. } if name.is_empty() || !name.chars().all(fit) => {
+            "a name has letters, digits, `-` and `_` only"
         }
-        Task { name, .. } if name.contains('@') => "an `@` is for the program's own families",
         Task { budget: 0, .. } => "its budget is 0",
         Task { trials: 0, .. } => "its number of trials is 0",
         Task { seeds: 0, .. } => "its number of seeds is 0",
@@ -274,6 +275,15 @@ mod tests {
         assert!(get("bowls@2").unwrap_err().problem().contains("bowls@2"));
         for family in families() {
             assert!(get(family.example).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_name_that_could_not_be_given_again_is_refused() {
+        let known = select(&[], None).unwrap()[0];
+        for name in ["", "a b", "a/b", "own@1", "größe"] {
+            let error = register(Task { name, ..*known }).unwrap_err();
+            assert!(error.problem().contains("letters, digits, `-` and `_` only"), "{error}");
         }
     }
 

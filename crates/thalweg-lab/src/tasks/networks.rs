@@ -5,6 +5,7 @@ use super::language::{self, Size};
 use super::{
     CROSS_ENTROPY, Domain, Family, Limit, Metric, Network, Opened, SHORTLIST, Schedule, Task, Tier,
 };
+use crate::data::LEAST;
 
 /// Fewer than [`SHORTLIST`], where a gradient takes tens of milliseconds.
 const FEW: &[&str] = &["momentum", "rmsprop", "adam", "adamw", "meta_egd_adam"];
@@ -51,6 +52,8 @@ const TEXT: Task = Task {
 
 const SMALL: Size = Size { context: 32, width: 32, blocks: 1, heads: 2 };
 const MEDIUM: Size = Size { context: 64, width: 64, blocks: 2, heads: 4 };
+// The family's model takes every text that `thalweg data add` does.
+const _: () = assert!(MEDIUM.context < LEAST);
 const LARGE: Size = Size { context: 128, width: 128, blocks: 4, heads: 4 };
 
 /// The networks for small pictures in grey and in colour.
@@ -66,7 +69,7 @@ pub(super) const TASKS: &[Task] = &[
         summary: "multi-layer perceptron 784-256-128-10 on MNIST",
         groups: &["mnist", "networks"],
         batch: 128,
-        budget: 4_300,
+        budget: 3_650,
         trials: 8,
         evaluations: 20,
         ..IMAGES
@@ -76,9 +79,9 @@ pub(super) const TASKS: &[Task] = &[
         summary: "two 3x3 convolutions (32, 64 channels) with pooling and a linear layer on MNIST",
         groups: &["mnist", "networks"],
         open: CNN,
-        // Two epochs: after one the network is still about 98.7 % right. What the second costs is saved on
+        // Nearly two epochs: after one the network is still about 98.7 % right. What the second costs is saved on
         // optimizers, not on trials, so that those compared are as well tuned as elsewhere.
-        budget: 1_800,
+        budget: 1_530,
         shortlist: FEWEST,
         ..IMAGES
     },
@@ -88,7 +91,7 @@ pub(super) const TASKS: &[Task] = &[
         groups: &["fashion-mnist", "networks"],
         data: "fashion-mnist",
         batch: 128,
-        budget: 4_300,
+        budget: 3_650,
         trials: 8,
         evaluations: 20,
         ..IMAGES
@@ -225,8 +228,12 @@ mod tests {
         ("lm-union", 14.7),
     ];
 
+    /// The clock over these milliseconds, where evaluations and other work on the machine cost most: a
+    /// comparison on mnist-cnn, before its budget was lowered.
+    const WALL: f64 = 16.5 / 11.6;
+
     #[test]
-    fn the_middle_tier_takes_a_quarter_of_an_hour_and_leaves_room() {
+    fn the_middle_tier_takes_a_quarter_of_an_hour_by_the_clock() {
         for (name, milliseconds) in MEASURED {
             let task = select(&[(*name).to_owned()], None).unwrap()[0];
             let plan = Plan {
@@ -242,13 +249,14 @@ mod tests {
             };
             let runs: usize = plan.runs().iter().map(|(_, runs)| runs).sum();
             let minutes = (runs * task.budget) as f64 * milliseconds / 1e3 / 60.0 / 2.0;
-            assert_eq!(minutes < 12.2, task.tier == Tier::Standard, "{name}: {minutes:.1}");
+            let minutes = WALL * minutes;
+            assert_eq!(minutes < 15.0, task.tier == Tier::Standard, "{name}: {minutes:.1}");
         }
     }
 
     #[test]
-    fn the_network_for_digits_sees_them_twice() {
+    fn the_network_for_digits_sees_most_of_them_twice() {
         let task = select(&["mnist-cnn".to_owned()], None).unwrap()[0];
-        assert!(task.budget * task.batch >= 2 * 55_000);
+        assert!(task.budget * task.batch >= 55_000 * 7 / 4);
     }
 }

@@ -159,6 +159,17 @@ pub trait Workload: Send + Sync {
         [0; 3]
     }
 
+    /// Of the validation and the test examples, those that an evaluation takes: all, unless that takes too long.
+    fn evaluated(&self) -> [usize; 2] {
+        let [_, validation, test] = self.examples();
+        [validation, test]
+    }
+
+    /// What examples are counted in.
+    fn unit(&self) -> String {
+        "examples".to_owned()
+    }
+
     /// The smallest loss there is on the test part, where that is known.
     fn optimum(&self) -> Option<f64> {
         None

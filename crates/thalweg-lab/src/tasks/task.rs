@@ -80,7 +80,7 @@ impl fmt::Debug for Task {
     }
 }
 
-/// How long it takes to compare the optimizers of one task on two cores; several tasks take the sum.
+/// How long it takes by the clock to compare the optimizers of one task on two cores; several tasks take the sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {

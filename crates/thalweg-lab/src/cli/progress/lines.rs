@@ -1,7 +1,6 @@
-//! One bar per optimizer on a terminal; elsewhere a line per finished optimizer, one per tenth of all runs,
+//! One bar per optimizer on a terminal that somebody watches; elsewhere a line per finished optimizer, one per tenth of all runs,
 //! and at least one a minute.
 
-use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,7 +37,7 @@ struct Seen {
 
 impl Lines {
     pub(super) fn new(plan: &Plan, silent: bool) -> Self {
-        let mode = match (silent, std::io::stderr().is_terminal()) {
+        let mode = match (silent, crate::cli::is_watched()) {
             (true, _) => Mode::Silent,
             (_, true) => Mode::Bars,
             _ => Mode::Plain,

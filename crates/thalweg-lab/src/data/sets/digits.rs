@@ -1,7 +1,7 @@
 //! The digits that ship inside the program.
 
 use super::images::{DataSet, Examples, divide};
-use crate::data::cache::sha256;
+use super::intact;
 use crate::{Error, Result};
 
 /// See `digits.LICENSE.md` for origin, licence and layout.
@@ -32,14 +32,7 @@ pub(in crate::data) fn in_order() -> Result<Examples> {
 }
 
 pub(in crate::data) fn verify() -> Result<String> {
-    let found = sha256(BYTES);
-    if found == SHA256 {
-        return Ok(found);
-    }
-    Err(Error::failed(
-        format!("the digits inside the program are damaged (SHA-256 {found}, expected {SHA256})"),
-        "install or build the program again",
-    ))
+    intact("the digits", BYTES, SHA256)
 }
 
 fn parse(bytes: &[u8]) -> Result<Examples> {
@@ -94,6 +87,7 @@ mod tests {
 
     #[test]
     fn damage_is_noticed() {
+        assert!(intact("the digits", &BYTES[1..], SHA256).unwrap_err().problem().contains(SHA256));
         assert!(parse(&BYTES[1..]).unwrap_err().problem().contains("wrong length"));
         let mut bytes = BYTES.to_vec();
         bytes[64] = 10;

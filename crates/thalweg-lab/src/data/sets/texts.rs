@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::expect;
+use super::{expect, intact};
 use crate::data::arrays::Arrays;
 use crate::data::fetch::Member;
 use crate::{Error, Result};
@@ -11,6 +11,13 @@ use crate::{Error, Result};
 pub(in crate::data) static LINCOLN: &[u8] = include_bytes!("lincoln.txt");
 pub(in crate::data) const LINCOLN_SHA256: &str =
     "4a476f6a18d304170873761bf596b5ec94be20edca7877370cf5b017f03263d4";
+
+/// Bytes that each part of a user's text has at least: one more than the models of `lm@NAME` see at once.
+pub(crate) const LEAST: usize = 65;
+
+pub(in crate::data) fn verify() -> Result<String> {
+    intact("Lincoln's messages", LINCOLN, LINCOLN_SHA256)
+}
 
 /// A text as bytes, divided for training, selection and the final report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +78,8 @@ fn by_documents(documents: impl Iterator<Item = Vec<u8>>) -> Arrays {
 }
 
 /// A text without documents: the first nine tenths are for training, then a twentieth each for validation
-/// and test, divided at the ends of lines (or words) next to there, or right there if that left a part
-/// empty.
+/// and test, divided at the ends of lines (or words) next to there, or right there if that left a part too
+/// short for a model.
 pub(in crate::data) fn by_length(text: &[u8]) -> Arrays {
     let end = |share: usize| {
         let at = text.len() * share / 20;
@@ -82,7 +89,7 @@ pub(in crate::data) fn by_length(text: &[u8]) -> Arrays {
         at + line.or(word).map_or(0, |i| i + 1)
     };
     let mut ends = [end(18), end(19)].map(|i| i.min(text.len()));
-    if ends[0] == 0 || ends[0] >= ends[1] || ends[1] == text.len() {
+    if ends[0] < LEAST || ends[1] < ends[0] + LEAST || text.len() < ends[1] + LEAST {
         ends = [18, 19].map(|share| text.len() * share / 20);
     }
     let [a, b] = ends;
@@ -148,16 +155,19 @@ pub(in crate::data) fn read_own(path: &Path) -> Result<Arrays> {
     let refuse = |what: String| {
         Error::usage(
             format!("cannot take {} as a text: {what}", path.display()),
-            "give a text file of at least 1,000 bytes, or a directory with three files whose names end \
-             with train.txt, valid.txt and test.txt",
+            format!(
+                "give a text file of at least {} bytes, or a directory with three files of at least {LEAST} \
+                 bytes each whose names end with train.txt, valid.txt and test.txt",
+                20 * LEAST
+            ),
         )
     };
     let read = |path: &Path| std::fs::read(path).map_err(|e| refuse(e.to_string()));
     if !path.is_dir() {
         let text = read(path)?;
-        return match text.len() {
-            0..1_000 => Err(refuse(format!("it has {} bytes", text.len()))),
-            _ => Ok(by_length(&text)),
+        return match text.len() / 20 < LEAST {
+            true => Err(refuse(format!("it has {} bytes", text.len()))),
+            false => Ok(by_length(&text)),
         };
     }
     let files: Vec<_> = std::fs::read_dir(path)
@@ -177,9 +187,9 @@ pub(in crate::data) fn read_own(path: &Path) -> Result<Arrays> {
         }
     };
     let parts = [part("train.txt")?, part("valid.txt")?, part("test.txt")?];
-    match parts.iter().any(Vec::is_empty) {
-        true => Err(refuse("one of its files is empty".to_owned())),
-        false => Ok(store(parts)),
+    match parts.iter().map(Vec::len).min() {
+        Some(shortest @ ..LEAST) => Err(refuse(format!("one of its files has {shortest} bytes"))),
+        _ => Ok(store(parts)),
     }
 }
 
@@ -244,11 +254,23 @@ mod tests {
         assert_eq!(parts(read_own(&file).unwrap()).concat().len(), 2_000);
         assert!(read_own(dir.path()).unwrap_err().problem().contains("train.txt"));
         for name in ["ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"] {
-            std::fs::write(dir.path().join(name), name).unwrap();
+            std::fs::write(dir.path().join(name), name.repeat(6)).unwrap();
         }
-        assert_eq!(parts(read_own(dir.path()).unwrap())[1], b"ptb.valid.txt");
+        assert_eq!(parts(read_own(dir.path()).unwrap())[1], "ptb.valid.txt".repeat(6).as_bytes());
+        std::fs::write(dir.path().join("ptb.test.txt"), "x".repeat(64)).unwrap();
+        let short = read_own(dir.path()).unwrap_err();
+        assert!(short.problem().contains("has 64 bytes") && short.fix().contains("at least 65"));
         std::fs::write(dir.path().join("x.test.txt"), "").unwrap();
         assert!(read_own(dir.path()).unwrap_err().problem().contains("several"));
+        for text in ["x".repeat(1_300), "word\n".repeat(260), "a long line ".repeat(109) + "\n"] {
+            std::fs::write(&file, &text).unwrap();
+            let parts = parts(read_own(&file).unwrap());
+            assert!(
+                parts.iter().all(|part| part.len() >= LEAST) && parts.concat() == text.as_bytes()
+            );
+        }
+        std::fs::write(&file, "x".repeat(1_299)).unwrap();
+        assert!(read_own(&file).unwrap_err().fix().contains("at least 1300 bytes"));
         std::fs::write(&file, "short").unwrap();
         assert!(read_own(&file).unwrap_err().problem().contains("5 bytes"));
         assert_eq!(read_own(&dir.path().join("none")).unwrap_err().exit_code(), 2);

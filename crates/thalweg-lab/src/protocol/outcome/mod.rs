@@ -87,6 +87,8 @@ fn task_outcome(
         data: task.data,
         data_sha256: workload.data_sha256(),
         examples: workload.examples(),
+        evaluated: workload.evaluated(),
+        unit: workload.unit(),
         parameters: workload.parameters().iter().map(|p| p.len()).sum(),
         batch: task.batch,
         budget,
@@ -101,6 +103,7 @@ fn task_outcome(
         apart: apart::apart(&standings),
         leaders: compared::leaders(&standings, budget, scale, task.noisy),
         pairs: compared::pairs(&standings, scale),
+        left_out: words::left_out(plan, task),
         verdict: words::verdict(task, &standings, plan.seeds(task).count(), scale),
         standings,
     }

@@ -72,6 +72,10 @@ pub struct TaskOutcome {
     pub data_sha256: String,
     /// Training, validation and test examples.
     pub examples: [usize; 3],
+    /// Of the validation and the test examples, those that an evaluation takes.
+    pub evaluated: [usize; 2],
+    /// What examples are counted in.
+    pub unit: String,
     /// Coordinates of the model.
     pub parameters: usize,
     /// Examples per gradient.
@@ -101,6 +105,8 @@ pub struct TaskOutcome {
     pub pairs: Vec<Pair>,
     /// What sets the first apart from all that are ruled out, as far as the probes of the final runs tell.
     pub apart: Vec<Apart>,
+    /// The optimizers that were not compared though they were asked for, a sentence for each reason.
+    pub left_out: Vec<String>,
     /// The result in a sentence or two.
     pub verdict: String,
     /// One result per optimizer, the lowest typical test loss first.

@@ -143,7 +143,7 @@ fn smallest_p(seeds: usize) -> String {
 }
 
 /// Which optimizers are left out of a task, a sentence for each reason.
-fn left_out(plan: &Plan, task: &Task) -> Vec<String> {
+pub(super) fn left_out(plan: &Plan, task: &Task) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for (name, reason) in plan.left_out(task) {
         match reasons.iter_mut().find(|(r, _)| *r == reason) {

@@ -4,6 +4,7 @@ use super::{Part, Section};
 use crate::data::SOURCES;
 use crate::report::markup::{count, escape, number};
 use crate::report::view::View;
+use crate::store::command_line;
 
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
@@ -16,7 +17,7 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
             "libraries",
             m.crates.iter().map(|(name, v)| format!("{name} {v}")).collect::<Vec<_>>().join(", "),
         ),
-        ("command", m.command.join(" ")),
+        ("command", command_line(&m.command)),
         ("machine", format!("{}, {}, {}", m.cpu, m.platform, count(m.cpu_threads, "thread"))),
         ("instruction sets", m.cpu_features.join(" ")),
         ("duration", format!("{} s, {} at once", number(m.seconds), count(rules.workers, "run"))),
@@ -33,7 +34,11 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
     for task in view.tasks() {
         if !task.data.is_empty() && !seen.contains(&task.data) {
             seen.push(task.data);
-            rows.push(("data", format!("{}, SHA-256 {}", task.data, task.data_sha256)));
+            let sum = match &task.data_sha256[..] {
+                "" => "no checksum given".to_owned(),
+                sum => format!("SHA-256 {sum}"),
+            };
+            rows.push(("data", format!("{}, {sum}", task.data)));
             if let Some(source) = SOURCES.iter().find(|s| s.name == task.data) {
                 rows.push(("", format!("{} ({})", source.citation, source.licence)));
             }

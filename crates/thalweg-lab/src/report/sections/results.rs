@@ -45,6 +45,10 @@ fn ranking(view: &View<'_>, task: &TaskOutcome) -> String {
 
 fn about(task: &TaskOutcome) -> String {
     let [train, validation, test] = task.examples;
+    let share = |taken: usize, of: usize| match taken == of {
+        true => of.to_string(),
+        false => format!("{taken} of {of}"),
+    };
     let examples = match task.data {
         "" if task.noisy => "a formula that is seen through noise in training and without it in validation \
                              and test; a run counts as it ends, by the mean over the last tenth of its \
@@ -52,7 +56,10 @@ fn about(task: &TaskOutcome) -> String {
             .to_owned(),
         "" => "a formula, on which training, validation and test are the same".to_owned(),
         _ => format!(
-            "{train} examples to train on, {validation} to select on, {test} to report on; batches of {}",
+            "{train} {} to train on, {} to select on, {} to report on; batches of {}",
+            task.unit,
+            share(task.evaluated[0], validation),
+            share(task.evaluated[1], test),
             task.batch
         ),
     };

@@ -25,6 +25,8 @@ const SCHEMA: &str = "message runs {
     REQUIRED BYTE_ARRAY hypers (UTF8);
     REQUIRED INT64 budget;
     REQUIRED INT64 gradients;
+    REQUIRED DOUBLE gradient_seconds;
+    REQUIRED DOUBLE optimizer_seconds;
     OPTIONAL DOUBLE diverged_at;
     OPTIONAL DOUBLE test_loss;
     OPTIONAL DOUBLE test_metric;
@@ -64,6 +66,8 @@ fn table(path: &Path, runs: &[Kept]) -> std::result::Result<(), ParquetError> {
     texts(&mut group, &rows, |r, _| super::hypers(r))?;
     integers(&mut group, &rows, |r, _| r.budget as i64)?;
     integers(&mut group, &rows, |r, _| r.gradients as i64)?;
+    numbers(&mut group, &rows, false, |r, _| Some(r.gradient_seconds))?;
+    numbers(&mut group, &rows, false, |r, _| Some(r.optimizer_seconds))?;
     numbers(&mut group, &rows, true, |r, _| r.divergence.as_ref().map(|d| d.0 as f64))?;
     numbers(&mut group, &rows, true, |r, _| r.test_loss)?;
     numbers(&mut group, &rows, true, |r, _| r.test_metric)?;
@@ -146,12 +150,16 @@ mod tests {
             seed: 7,
             budget: 100,
             gradients: 60,
+            gradient_seconds: 1.5,
+            optimizer_seconds: 0.25,
             divergence: Some((60, "the training loss is not finite".to_owned())),
             best_point: Some(1),
             test_loss: None,
             test_metric: Some(0.75),
             hypers: vec![("lr".to_owned(), 0.01)],
             points: vec![point(0, None), point(10, Some(2.5))],
+            trajectory: Vec::new(),
+            stride: 1,
         };
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("runs.parquet");
@@ -167,6 +175,7 @@ mod tests {
             assert_eq!(cell(row, "run"), Field::Str("digits-mlp/adam/7".to_owned()));
             assert_eq!(cell(row, "hypers"), Field::Str("lr=0.01".to_owned()));
             assert_eq!(cell(row, "budget"), Field::Long(100));
+            assert_eq!(cell(row, "optimizer_seconds"), Field::Double(0.25));
             assert_eq!(cell(row, "diverged_at"), Field::Double(60.0));
             assert_eq!(
                 (cell(row, "test_loss"), cell(row, "test_metric")),

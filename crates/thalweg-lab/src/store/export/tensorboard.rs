@@ -171,6 +171,7 @@ impl Events {
         &mut self,
         tag: &str,
         step: usize,
+        seconds: f64,
         (levels, quantiles): (&[f64; N], &[f64; N]),
         count: f64,
     ) {
@@ -191,7 +192,7 @@ impl Events {
             None => (limits, counts) = (vec![quantiles[N - 1]], vec![held]),
         }
         let bins = Bins { low: quantiles[0], limits: &limits, counts: &counts, sums: None };
-        self.bins(tag, step, 0.0, &bins);
+        self.bins(tag, step, seconds, &bins);
     }
 
     fn bins(&mut self, tag: &str, step: usize, seconds: f64, bins: &Bins<'_>) {
@@ -266,8 +267,9 @@ pub fn run(kept: &Kept, probes: &[Probe]) -> Vec<u8> {
         }
     }
     for probe in probes {
+        let seconds = kept.seconds_at(probe.step);
         for (place, key, value) in probe.numbers() {
-            events.scalar(&format!("{key}/{place}"), probe.step, 0.0, value);
+            events.scalar(&format!("{key}/{place}"), probe.step, seconds, value);
         }
         for layer in &probe.layers {
             let Some(rates) = layer.rates else { continue };
@@ -277,6 +279,7 @@ pub fn run(kept: &Kept, probes: &[Probe]) -> Vec<u8> {
             events.between_quantiles(
                 &tag,
                 probe.step,
+                seconds,
                 (&QUANTILES, &logs),
                 layer.coordinates as f64,
             );
@@ -344,7 +347,7 @@ mod tests {
     fn bins_between_quantiles_hold_what_lies_between_them() {
         let find = |quantiles: [f64; 4]| {
             let mut events = Events(Vec::new());
-            events.between_quantiles("q", 3, (&[0.1, 0.25, 0.5, 0.9], &quantiles), 40.0);
+            events.between_quantiles("q", 3, 2.5, (&[0.1, 0.25, 0.5, 0.9], &quantiles), 40.0);
             events.0
         };
         let packed = |field: u8, values: &[f64]| {

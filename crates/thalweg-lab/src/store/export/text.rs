@@ -9,7 +9,8 @@ use crate::{Error, Result};
 
 /// JSON lines: the manifest, then for each run a line that describes it, one line per measurement, and those
 /// of what the diagnosis `saw` of it. Every line has a `type`: `manifest`, `run`, `point`, `probe` or
-/// `finding`. What is not finite is `null`.
+/// `finding`. On a task of two coordinates a run has its `trajectory`, a position at every `stride`-th step from the
+/// start on. What is not finite is `null`.
 ///
 /// # Errors
 /// Those of `saw`.
@@ -74,12 +75,16 @@ fn description(run: &Kept) -> serde_json::Value {
         "seed": run.seed,
         "budget": run.budget,
         "gradients": run.gradients,
+        "gradient_seconds": run.gradient_seconds,
+        "optimizer_seconds": run.optimizer_seconds,
         "hypers": hypers,
         "diverged_at": run.divergence.as_ref().map(|d| d.0),
         "diverged_because": run.divergence.as_ref().map(|d| &d.1),
         "best_step": run.best_point.and_then(|i| run.points.get(i)).map(|p| p.step),
         "test_loss": run.test_loss,
         "test_metric": run.test_metric,
+        "trajectory": run.trajectory,
+        "stride": run.stride,
     })
 }
 
@@ -87,8 +92,8 @@ fn description(run: &Kept) -> serde_json::Value {
 /// but for lines that end in `\n`. A cell is empty where there is no number.
 pub fn csv(runs: &[Kept]) -> String {
     let mut text =
-        "run,task,optimizer,trial,phase,seed,hypers,budget,gradients,diverged_at,test_loss,\
-                    test_metric,step,seconds,train_loss,validation_loss,validation_metric\n"
+        "run,task,optimizer,trial,phase,seed,hypers,budget,gradients,gradient_seconds,optimizer_seconds,\
+         diverged_at,test_loss,test_metric,step,seconds,train_loss,validation_loss,validation_metric\n"
             .to_owned();
     let number = |x: Option<f64>| x.map(|x| x.to_string()).unwrap_or_default();
     for run in runs {
@@ -96,7 +101,9 @@ pub fn csv(runs: &[Kept]) -> String {
         let hypers = quoted(&super::hypers(run));
         let diverged = run.divergence.as_ref().map(|d| d.0.to_string()).unwrap_or_default();
         let (loss, metric) = (number(run.test_loss), number(run.test_metric));
-        let whole = format!("{},{},{diverged},{loss},{metric}", run.budget, run.gradients);
+        let Kept { budget, gradients, gradient_seconds, optimizer_seconds, .. } = run;
+        let spent = format!("{budget},{gradients},{gradient_seconds},{optimizer_seconds}");
+        let whole = format!("{spent},{diverged},{loss},{metric}");
         for p in &run.points {
             text += &format!(
                 "{start},{},{},{},{hypers},{whole},{},{},{},{},{}\n",
