@@ -17,7 +17,7 @@ pub(super) const ALL: &[Experiment] = &[
         claim: "on convex functions the mean loss falls as ln T/√T",
         correct: "false for every γ > 0: on |x| there is a cycle of four steps whose size does not depend on T",
         errata: &["E15"],
-        decides: &["mean |x|, γ = 0.5, T = 10000", "ln T/√T, γ = 0.5, T = 10000"],
+        decides: &["mean |x|, T = 90000 by T = 10000", "ln T/√T, T = 90000 by T = 10000"],
         features: &["F033", "F151"],
         expected: Verdict::Refuted,
         run: convex_rate,
@@ -46,7 +46,7 @@ fn cycle(lr: f64, gamma: f64) -> (f64, f64) {
 }
 
 fn convex_rate(r: &mut Record) -> Result<()> {
-    let mut curve = vec![];
+    let (mut curve, mut fell) = (vec![], vec![]);
     let settings = [
         (0.5, 10_000, Some("2.564345"), 0.74355),
         (1.0, 10_000, Some("1.326985"), 0.74228),
@@ -71,8 +71,16 @@ fn convex_rate(r: &mut Record) -> Result<()> {
         r.relative(&format!("mean |x|, {case}"), mean, want, 1e-3);
         let promised = f64::from(rounds).ln() * lr;
         r.note(&format!("ln T/√T, {case}"), promised);
-        r.claim(&case, mean <= 4.0 * promised);
+        if gamma == 0.5 {
+            fell.push((mean, promised));
+        }
     }
+    // The theorem has a constant that it does not name: what can fail is the fall from one T to another.
+    // Half of it, in logarithms, would do.
+    let [measured, promised] = [fell[1].0 / fell[0].0, fell[1].1 / fell[0].1];
+    r.note("mean |x|, T = 90000 by T = 10000", measured);
+    r.note("ln T/√T, T = 90000 by T = 10000", promised);
+    r.claim("|x|, γ = 0.5, from T = 10000 to T = 90000", measured <= promised.sqrt());
     r.figure(
         Figure::new(
             "convex-rate",

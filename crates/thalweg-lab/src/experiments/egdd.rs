@@ -1,7 +1,7 @@
 //! X15 and X16: gains by signs, and one learning rate that learns.
 
 use thalweg::Chain;
-use thalweg::recipes::{adam_hd, egdd, meta_egd, sgd_hd};
+use thalweg::recipes::{adam, adam_hd, egdd, gd, meta_egd, sgd_hd};
 
 use super::figure::{Axis, Figure};
 use super::walk::{CURVATURE, Walk, bowl, bowl_gradient, distance, tuned};
@@ -31,9 +31,13 @@ pub(super) const ALL: &[Experiment] = &[
         row: "X16",
         source: "000 body; 001 Meta-LR",
         claim: "gradient descent can tune the learning rate of gradient descent",
-        correct: "so it can: hypergradient descent",
+        correct: "so it can, from a rate that is too small and from one at which descent diverges: hypergradient descent; how far it goes is a matter of its own rate",
         errata: &[],
-        decides: &["SGD-HD, rate after 5 steps", "Adam-HD, rate after 50 steps"],
+        decides: &[
+            "SGD-HD, rate after 5 steps",
+            "SGD-HD from 0.03, rate after 200 steps",
+            "Adam-HD, rate after 50 steps",
+        ],
         features: &["F021", "F157"],
         expected: Verdict::Holds,
         run: hypergradient,
@@ -117,34 +121,52 @@ fn signs(r: &mut Record) -> Result<()> {
 }
 
 fn hypergradient(r: &mut Record) -> Result<()> {
-    let run = |chain: Chain, hyper_lr: f64, steps: usize| -> Result<Walk> {
-        let chain = tuned(chain, &[("lr", 1e-3), ("hyper_lr", hyper_lr)])?;
-        let mut walk = Walk::new(chain, &[1.0; 3])?;
+    let run = |chain: Chain, hypers: &[(&str, f64)], steps: usize| -> Result<Walk> {
+        let mut walk = Walk::new(tuned(chain, hypers)?, &[1.0; 3])?;
         walk.descend(steps, bowl_gradient)?;
         Ok(walk)
     };
-    let sgd = run(sgd_hd(), 1e-8, 5)?;
+    let sgd_at = |lr: f64| [("lr", lr), ("hyper_lr", 1e-8)];
+    let adam_at = [("lr", 1e-3), ("hyper_lr", 1e-4)];
+    let sgd = run(sgd_hd(), &sgd_at(1e-3), 5)?;
     let rate = sgd.scalar("rate")?;
     r.printed("SGD-HD, rate after 5 steps", rate, "1.266900268607e-03");
     r.all_printed("SGD-HD, x after 5 steps", &sgd.x, &["0.99426921", "0.94386299", "0.54311132"]);
-    let mut still = Walk::new(tuned(thalweg::recipes::gd(), &[("lr", 1e-3)])?, &[1.0; 3])?;
-    still.descend(5, bowl_gradient)?;
+    let still = run(gd(), &[("lr", 1e-3)], 5)?;
     r.claim(
-        "SGD-HD: the rate grows and the loss is lower",
+        "SGD-HD from 0.001: the rate grows, and the loss is lower than at the rate it began with",
         rate > 1e-3 && bowl(&sgd.x) < bowl(&still.x),
     );
-    let adam = run(adam_hd(), 1e-4, 50)?;
-    let rate = adam.scalar("rate")?;
+    // A rate that could only grow would be a schedule. Above 2/100 descent diverges on this bowl.
+    let (high, still) = (run(sgd_hd(), &sgd_at(0.03), 200)?, run(gd(), &[("lr", 0.03)], 200)?);
+    let rate_down = high.scalar("rate")?;
+    r.note("SGD-HD from 0.03, rate after 200 steps", rate_down);
+    r.note("SGD-HD from 0.03, loss after 200 steps", bowl(&high.x));
+    r.note("descent at 0.03, loss after 200 steps", bowl(&still.x));
+    r.claim(
+        "SGD-HD from 0.03: the rate falls below 2/100, and the loss with it where descent diverges",
+        rate_down < 0.02 && bowl(&high.x) < bowl(&[1.0; 3]) && bowl(&still.x) > bowl(&[1.0; 3]),
+    );
+    let hyper = run(adam_hd(), &adam_at, 50)?;
+    let rate = hyper.scalar("rate")?;
     r.printed("Adam-HD, rate after 50 steps", rate, "1.039836372345e-01");
-    r.all_printed("Adam-HD, x after 50 steps", &adam.x, &["0.10040136"; 3]);
-    r.claim("Adam-HD: the rate grows a hundredfold", rate > 0.1);
-    let title = "Learning rates that follow their own gradient, on the bowl from 0.001";
+    r.all_printed("Adam-HD, x after 50 steps", &hyper.x, &["0.10040136"; 3]);
+    let still = run(adam(), &[("lr", 1e-3)], 50)?;
+    r.claim(
+        "Adam-HD from 0.001: the rate grows, and the loss is lower than at the rate it began with",
+        rate > 1e-3 && bowl(&hyper.x) < bowl(&still.x),
+    );
+    let title = "Learning rates that follow their own gradient, on the bowl";
     let mut figure =
         Figure::new("hypergradient", title, Axis::linear("step"), Axis::log("learning rate"));
-    for (name, chain, hyper_lr) in [("SGD-HD", sgd_hd(), 1e-8), ("Adam-HD", adam_hd(), 1e-4)] {
-        let at = |t| Ok((t as f64, run(chain.clone(), hyper_lr, t)?.scalar("rate")?));
+    for (name, chain, hypers) in [
+        ("SGD-HD from 0.001", sgd_hd(), sgd_at(1e-3)),
+        ("SGD-HD from 0.03", sgd_hd(), sgd_at(0.03)),
+        ("Adam-HD from 0.001", adam_hd(), adam_at),
+    ] {
+        let at = |t| Ok((t as f64, run(chain.clone(), &hypers, t)?.scalar("rate")?));
         figure = figure.line(name, (1..=50).map(at).collect::<Result<Vec<_>>>()?);
     }
-    r.figure(figure);
+    r.figure(figure.bound("above it descent diverges", [(1.0, 0.02), (50.0, 0.02)]));
     Ok(())
 }

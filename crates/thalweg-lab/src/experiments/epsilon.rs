@@ -43,9 +43,13 @@ pub(super) const ALL: &[Experiment] = &[
         row: "X50",
         source: "004 §11.2",
         claim: "with ε too large Adam degenerates to SGD",
-        correct: "to SGD with a bias-corrected momentum",
+        correct: "to SGD with a bias-corrected momentum; the reference's distance of 1.9e-7 at ε = 1e6 names no problem, and is not that of x²/2 from 1, but that of x²/4 from 2, say",
         errata: &[],
-        decides: &["distance at ε = 1e6 by that at ten times ε"],
+        decides: &[
+            "distance at ε = 1e6 by that at ten times ε",
+            "distance at ε = 1e6 on x²/2 from 1",
+            "distance at ε = 1e6 on x²/4 from 2",
+        ],
         features: &["F091"],
         expected: Verdict::Holds,
         run: large,
@@ -137,14 +141,13 @@ fn distance_to_momentum(eps: f64, curvature: f64, start: f64) -> Result<f64> {
 }
 
 fn large(r: &mut Record) -> Result<()> {
-    // The reference names no problem for its number; on x²/4 from 2 it comes out. What decides is that
-    // the distance is in proportion to 1/ε.
-    let at_million = distance_to_momentum(1e6, 0.5, 2.0)?;
-    r.printed("distance after 50 steps on x²/4 from 2, ε = 1e6", at_million, "1.9e-7");
-    r.note("the same on x²/2 from 1", distance_to_momentum(1e6, 1.0, 1.0)?);
+    // No reference to compare with: X50 prints 1.9e-7 and names no problem for it. Any number comes out
+    // on some problem; what decides is that the distance is in proportion to 1/ε.
+    r.note("distance at ε = 1e6 on x²/2 from 1", distance_to_momentum(1e6, 1.0, 1.0)?);
+    r.note("distance at ε = 1e6 on x²/4 from 2", distance_to_momentum(1e6, 0.5, 2.0)?);
     let sizes = [1.0, 10.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
     let distances = sizes
-        .map(|eps| distance_to_momentum(eps, 0.5, 2.0))
+        .map(|eps| distance_to_momentum(eps, 1.0, 1.0))
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
     for (pair, eps) in distances.windows(2).zip(sizes).skip(4) {
@@ -155,7 +158,7 @@ fn large(r: &mut Record) -> Result<()> {
     r.figure(
         Figure::new(
             "epsilon-large",
-            "Adam at rate 0.1·ε: distance from bias-corrected momentum after 50 steps",
+            "Adam at rate 0.1·ε on x²/2 from 1: distance from bias-corrected momentum after 50 steps",
             Axis::log("ε"),
             Axis::log("distance"),
         )

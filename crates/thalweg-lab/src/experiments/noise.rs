@@ -40,9 +40,13 @@ pub(super) const ALL: &[Experiment] = &[
         row: "X10",
         source: "000 §4.5, §5.3, §10.3",
         claim: "small steady gradients make the gain grow slowly, large ones exponentially, and oscillating ones have products of alternating sign",
-        correct: "the products of an oscillating gradient are all negative and the gain shrinks",
+        correct: "any steady gradient makes it grow exponentially, by γ·g² a step; the products of an oscillating gradient are all negative and the gain shrinks",
         errata: &["E14", "E23"],
-        decides: &["ln ν, 100 gradients of 2", "negative products of the oscillation, of 99"],
+        decides: &[
+            "ln ν, 100 gradients of 0.1",
+            "ln ν, 100 gradients of 2",
+            "negative products of the oscillation, of 99",
+        ],
         features: &["F029", "F032"],
         expected: Verdict::HoldsIf("the gradient is steady"),
         run: scenarios,
@@ -210,7 +214,10 @@ fn scenarios(r: &mut Record) -> Result<()> {
     let falling = oscillating.windows(2).filter(|w| w[1] < w[0]).count();
     r.count("negative products of the oscillation, of 99", Some(falling), Some(99), 0);
     r.claim("small steady gradient: grows slowly", small[99] > 0.0 && small[99] < large[99]);
-    r.claim("large steady gradient: grows exponentially", large[99] > 1.0);
+    // Exponentially is by the same factor at every step, not merely far.
+    let factors: Vec<f64> = large.windows(2).map(|w| w[1] - w[0]).collect();
+    let even = factors.iter().all(|f| *f > 0.0 && (f - factors[0]).abs() < 1e-12);
+    r.claim("large steady gradient: grows exponentially", even);
     r.claim("oscillating gradient: products of both signs", falling != 99 && falling != 0);
     let figure = Figure::new(
         "three-scenarios",

@@ -42,6 +42,7 @@ pub(super) const ALL: &[Experiment] = &[
         correct: "so it does, and the bowl is trained; the order of the gains is then reversed",
         errata: &["E27"],
         decides: &[
+            "largest gain without the clip, γ = 0.1",
             "ν, γ = 0.1, 200 steps[1]",
             "ν, γ = 0.1, 200 steps[2]",
             "ν, γ = 0.1, 200 steps[3]",
@@ -188,6 +189,12 @@ fn defaults(r: &mut Record) -> Result<()> {
 }
 
 fn clip(r: &mut Record) -> Result<()> {
+    // What the clip is held against: the same without it, whose gains stand at their largest allowed.
+    let mut unclipped = Walk::new(raw(meta_egd(), 1e-3, 0.1)?, &[1.0; 3])?;
+    unclipped.descend(100, bowl_gradient)?;
+    let free = unclipped.gains()?.into_iter().fold(0.0, f64::max);
+    r.note("largest gain without the clip, γ = 0.1", free);
+    r.claim("γ = 0.1: without the clip they explode", free >= 999.0 && bowl(&unclipped.x) > 1e10);
     let fast = clipped(0.1, 200)?;
     let gains = fast.gains()?;
     r.all_printed("ν, γ = 0.1, 200 steps", &gains, &["51.60089436", "28.18444499", "5.41806247"]);

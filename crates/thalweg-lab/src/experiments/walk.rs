@@ -102,6 +102,68 @@ pub(super) fn falls(chain: Chain, g: f64, count: usize) -> Result<Vec<f64>> {
     (0..count).map(|_| walk.fall(g)).collect()
 }
 
+/// A count of steps, at the learning rate at which it is least.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Best {
+    pub(super) lr: f64,
+    pub(super) steps: f64,
+}
+
+/// Learning rates from 100 down to 0.001, twenty to each power of ten.
+pub(super) fn rates() -> impl Iterator<Item = f64> {
+    (-60..=40).rev().map(|k| 10f64.powf(f64::from(k) / 20.0))
+}
+
+/// The best of some rates. `steps` counts at a rate, and may stop at the count that comes with it, which
+/// is the least so far: at most ten thousand.
+pub(super) fn best(
+    rates: impl Iterator<Item = f64>,
+    steps: impl Fn(f64, f64) -> Result<f64>,
+) -> Result<Best> {
+    let mut best = Best { lr: f64::NAN, steps: 1e4 };
+    for lr in rates {
+        let count = steps(lr, best.steps)?;
+        if count < best.steps {
+            best = Best { lr, steps: count };
+        }
+    }
+    Ok(best)
+}
+
+/// Runs of one method from several starts. From a single one, some rate leads to the minimum by chance
+/// (all coordinates at 1 and a first step of 1, say), and the best rate would be that.
+pub(super) struct Runs<'a> {
+    pub(super) starts: &'a [Vec<f64>],
+    pub(super) gradient: &'a dyn Fn(&[f64]) -> Vec<f64>,
+    pub(super) loss: &'a dyn Fn(&[f64]) -> f64,
+}
+
+impl Runs<'_> {
+    /// Steps until the loss is below 1e-6, the mean of all runs; `limit` if it is no less.
+    pub(super) fn steps(&self, chain: Chain, limit: f64) -> Result<f64> {
+        // One vector of all runs: rules see each coordinate alone.
+        let mut walk = Walk::new(chain, &self.starts.concat())?;
+        let width = walk.x.len() / self.starts.len();
+        let mut arrivals = vec![None; self.starts.len()];
+        for t in 1.. {
+            let g: Vec<f64> = walk.x.chunks(width).flat_map(self.gradient).collect();
+            let total: f64 = arrivals.iter().map(|at| at.unwrap_or(f64::from(t))).sum();
+            let mean = total / arrivals.len() as f64;
+            if mean >= limit || !g.iter().all(|g| g.is_finite()) {
+                break;
+            }
+            walk.step(&g)?;
+            for (at, x) in arrivals.iter_mut().zip(walk.x.chunks(width)) {
+                *at = at.or(((self.loss)(x) < 1e-6).then_some(f64::from(t)));
+            }
+            if arrivals.iter().all(Option::is_some) {
+                return Ok(mean);
+            }
+        }
+        Ok(limit)
+    }
+}
+
 /// The curvature of [`bowl`] along each axis.
 pub(super) const CURVATURE: [f64; 3] = [1.0, 10.0, 100.0];
 
