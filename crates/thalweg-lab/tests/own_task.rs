@@ -5,12 +5,12 @@ mod own_task;
 
 use std::sync::Arc;
 
-use thalweg_lab::Result;
-use thalweg_lab::optimizers;
 use thalweg_lab::protocol::{Phase, Plan, Run, RunSpec, Silent, compare, train};
+use thalweg_lab::store::Document;
 use thalweg_lab::tasks::{
     self, Domain, Gradient, Limit, Measurement, ParameterSpec, Part, Problem, Task, Workload,
 };
+use thalweg_lab::{Result, optimizers, report};
 
 fn run(task: &'static Task, optimizer: &str, lr: f64, budget: usize) -> Run {
     let entry = &optimizers::select(&[optimizer.to_owned()]).unwrap()[0];
@@ -201,6 +201,25 @@ fn optimizers_that_do_not_fit_a_domain_are_left_out_and_say_why() {
     assert!(outcome.tasks[0].left_out.iter().any(|s| s.contains("prodigy is left out")));
     let none = compare(&plan(&["adamw"]), &Silent).unwrap_err();
     assert!(none.exit_code() == 2 && none.problem().contains("decay"), "{none}");
+}
+
+#[test]
+fn data_without_a_checksum_say_so() {
+    let open = |_| Ok(Arc::new(Rows { sparse: false }) as Arc<dyn Workload>);
+    let task = Task { name: "rows-of-mine", data: "mine", metric: None, open, ..own_task::SPRINGS };
+    let plan = Plan {
+        tasks: vec![tasks::register(task).unwrap()],
+        optimizers: Some(optimizers::select(&["gd".to_owned()]).unwrap()),
+        seeds: Some(2),
+        trials: Some(2),
+        budget: Some(20),
+        tune: Vec::new(),
+        targets: Vec::new(),
+        study: 0,
+        workers: 2,
+    };
+    let document = Document::new(compare(&plan, &Silent).unwrap(), Vec::new(), 0.0);
+    assert!(report::render(&document).contains("mine, no checksum given"));
 }
 
 /// A loss that starts at zero and goes below.

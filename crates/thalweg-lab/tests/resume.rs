@@ -213,7 +213,7 @@ fn rerun_reproduces_and_diff_sees_the_same_bits() {
     assert!(rows.len() == 3 && rows.iter().all(|row| row["identical"] == true));
     let csv = String::from_utf8(thalweg(&["export", dir, "--format", "csv"]).stdout).unwrap();
     assert!(csv.lines().count() > 3 * 23 * 30);
-    assert!(csv.lines().all(|line| line.matches(',').count() == 16));
+    assert!(csv.lines().all(|line| line.matches(',').count() == 18));
 }
 
 /// Tampers with one number in the store: the rerun must name it.
