@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::differences::{Limit, Settings, changed_once, compare, hypers, resume};
 use super::entries::{Entries, fail};
+use super::fit::size;
 use super::group::assign;
 use super::precision::Precision;
 use super::settle::has_own_scalars;
@@ -360,7 +361,7 @@ impl<E: Element> Optimizer<E> {
             let (name, saved) = (&param.name, &param.group);
             return Err(fail(format!("{name:?} is of group {saved:?}, but of {here:?} here")));
         }
-        let len = param.shape.iter().try_fold(1usize, |n, k| n.checked_mul(*k));
+        let len = size(&param.shape);
         let too_large =
             || fail(format!("{:?}: the shape {:?} is too large", param.name, param.shape));
         let len = len.filter(|n| *n <= isize::MAX as usize).ok_or_else(too_large)?;

@@ -11,6 +11,7 @@ pub use names::{Library, Name};
 use places::{Held, Place, computed, places};
 
 use super::checkpoint::dtype;
+use super::fit::size;
 use super::group::{Group, assign};
 use super::settle::has_own_scalars;
 use super::{Optimizer, State};
@@ -205,8 +206,7 @@ impl<E: Element> Optimizer<E> {
         }
         let group = assign(&self.groups, name, shape)?;
         let places = places(from, &self.groups[group])?;
-        let len = shape.iter().try_fold(1usize, |n, k| n.checked_mul(*k));
-        let len = len.filter(|n| *n <= isize::MAX as usize / size_of::<E>());
+        let len = size(shape).filter(|n| *n <= isize::MAX as usize / size_of::<E>());
         let len = len.ok_or_else(|| fail(format!("{name:?}: {shape:?} is too large")))?;
         // All are looked up before memory is taken: the shapes may be nonsense.
         let (mut values, mut numbers, mut steps) = (vec![], vec![], None);
