@@ -48,6 +48,28 @@ struct Header {
     params: Vec<ParamHeader>,
 }
 
+impl Header {
+    /// Whether its numbers can be those of an optimizer: a later step relies on them.
+    fn check(&self) -> Result<(), Error> {
+        // A formula sees counts as `f64`, and one more must be another number.
+        const MOST: u64 = 1 << 53;
+        let calm = self.loss_scale.as_ref().map_or(0, LossScale::calm);
+        let all =
+            [("steps", self.steps), ("refused_in_a_row", self.refused_in_a_row), ("calm", calm)];
+        let own = self.params.iter().map(|p| ("t", p.t));
+        if let Some((name, n)) = all.into_iter().chain(own).find(|(_, n)| *n >= MOST) {
+            return Err(fail(format!("{name} = {n} is no count of steps; it must be below 2^53")));
+        }
+        if !(self.accumulated >= 0.0 && self.accumulated.is_finite()) {
+            return Err(fail(format!("accumulated = {} is outside [0, ∞)", self.accumulated)));
+        }
+        match self.loss_scale.as_ref().and_then(LossScale::wrong) {
+            Some((name, value, range)) => Err(fail(format!("{name} = {value} is outside {range}"))),
+            None => Ok(()),
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) struct GroupHeader {
     name: String,
@@ -456,7 +478,9 @@ fn read_header(bytes: &[u8]) -> Result<Header, Error> {
     if version > VERSION {
         return Err(fail(format!("is of version {version}; this library reads up to {VERSION}")));
     }
-    serde_json::from_str(header).map_err(unreadable)
+    let header: Header = serde_json::from_str(header).map_err(unreadable)?;
+    header.check()?;
+    Ok(header)
 }
 
 /// The one thing every version of the header has.
