@@ -152,7 +152,7 @@ mod strict {
     fn headers_that_contradict_themselves() {
         let bytes = trained().save_bytes().unwrap();
         let cases: [(fn(&mut Value), &[&str]); 7] = [
-            (|h| h["version"] = json!(3), &["version 3", "reads up to 2"]),
+            (|h| h["version"] = json!(4), &["version 4", "reads up to 3"]),
             (|h| *h = json!({ "steps": 3 }), &["header", "version"]),
             (|h| h["steps"] = json!("three"), &["header"]),
             (|h| h["params"][1]["shape"] = json!([201]), &["[200], not F32 [201]"]),

@@ -24,7 +24,7 @@ use crate::hyper::Hyper;
 use crate::schedule::Schedule;
 
 /// The format's version; raised when an older reader would misunderstand a newer file.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Where in the safetensors metadata the header stands.
 const HEADER: &str = "thalweg";
 
@@ -218,7 +218,7 @@ impl<E: Element> Optimizer<E> {
             if index.insert(param.name.clone(), states.len()).is_some() {
                 return Err(fail(format!("lists parameter {:?} twice", param.name)));
             }
-            let state = self.restore(param, &mut entries)?;
+            let state = self.restore(param, header.version, &mut entries)?;
             differences.extend(frozen_otherwise(param, &state));
             states.push(state);
         }
@@ -375,7 +375,12 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// The state of one parameter from the file.
-    fn restore(&self, param: &ParamHeader, entries: &mut Entries<'_>) -> Result<State<E>, Error> {
+    fn restore(
+        &self,
+        param: &ParamHeader,
+        version: u32,
+        entries: &mut Entries<'_>,
+    ) -> Result<State<E>, Error> {
         let group =
             assign(&self.groups, &param.name, &param.shape).map_err(|e| fail(e.to_string()))?;
         let here = &self.groups[group].name;
@@ -416,6 +421,13 @@ impl<E: Element> Optimizer<E> {
         };
         let mut slots = Slots::new(&formats, len);
         for (k, (values, scales)) in values.into_iter().zip(scales).enumerate() {
+            if version < 3 && formats[k] == Some(Packing::F16Rest) {
+                // What was cut off of an f16 number was written as it is.
+                let mut old = Slots::<E>::new(&[Some(Packing::F16)], len);
+                set_bytes(&mut old, 0, values);
+                slots.set(k, self.isa, &old.values(0, self.isa));
+                continue;
+            }
             set_bytes(&mut slots, k, values);
             let (scales, _) = scales.as_chunks();
             for (scale, bytes) in slots.scales_mut(k).iter_mut().zip(scales) {
@@ -509,7 +521,7 @@ pub(super) fn dtype<E: Element>(packing: Option<Packing>) -> Dtype {
         None if E::DTYPE == "F64" => Dtype::F64,
         None => Dtype::F32,
         Some(Packing::Bf16) => Dtype::BF16,
-        Some(Packing::F16) => Dtype::F16,
+        Some(Packing::F16 | Packing::F16Rest) => Dtype::F16,
         Some(Packing::Signed | Packing::Unsigned) => Dtype::U8,
     }
 }
