@@ -37,8 +37,9 @@
 //! # What it promises
 //!
 //! The same bits for any number of threads, any instruction set, any grouping of a chain into
-//! tuples, and after loading a checkpoint. A step that fails or is refused has changed nothing. A
-//! gradient with NaN or infinity never reaches state, unless the check is switched off.
+//! tuples, and after loading a checkpoint. A step that fails has changed nothing, and one that is refused
+//! no more than the count of refusals and a loss scale that adapts itself. A gradient with NaN or infinity never
+//! reaches state, unless the check is switched off.
 //!
 //! # What it does not do
 //!

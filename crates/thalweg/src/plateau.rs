@@ -100,7 +100,8 @@ impl Plateau {
         }
         if self.bad > self.patience {
             self.start.get_or_insert(self.value);
-            self.value = (self.value * self.factor).max(self.floor);
+            // A value that is below the floor already is not raised to it.
+            self.value = (self.value * self.factor).max(self.floor).min(self.value);
             self.cooling = self.cooldown;
             self.bad = 0;
         }

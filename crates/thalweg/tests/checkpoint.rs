@@ -11,7 +11,9 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
 use thalweg::recipes::{adam, adamw, egdd, gd, meta_egd, prodigy, schedule_free_adamw, sgd_hd};
 use thalweg::rules::*;
-use thalweg::{Chain, Element, Error, NonFinite, Optimizer, Param, Pattern, Plateau, Schedule};
+use thalweg::{
+    Chain, Element, Error, LossScale, NonFinite, Optimizer, Param, Pattern, Plateau, Schedule,
+};
 
 /// Name, type, shape and bytes of what a file holds.
 type Entry = (String, Dtype, Vec<usize>, Vec<u8>);
@@ -150,7 +152,7 @@ mod strict {
     fn headers_that_contradict_themselves() {
         let bytes = trained().save_bytes().unwrap();
         let cases: [(fn(&mut Value), &[&str]); 7] = [
-            (|h| h["version"] = json!(3), &["version 3", "reads up to 2"]),
+            (|h| h["version"] = json!(4), &["version 4", "reads up to 3"]),
             (|h| *h = json!({ "steps": 3 }), &["header", "version"]),
             (|h| h["steps"] = json!("three"), &["header"]),
             (|h| h["params"][1]["shape"] = json!([201]), &["[200], not F32 [201]"]),
@@ -160,6 +162,29 @@ mod strict {
         ];
         for (change, words) in cases {
             refused(&mut trained(), &rewritten(&bytes, |_, header| change(header)), words);
+        }
+        for (name, value, words) in [
+            ("steps", json!(u64::MAX), "steps = 18446744073709551615"),
+            ("refused_in_a_row", json!(u64::MAX), "refused_in_a_row = 18446744073709551615"),
+            ("accumulated", json!(-5.0), "accumulated = -5 is outside [0, ∞)"),
+        ] {
+            let file = rewritten(&bytes, |_, header| header[name] = value);
+            refused(&mut trained(), &file, &[words]);
+        }
+        let file = rewritten(&bytes, |_, header| header["params"][1]["t"] = json!(1u64 << 53));
+        refused(&mut trained(), &file, &["t = 9007199254740992", "below 2^53"]);
+        let scaled = || {
+            let builder = Optimizer::<f32>::builder().rest("all", adam());
+            builder.loss_scale(LossScale::default()).build::<f32>().unwrap()
+        };
+        let bytes = scaled().save_bytes().unwrap();
+        for (name, value, words) in [
+            ("scale", json!(0.0), "loss_scale = 0 is outside (0, ∞)"),
+            ("scale", json!(-1.0), "loss_scale = -1 is outside (0, ∞)"),
+            ("calm", json!(u64::MAX), "calm = 18446744073709551615"),
+        ] {
+            let file = rewritten(&bytes, |_, header| header["loss_scale"][name] = value);
+            refused(&mut scaled(), &file, &[words]);
         }
         // A newer version is said to be one even if nothing else of it is understood.
         let newer = rewritten(&bytes, |_, header| *header = json!({ "version": 9, "all": "new" }));

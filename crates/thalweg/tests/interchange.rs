@@ -302,6 +302,26 @@ fn what_does_not_fit_is_named() {
 }
 
 #[test]
+fn a_parameter_that_never_had_a_gradient_has_no_state_there() {
+    let names = ["exp_avg", "exp_avg_sq", "step"].map(|name| format!("layer.bias.{name}"));
+    let bytes = names.iter().fold(state("adam"), |bytes, name| without(&bytes, name));
+    let mut opt = fresh(adam());
+    let imported = opt.import_bytes(Library::Torch, PARAMS, &bytes).expect("a state");
+    assert_eq!((imported.without_state, imported.steps), (vec!["layer.bias".to_owned()], 5));
+    let (mut w, mut b) = ([1.0; 6], [1.0; 3]);
+    let mut list = PARAMS.iter().zip([&mut w[..], &mut b]);
+    let mut param =
+        |g| list.next().map(|((name, shape), x)| Param::new(name, shape, x, g)).unwrap();
+    let report = opt.step(&mut [param(&[0.5; 6]), param(&[0.5; 3])]).expect("a step");
+    assert_eq!(*report.first_met, ["layer.bias"]);
+    // A method that remembers nothing has no tensor of anybody.
+    let none =
+        safetensors::serialize(Vec::<(String, safetensors::tensor::TensorView)>::new(), None);
+    let imported = fresh(gd()).import_bytes(Library::Torch, PARAMS, &none.expect("a file"));
+    assert_eq!(imported.expect("a state").without_state, [""; 0]);
+}
+
+#[test]
 fn one_counter_cannot_stand_for_different_steps() {
     let mut opt = fresh(adam_optax());
     let (mut x, mut y) = ([1.0], [1.0]);

@@ -156,6 +156,19 @@ mod groups {
     }
 }
 
+/// Such a shape holds nothing, however its other axes multiply.
+#[test]
+fn an_axis_of_size_zero_leaves_no_coordinate() {
+    let long = 1 << (usize::BITS - 2);
+    for shape in [[0, long, long], [long, long, 0]] {
+        let mut opt = Optimizer::<f64>::new(adam()).unwrap();
+        let report = opt.step(&mut [Param::new("x", &shape, &mut [], &[])]).unwrap();
+        assert!(report.applied());
+        let rows = Param::of("x", &shape, &mut [0.0; 0]).exact_sparse_grad(&[], &[0.0; 0]);
+        assert!(opt.step(&mut [rows]).unwrap().applied());
+    }
+}
+
 mod refusals {
     use super::*;
 

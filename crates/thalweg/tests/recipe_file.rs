@@ -346,6 +346,11 @@ fn json_errors_have_places_too() {
     let key = json.replace("beta_1", "\\ud800");
     let message = Builder::from_json(&key).expect_err("an error").to_string();
     assert!(message.starts_with("line 4, column "), "{message}");
+    for depth in [200, 200_000] {
+        let deep = format!("{{\n\"group\": {}1{}}}", "[".repeat(depth), "]".repeat(depth));
+        let wanted = "line 2, column 137: lists and tables are nested more than 128 deep";
+        refused(Builder::from_json(&deep), wanted);
+    }
 }
 
 #[test]

@@ -102,6 +102,9 @@ fn plateaus_of_torch() {
     assert_eq!(told(cooling, &[1.0, 1.0, 1.0, 1.0, 1.0]), [1.0, 0.5, 0.5, 0.5, 0.25]);
     let floored = Plateau { floor: 0.4, ..halving(0) };
     assert_eq!(told(floored, &[1.0; 4]), [1.0, 0.5, 0.4, 0.4]);
+    // A floor above the value raises nothing.
+    let below = Plateau { value: 0.1, floor: 0.4, ..halving(0) };
+    assert_eq!(told(below, &[1.0; 3]), [0.1; 3]);
     // Losses may be negative; infinity and NaN are never an improvement.
     assert_eq!(told(halving(0), &[-1.0, -2.0, -1.5]), [1.0, 1.0, 0.5]);
     let bad = [f64::INFINITY, f64::NAN, 1.0, f64::NAN];

@@ -237,6 +237,12 @@ fn what_cannot_be_is_an_error_that_names_it() {
         Param::of("x", &[6, 2], x)
     }
     says(opt.step(&mut [of(&mut x).sparse_grad(&[6], &[1.0, 1.0])]), &["6 rows", "row 6"]);
+    // A product that wraps to 0, as many as the value has: the row would lie in memory that was not lent.
+    let mut plain = build::<f32>(gd().with("lr", 1.0).expect("in range"), 1);
+    let (lent, beyond) = x.split_at_mut(0);
+    let param = Param::of("x", &[1 << (usize::BITS - 1), 2], lent).sparse_grad(&[5], &[1.0, 2.0]);
+    says(plain.step(&mut [param]), &["shape", "more coordinates than can be addressed"]);
+    assert_eq!(beyond, [1.0; 12]);
     says(opt.step(&mut [of(&mut x).sparse_grad(&[1], &[1.0])]), &["rows of 2", "1 values for 1"]);
     let both = of(&mut x).sparse_grad(&[1], &[1.0, 1.0]).copy_to(&mut copy);
     says(opt.step(&mut [both]), &["copy", "stale"]);

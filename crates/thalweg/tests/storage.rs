@@ -199,6 +199,50 @@ fn what_makes_up_for_low_precision() {
 }
 
 #[test]
+fn compensation_in_f16_counts_steps_below_the_smallest_number_of_the_format() {
+    for (lr, steps) in [(2e-8, 100_000), (1e-7, 20_000), (1e-6, 2_000)] {
+        let chain = gd().with("lr", lr).expect("lr");
+        let mut opt = build(chain, Storage::Native, LowPrecision::Compensated);
+        let mut x = [f16::from_f32(0.01)];
+        for _ in 0..steps {
+            let _ = opt.step(&mut [Param::of("x", &[1], &mut x).grad(&[1.0f32])]).expect("a step");
+        }
+        let moved = 0.01 - x[0].to_f64();
+        let exact = lr * f64::from(steps);
+        // The last digit of single precision is a twentieth of the smallest step.
+        assert!((moved - exact).abs() < 0.06 * exact, "{lr}: {moved}, not {exact}");
+    }
+}
+
+#[test]
+fn a_file_from_before_version_3_has_the_remainder_of_f16_as_it_is() {
+    let step = |opt: &mut Optimizer<f32>, x: &mut [f16]| {
+        let _ = opt.step(&mut [Param::of("x", &[3], x).grad(&[0.02f32, -0.7, 3e-4])]).unwrap();
+    };
+    let new =
+        || build(gd().with("lr", 1.0).expect("lr"), Storage::Native, LowPrecision::Compensated);
+    let (mut opt, mut x) = (new(), [100.0, 3.0, 0.5].map(f16::from_f32));
+    step(&mut opt, &mut x);
+    let low = opt.slot_values("x", "@low").expect("a slot");
+    let bytes = opt.save_bytes().expect("bytes");
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).expect("a file");
+    let header = metadata.metadata().as_ref().expect("a header")["thalweg"].clone();
+    let old = header.replace("\"version\":3", "\"version\":2");
+    assert_ne!(old, header);
+    let raw: Vec<u8> = low.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F16, vec![3], &raw);
+    let header = std::collections::HashMap::from([("thalweg".to_owned(), old)]);
+    let file = safetensors::serialize([("x/@low", view.expect("a view"))], Some(header));
+    let mut again = new();
+    let _ = again.load_bytes(&file.expect("a file")).expect("the state");
+    assert_eq!(again.slot_values("x", "@low"), Some(low));
+    let mut y = x;
+    step(&mut opt, &mut x);
+    step(&mut again, &mut y);
+    assert_eq!(x, y);
+}
+
+#[test]
 fn what_rounding_cut_off_does_not_follow_a_parameter_that_the_user_replaces() {
     fn run<S: Stored<f32>>(to: fn(f32) -> S, from: fn(S) -> f32) {
         let chain = gd().with("lr", 1.0).expect("lr");

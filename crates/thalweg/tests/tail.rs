@@ -170,6 +170,106 @@ fn a_batch_with_a_non_finite_gradient_is_left_out() {
 }
 
 #[test]
+fn a_finite_gradient_that_scaling_would_make_infinite_is_refused() {
+    let sum = || Optimizer::<f32>::builder().rest("all", adam()).accumulation(Accumulation::Sum);
+    let scaled = |scale| sum().loss_scale(LossScale::constant(scale));
+    let (large, some) = ([1e35f32, 0.0], [1.0f32, 0.0]);
+    for (what, builder, g, weight, count) in [
+        ("scale", scaled(1e-5), large, 1.0, 1),
+        ("scale beyond the range", scaled(1e-40), large, 1.0, 2),
+        ("weight", sum(), some, 1e38, 0),
+        ("weight beyond the range", sum(), some, 1e300, 2),
+        ("both", scaled(1e-5), some, 1e35, 2),
+        ("clipped", sum().clip_global_norm(1.0), large, 1e4, 0),
+    ] {
+        let mut opt: Optimizer<f32> = builder.build().expect("a chain");
+        let mut x = vec![1.0f32; 2];
+        let report = opt.step_weighted(&mut [Param::new("x", &[2], &mut x, &g)], weight);
+        let report = report.expect("a report");
+        if count == 0 {
+            assert!(report.applied(), "{what}");
+            continue;
+        }
+        assert_eq!(report.outcome, Outcome::Refused(vec![("x".to_owned(), count)]), "{what}");
+        assert!(
+            x == [1.0; 2] && opt.slot("x", "m").is_none() && report.clip_factor == 1.0,
+            "{what}"
+        );
+    }
+    let failing = scaled(1e-5).non_finite(NonFinite::Fail);
+    let mut opt: Optimizer<f32> = failing.build().expect("a chain");
+    let error = opt.step(&mut [Param::new("x", &[1], &mut [1.0], &large[..1])]).unwrap_err();
+    assert!(error.to_string().contains("once loss scale and weight are applied"), "{error}");
+}
+
+#[test]
+fn a_loss_scale_does_not_shrink_to_nothing_nor_by_an_error() {
+    let build = |policy| -> Optimizer<f32> {
+        let builder = builder().loss_scale(LossScale::default()).non_finite(policy);
+        builder.build().expect("a chain")
+    };
+    let mut opt = build(NonFinite::Skip { limit: 1000 });
+    let mut x = vec![1.0f32];
+    for _ in 0..160 {
+        let report = opt.step(&mut [Param::new("x", &[1], &mut x, &[f32::NAN])]);
+        assert!(!report.expect("a report").applied());
+    }
+    assert_eq!(opt.loss_scale(), 2f64.powi(-24));
+    let report = opt.step(&mut [Param::new("x", &[1], &mut x, &[1.0])]).expect("a step");
+    assert!(report.applied() && x[0].is_finite());
+    // Nor does one below that grow by shrinking.
+    let tiny = builder().loss_scale(LossScale::default().start(1e-9));
+    let mut opt: Optimizer<f64> = tiny.build().expect("a chain");
+    let _ = opt.step(&mut [Param::new("x", &[1], &mut [1.0], &[f64::NAN])]).expect("a report");
+    assert_eq!(opt.loss_scale(), 1e-9);
+    for policy in [NonFinite::Fail, NonFinite::Skip { limit: 3 }] {
+        let mut opt = build(policy);
+        let mut bad = || {
+            let before = opt.save_bytes().expect("bytes");
+            let result = opt.step(&mut [Param::new("x", &[1], &mut [1.0], &[f32::NAN])]);
+            (result.is_err(), opt.save_bytes().expect("bytes") == before)
+        };
+        let all: Vec<(bool, bool)> = (0..40).map(|_| bad()).collect();
+        assert!(all.iter().all(|(error, same)| error == same), "{policy:?}: {all:?}");
+        assert!(all.last() == Some(&(true, true)), "{policy:?}");
+    }
+}
+
+#[test]
+fn a_batch_that_would_make_the_sum_infinite_is_left_out() {
+    for (limit, error) in [(10, false), (1, true)] {
+        let builder = Optimizer::<f32>::builder().rest("all", adam());
+        let builder = builder.non_finite(NonFinite::Skip { limit });
+        let mut opt: Optimizer<f32> = builder.build().expect("a chain");
+        let mut x = vec![1.0f32; 2];
+        let mut batch = |opt: &mut Optimizer<f32>, weight| {
+            let mut g = [2e38, 1.0];
+            let param = Param::of("x", &[2], &mut x).grad_to_zero(&mut g);
+            let report = opt.accumulate(&mut [param], weight);
+            assert_eq!(g, [0.0; 2]);
+            report
+        };
+        assert!(batch(&mut opt, 1.0).expect("a report").applied());
+        for weight in [1.0, 1e38, 1e300] {
+            match batch(&mut opt, weight) {
+                Ok(report) => {
+                    let count = if weight > 1e200 { 2 } else { 1 };
+                    assert_eq!(report.outcome, Outcome::Refused(vec![("x".to_owned(), count)]));
+                    assert!(!error);
+                }
+                Err(why) => {
+                    assert!(error && why.to_string().contains("`discard_accumulated`"), "{why}");
+                }
+            }
+            assert_eq!(opt.accumulated(), 1.0);
+        }
+        // The step after it is not blocked.
+        let report = opt.step(&mut [Param::new("x", &[2], &mut x, &[1.0, 1.0])]).expect("a step");
+        assert!(report.applied() && x.iter().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
 fn a_parameter_without_a_new_gradient_steps_on_what_was_accumulated() {
     let mut opt = Optimizer::<f64>::new(gd().with("lr", 1.0).expect("lr")).expect("a chain");
     let (mut x, mut y) = (vec![0.0], vec![0.0]);
@@ -184,7 +284,8 @@ fn a_parameter_without_a_new_gradient_steps_on_what_was_accumulated() {
     assert!(error.to_string().contains("\"y\"") && error.to_string().contains("accumulated"));
     let mut last =
         [Param::new("x", &[1], &mut x, &[0.0]), Param::without_gradient("y", &[1], &mut y)];
-    let _ = opt.step(&mut last).expect("a step");
+    let report = opt.step(&mut last).expect("a step");
+    assert!(report.without_gradient.is_empty() && report.weight == 3.0);
     assert_eq!((x[0], y[0]), (-3.0, -1.0));
     // The sums have been used up.
     let mut next = [Param::new("x", &[1], &mut x, &[1.0]), Param::new("y", &[1], &mut y, &[1.0])];

@@ -70,6 +70,40 @@ fn x05_burg_refuses_what_it_cannot_do() {
 }
 
 #[test]
+fn x05_burg_sees_the_number_that_single_precision_divides_by() {
+    let (mut applied, mut refused) = (0, 0);
+    for k in 0..400 {
+        // At the border 1 + x·u is 0 in single precision, whatever it is in double.
+        let start = 0.5 + 1.85e-3 * k as f32;
+        let border = -1.0 / start;
+        for g in [border.next_down(), border, border.next_up()] {
+            let chain = descent(1.0).over(Burg::default());
+            let mut opt =
+                Optimizer::<f32>::builder().rest("all", chain).threads(1).build().unwrap();
+            let mut x = [start];
+            match opt.step(&mut [Param::new("x", &[1], &mut x, &[g])]) {
+                Ok(report) => {
+                    assert!(
+                        report.applied() && x[0].is_finite() && x[0] > 0.0,
+                        "{start} {g}: {x:?}"
+                    );
+                    applied += 1;
+                }
+                Err(_) => {
+                    assert_eq!(x, [start]);
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(applied > 100 && refused > 100, "{applied} {refused}");
+    // One so long that the parameter would be 0, where it could never leave, is none either.
+    let mut opt = Optimizer::<f32>::new(descent(1.0).over(Burg::default())).unwrap();
+    assert!(opt.step(&mut [Param::new("x", &[1], &mut [1e-3], &[3e38])]).is_ok());
+    assert!(opt.step(&mut [Param::new("x", &[1], &mut [1e10], &[3e38])]).is_err());
+}
+
+#[test]
 fn x05_p_norms_near_1_keep_small_and_large_numbers_in_single_precision() {
     // The way back is a power of p/(p − 1): 21 for p = 1.05.
     for p in [1.05, 1.1, 1.2, 2.0, 3.0] {

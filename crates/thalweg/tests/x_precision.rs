@@ -7,6 +7,20 @@ use proptest::prelude::*;
 use thalweg::recipes::*;
 use thalweg::{Chain, Optimizer, Param};
 
+#[test]
+fn a_tiny_gradient_is_a_small_step_in_single_precision_too() {
+    // The factor that divides by such a norm is more than single precision holds.
+    for name in ["lars", "lars@paper", "lamb", "d_adapt_sgd"] {
+        for g in [1e-30f32, 1e-38, 1e-39, 1e-42, 1e-45] {
+            let chain = thalweg::registry::build(name, &[]).expect("an entry");
+            let mut opt = Optimizer::<f32>::new(chain).expect("a chain");
+            let mut x = [1000.0f32];
+            let _ = opt.step(&mut [Param::new("x", &[1], &mut x, &[g])]).expect("a step");
+            assert!((998.9..=1000.0).contains(&x[0]), "{name}, {g:e}: {x:?}");
+        }
+    }
+}
+
 /// A binary format: digits of the significand, exponents of the smallest normal number and of the
 /// first power of two that is too large.
 #[derive(Clone, Copy)]

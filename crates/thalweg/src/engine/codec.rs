@@ -15,17 +15,23 @@ pub(crate) enum Packing {
     Bf16,
     /// IEEE half precision.
     F16,
+    /// IEEE half precision of 2¹¹ times the number, for what rounding to half precision cuts off: as it is that
+    /// would often be subnormal. Rounded to the nearest.
+    F16Rest,
     /// 8-bit codes of numbers of either sign.
     Signed,
     /// 8-bit codes of numbers that are never negative; a positive number never becomes zero.
     Unsigned,
 }
 
+/// What [`Packing::F16Rest`] multiplies by.
+const REST: f32 = 2048.0;
+
 impl Packing {
     /// Bytes per coordinate.
     pub(crate) fn bytes(self) -> usize {
         match self {
-            Packing::Bf16 | Packing::F16 => 2,
+            Packing::Bf16 | Packing::F16 | Packing::F16Rest => 2,
             Packing::Signed | Packing::Unsigned => 1,
         }
     }
@@ -37,7 +43,7 @@ impl Packing {
             Packing::Bf16 => (8, -133),
             Packing::F16 => (11, -24),
             // Parameters are never kept so.
-            Packing::Signed | Packing::Unsigned => return (f64::INFINITY, 0.0),
+            _ => return (f64::INFINITY, 0.0),
         };
         (1.01 * 0.5f64.powi(digits), 0.5 * 2f64.powi(smallest))
     }
@@ -47,6 +53,7 @@ impl Packing {
         match self {
             Packing::Bf16 => "bf16",
             Packing::F16 => "f16",
+            Packing::F16Rest => "f16_rest",
             Packing::Signed => "signed8",
             Packing::Unsigned => "unsigned8",
         }
@@ -56,6 +63,11 @@ impl Packing {
     pub(crate) fn named(name: &str) -> Option<Packing> {
         let all = [Packing::Bf16, Packing::F16, Packing::Signed, Packing::Unsigned];
         all.into_iter().find(|p| p.name() == name)
+    }
+
+    /// The format for what rounding to this one cuts off.
+    pub(crate) fn of_rest(self) -> Packing {
+        if self == Packing::F16 { Packing::F16Rest } else { self }
     }
 
     /// Whether every block has a scale.
@@ -141,13 +153,15 @@ fn to_bf16(value: f32) -> u16 {
 #[inline(always)]
 fn to_bf16_stochastic(value: f32, half_noise: u32) -> u16 {
     // Infinity is not moved, nor is a NaN: what arithmetic gives has its highest bit set, and stays one.
-    let moved = if value.is_finite() { half_noise } else { 0 };
+    // Nor is a number beyond the largest, which it is cut off to: a parameter must not become infinite.
+    let moved = if value.abs() < from_bf16(0x7F7F) { half_noise } else { 0 };
     (value.to_bits().wrapping_add(moved) >> 16) as u16
 }
 
 #[inline(always)]
 fn to_f16_stochastic(value: f32, noise: u32) -> u16 {
-    let magnitude = value.abs();
+    // A number beyond the largest is the largest: a parameter must not become infinite.
+    let magnitude = value.abs().min(65504.0);
     // Below the normal numbers the spacing is constant: 2⁻²⁴.
     let small =
         (magnitude * 16_777_216.0 + (noise >> 8) as f32 / 16_777_216.0).floor() / 16_777_216.0;
@@ -221,6 +235,14 @@ fn bf16_stochastic(
     }
 }
 
+/// Rounds to the nearest numbers in half precision.
+#[inline(always)]
+fn f16_nearest(from: &[f32], to: &mut [u8], hints: Option<&Hints>) {
+    let mut words = [half::f16::ZERO; BLOCK];
+    words[..from.len()].convert_from_f32_slice(from);
+    map(&words[..from.len()], to.as_chunks_mut::<2>().0, hints, |_, h| h.to_le_bytes());
+}
+
 struct Decode<'a> {
     packing: Packing,
     from: &'a [u8],
@@ -238,11 +260,14 @@ impl Task for Decode<'_> {
                 let (pairs, _) = from.as_chunks::<2>();
                 map(pairs, to, hints, |_, b| from_bf16(u16::from_le_bytes(b)));
             }
-            Packing::F16 => {
+            Packing::F16 | Packing::F16Rest => {
                 let (pairs, _) = from.as_chunks::<2>();
                 let mut words = [half::f16::ZERO; BLOCK];
                 map(pairs, &mut words[..to.len()], hints, |_, b| half::f16::from_le_bytes(b));
                 words[..to.len()].convert_to_f32_slice(to);
+                if packing == Packing::F16Rest {
+                    to.iter_mut().for_each(|v| *v *= 1.0 / REST);
+                }
             }
             Packing::Signed => map(from, to, hints, |_, c| scale * signed_value(c)),
             Packing::Unsigned => map(from, to, hints, |_, c| scale * Unsigned::value(u32::from(c))),
@@ -270,17 +295,17 @@ impl Task for Encode<'_> {
             (Packing::Bf16, Rounding::Stochastic { key, first }) => {
                 bf16_stochastic(key, first, from, to.as_chunks_mut::<2>().0, hints);
             }
-            (Packing::F16, Rounding::Nearest) => {
-                let mut words = [half::f16::ZERO; BLOCK];
-                words[..from.len()].convert_from_f32_slice(from);
-                let to = to.as_chunks_mut::<2>().0;
-                map(&words[..from.len()], to, hints, |_, h| h.to_le_bytes());
-            }
+            (Packing::F16, Rounding::Nearest) => f16_nearest(from, to, hints),
             (Packing::F16, Rounding::Stochastic { key, first }) => {
                 let first = first as u32;
                 map(from, to.as_chunks_mut::<2>().0, hints, |i, v| {
                     to_f16_stochastic(v, noise(key, first.wrapping_add(i as u32))).to_le_bytes()
                 });
+            }
+            (Packing::F16Rest, _) => {
+                let mut large = [0.0; BLOCK];
+                map(from, &mut large[..from.len()], None, |_, v| v * REST);
+                f16_nearest(&large[..from.len()], to, hints);
             }
             (Packing::Signed, _) => {
                 *scale = Signed::unit(from);
@@ -393,6 +418,13 @@ mod tests {
                 assert!(error < bound, "{name} {v:e}: {error:e} > {bound:e}");
             }
         }
+        // A finite number stays one, whatever is drawn.
+        for (v, half_noise) in [(f32::MAX, 0xFFFF), (3.39e38, 0xFFFF), (65504.1, 0), (1e9, 0)] {
+            let kept = from_bf16(to_bf16_stochastic(-v, half_noise));
+            assert!(kept.is_finite() && kept <= -0.99 * v, "{v}");
+            let kept = half::f16::from_bits(to_f16_stochastic(-v, u32::MAX)).to_f32();
+            assert_eq!(kept, -65504.0, "{v}");
+        }
         for v in [1.0f32, -0.5, 0.0, 65504.0] {
             let f16 = half::f16::from_bits(to_f16_stochastic(v, u32::MAX)).to_f32();
             assert_eq!((from_bf16(to_bf16_stochastic(1.0, 0xFFFF)), f16), (1.0, v));
@@ -415,7 +447,9 @@ mod tests {
             .map(|i| f32::from_bits(noise(3, i) & 0xBFFF_FFFF))
             .map(|v| if v.is_nan() { 0.0 } else { v.clamp(-60000.0, 60000.0) })
             .collect();
-        for packing in [Packing::Bf16, Packing::F16, Packing::Signed, Packing::Unsigned] {
+        let all =
+            [Packing::Bf16, Packing::F16, Packing::F16Rest, Packing::Signed, Packing::Unsigned];
+        for packing in all {
             let values: Vec<f32> = match packing {
                 Packing::Unsigned => values.iter().map(|v| v.abs()).collect(),
                 _ => values.clone(),

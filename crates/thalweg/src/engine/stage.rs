@@ -284,5 +284,13 @@ impl<P: Part, const GEOMETRY: bool> PartStage<P, GEOMETRY> {
 /// Scalars in the number type of the formulas.
 fn lifted<F: Real<Wide = f64>, M: Memory<F>>(scalars: &[f64]) -> M {
     let mut scalars = scalars.iter();
-    M::load(&mut || F::lift(*scalars.next().expect("as many scalars as the part has")))
+    M::load(&mut || lift(*scalars.next().expect("as many scalars as the part has")))
+}
+
+/// A scalar in the number type of the formulas, or the nearest finite number of it: what divides by the
+/// norm of a tiny gradient is more than `f32` holds, and infinity times that gradient no small step.
+pub(crate) fn lift<F: Real<Wide = f64>>(scalar: f64) -> F {
+    let lifted = F::lift(scalar);
+    let beyond = scalar.is_finite() && lifted.widen().is_infinite();
+    if beyond { F::lift(f64::from(f32::MAX).copysign(scalar)) } else { lifted }
 }

@@ -10,7 +10,8 @@ use crate::error::Error;
 /// The threads a step runs on. Results do not depend on it.
 #[derive(Clone, Default)]
 pub enum Threads {
-    /// Rayon's current pool: the global one, or the one whose worker calls `step`.
+    /// Rayon's current pool: the global one, or the one whose worker calls `step`. What a step hands to it is
+    /// allocated, once per pass and worker; threads of the optimizer's own allocate nothing.
     #[default]
     Rayon,
     /// The calling thread only.

@@ -114,7 +114,7 @@ impl Builder {
     }
 
     /// Steps on `count` threads; 1 keeps the step on the caller's. Without this, or
-    /// [`pool`](Self::pool), rayon's current pool is used.
+    /// [`pool`](Self::pool), rayon's current pool is used, which allocates at every step.
     pub fn threads(mut self, count: usize) -> Builder {
         self.threads = Threads::count(count);
         self

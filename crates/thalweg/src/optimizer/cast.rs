@@ -48,6 +48,11 @@ impl<E: Element> Cast<E> {
 }
 
 impl<E: Element> Optimizer<E> {
+    /// Whether earlier batches are to be used too.
+    pub(super) fn uses_sums(&self, act: Act) -> bool {
+        act == Act::Step && self.accumulated > 0.0
+    }
+
     /// Finds out who of the list, whose states are known, takes part.
     pub(super) fn enlist(
         &self,
@@ -56,11 +61,11 @@ impl<E: Element> Optimizer<E> {
         weight: f64,
         act: Act,
     ) {
-        let summed = act == Act::Step && self.accumulated > 0.0;
+        let summed = self.uses_sums(act);
         let takes_part = |k: &usize| {
             let state = &self.states[cast.order[*k]];
-            let waiting = summed && state.summed;
-            (params[*k].grad.is_some() || waiting) && !state.frozen
+            let active = params[*k].grad.is_some() && !state.frozen;
+            active || (summed && state.waits())
         };
         let active = (0..params.len()).filter(takes_part);
         if !active.clone().eq(cast.active.iter().copied()) || cast.by_name.is_empty() {

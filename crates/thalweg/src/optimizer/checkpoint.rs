@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::differences::{Limit, Settings, changed_once, compare, hypers, resume};
 use super::entries::{Entries, fail};
+use super::fit::size;
 use super::group::assign;
 use super::precision::Precision;
 use super::settle::has_own_scalars;
@@ -23,7 +24,7 @@ use crate::hyper::Hyper;
 use crate::schedule::Schedule;
 
 /// The format's version; raised when an older reader would misunderstand a newer file.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Where in the safetensors metadata the header stands.
 const HEADER: &str = "thalweg";
 
@@ -45,6 +46,28 @@ struct Header {
     settings: Option<Settings>,
     groups: Vec<GroupHeader>,
     params: Vec<ParamHeader>,
+}
+
+impl Header {
+    /// Whether its numbers can be those of an optimizer: a later step relies on them.
+    fn check(&self) -> Result<(), Error> {
+        // A formula sees counts as `f64`, and one more must be another number.
+        const MOST: u64 = 1 << 53;
+        let calm = self.loss_scale.as_ref().map_or(0, LossScale::calm);
+        let all =
+            [("steps", self.steps), ("refused_in_a_row", self.refused_in_a_row), ("calm", calm)];
+        let own = self.params.iter().map(|p| ("t", p.t));
+        if let Some((name, n)) = all.into_iter().chain(own).find(|(_, n)| *n >= MOST) {
+            return Err(fail(format!("{name} = {n} is no count of steps; it must be below 2^53")));
+        }
+        if !(self.accumulated >= 0.0 && self.accumulated.is_finite()) {
+            return Err(fail(format!("accumulated = {} is outside [0, ∞)", self.accumulated)));
+        }
+        match self.loss_scale.as_ref().and_then(LossScale::wrong) {
+            Some((name, value, range)) => Err(fail(format!("{name} = {value} is outside {range}"))),
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -195,7 +218,7 @@ impl<E: Element> Optimizer<E> {
             if index.insert(param.name.clone(), states.len()).is_some() {
                 return Err(fail(format!("lists parameter {:?} twice", param.name)));
             }
-            let state = self.restore(param, &mut entries)?;
+            let state = self.restore(param, header.version, &mut entries)?;
             differences.extend(frozen_otherwise(param, &state));
             states.push(state);
         }
@@ -352,7 +375,12 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// The state of one parameter from the file.
-    fn restore(&self, param: &ParamHeader, entries: &mut Entries<'_>) -> Result<State<E>, Error> {
+    fn restore(
+        &self,
+        param: &ParamHeader,
+        version: u32,
+        entries: &mut Entries<'_>,
+    ) -> Result<State<E>, Error> {
         let group =
             assign(&self.groups, &param.name, &param.shape).map_err(|e| fail(e.to_string()))?;
         let here = &self.groups[group].name;
@@ -360,7 +388,7 @@ impl<E: Element> Optimizer<E> {
             let (name, saved) = (&param.name, &param.group);
             return Err(fail(format!("{name:?} is of group {saved:?}, but of {here:?} here")));
         }
-        let len = param.shape.iter().try_fold(1usize, |n, k| n.checked_mul(*k));
+        let len = size(&param.shape);
         let too_large =
             || fail(format!("{:?}: the shape {:?} is too large", param.name, param.shape));
         let len = len.filter(|n| *n <= isize::MAX as usize).ok_or_else(too_large)?;
@@ -393,6 +421,13 @@ impl<E: Element> Optimizer<E> {
         };
         let mut slots = Slots::new(&formats, len);
         for (k, (values, scales)) in values.into_iter().zip(scales).enumerate() {
+            if version < 3 && formats[k] == Some(Packing::F16Rest) {
+                // What was cut off of an f16 number was written as it is.
+                let mut old = Slots::<E>::new(&[Some(Packing::F16)], len);
+                set_bytes(&mut old, 0, values);
+                slots.set(k, self.isa, &old.values(0, self.isa));
+                continue;
+            }
             set_bytes(&mut slots, k, values);
             let (scales, _) = scales.as_chunks();
             for (scale, bytes) in slots.scales_mut(k).iter_mut().zip(scales) {
@@ -455,7 +490,9 @@ fn read_header(bytes: &[u8]) -> Result<Header, Error> {
     if version > VERSION {
         return Err(fail(format!("is of version {version}; this library reads up to {VERSION}")));
     }
-    serde_json::from_str(header).map_err(unreadable)
+    let header: Header = serde_json::from_str(header).map_err(unreadable)?;
+    header.check()?;
+    Ok(header)
 }
 
 /// The one thing every version of the header has.
@@ -484,7 +521,7 @@ pub(super) fn dtype<E: Element>(packing: Option<Packing>) -> Dtype {
         None if E::DTYPE == "F64" => Dtype::F64,
         None => Dtype::F32,
         Some(Packing::Bf16) => Dtype::BF16,
-        Some(Packing::F16) => Dtype::F16,
+        Some(Packing::F16 | Packing::F16Rest) => Dtype::F16,
         Some(Packing::Signed | Packing::Unsigned) => Dtype::U8,
     }
 }

@@ -5,9 +5,19 @@ use crate::engine::Element;
 use crate::engine::stream::Extent;
 use crate::error::Error;
 
+/// Coordinates in a tensor of this shape, if there can be so many. An axis of none leaves none, however long
+/// the others are.
+pub(super) fn size(shape: &[usize]) -> Option<usize> {
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    shape.iter().try_fold(1usize, |n, k| n.checked_mul(*k))
+}
+
 /// Coordinates in a row of the first axis.
 pub(super) fn width(shape: &[usize]) -> usize {
-    shape.iter().skip(1).product()
+    // Of a shape that is possible, rows are too wide only where there are none.
+    size(shape.get(1..).unwrap_or(&[])).unwrap_or(0)
 }
 
 /// Whether a parameter is what it was.
@@ -40,7 +50,11 @@ pub(super) fn fits<E: Element>(state: &State<E>, param: &Param<'_, E>) -> Result
 /// Whether value, gradient and shape of a parameter agree.
 pub(super) fn whole<E: Element>(param: &Param<'_, E>) -> Result<(), Error> {
     let error = |what: String| Err(Error::Shape { parameter: param.name.to_owned(), what });
-    let expected: usize = param.shape.iter().product();
+    // Unsafe code relies on it: a product that wraps would let rows through that lie outside the value.
+    let Some(expected) = size(param.shape) else {
+        let shape = param.shape;
+        return error(format!("has shape {shape:?}, more coordinates than can be addressed"));
+    };
     if param.value.len() != expected {
         let (n, shape) = (param.value.len(), param.shape);
         return error(format!("holds {n} values, but its shape {shape:?} means {expected}"));
@@ -66,7 +80,7 @@ pub(super) fn whole<E: Element>(param: &Param<'_, E>) -> Result<(), Error> {
         let k = rows.len();
         return error(format!("has a sparse gradient of {k} rows; add some of them up before"));
     }
-    if n != rows.len() * width {
+    if rows.len().checked_mul(width) != Some(n) {
         let k = rows.len();
         return error(format!(
             "has rows of {width} values, but its sparse gradient has {n} values for {k} rows"

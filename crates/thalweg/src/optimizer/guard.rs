@@ -5,6 +5,7 @@ use crate::engine::Element;
 use crate::engine::drive::Sweep;
 use crate::engine::plan::Sums;
 use crate::engine::stage::{AnyStage, Gathers, Moment, PartStage, Situation};
+use crate::engine::tensor::Tensor;
 use crate::error::Error;
 use crate::hyper::{HyperSpec, Range};
 use crate::rules::SquaredNorm;
@@ -19,13 +20,25 @@ pub(super) static MAX_NORM: HyperSpec = HyperSpec {
     once: false,
 };
 
+/// Why nothing is written.
+pub(super) struct Refusal {
+    /// Whose gradients are not finite, and in how many places.
+    pub(super) refused: Vec<(String, u64)>,
+    /// What had been done to the gradients before; nothing, or the end of a sentence.
+    pub(super) when: &'static str,
+}
+
+const SCALED: &str = ", once loss scale and weight are applied";
+const ADDED: &str = ", once added to those accumulated (`discard_accumulated` forgets them)";
+
 impl<E: Element> Optimizer<E> {
     /// The limit of the norm over all gradients at the next step, if there is one.
     pub(super) fn limit(&self) -> Option<f64> {
         Some(self.max_norm.value(self.steps)).filter(|limit| limit.is_finite())
     }
 
-    /// Looks for non-finite gradients and sets the clip factor. Returns the parameters refused.
+    /// Looks for gradients that are not finite, or would not be once they are scaled, and sets the clip
+    /// factor.
     pub(super) fn guard<'p>(
         &self,
         sweep: &mut Sweep<'_, E>,
@@ -34,8 +47,8 @@ impl<E: Element> Optimizer<E> {
         by_name: &[usize],
         (norm_terms, sums): (&mut Gathers<E>, &mut Sums),
         report: &mut StepReport,
-    ) -> Option<Vec<(String, u64)>> {
-        if self.non_finite == NonFinite::Unchecked && report.clip_global_norm.is_none() {
+    ) -> Option<Refusal> {
+        if !self.checks() && report.clip_global_norm.is_none() {
             return None;
         }
         let part = PartStage::<_, false>(SquaredNorm::default());
@@ -45,58 +58,102 @@ impl<E: Element> Optimizer<E> {
         sweep.squares(norm_terms[0].as_ref(), sums);
         let mut norm = by_name.iter().map(|t| sums.of(*t)[0]).sum::<f64>().sqrt();
         if !norm.is_finite() {
-            let gradients: Vec<Vec<E>> =
-                sweep.tensors.iter().map(|t| t.gradient(self.isa)).collect();
-            let refused: Vec<(String, u64)> = gradients
-                .iter()
-                .enumerate()
-                .filter_map(|(t, grad)| {
-                    let count = grad.iter().filter(|g| !g.widen().is_finite()).count() as u64;
-                    (count > 0).then(|| (name(t).to_owned(), count))
-                })
-                .collect();
+            let refused = self.beyond(sweep.tensors, E::number(1.0), &name);
             if refused.is_empty() {
-                norm = norm_of_huge(|| gradients.iter().flatten().map(|g| g.widen()));
-            } else if self.non_finite != NonFinite::Unchecked {
+                let gradients = || sweep.tensors.iter().flat_map(|t| t.gradient(self.isa));
+                norm = norm_of_huge(|| gradients().map(|g| g.widen()));
+            } else if self.checks() {
                 report.grad_norm = Some(norm);
-                return Some(refused);
+                let summed = sweep.tensors.iter().any(|t| t.sum.is_some());
+                return Some(Refusal { refused, when: if summed { ADDED } else { "" } });
             }
         }
         norm *= scale;
         report.grad_norm = Some(norm);
         let limit = report.clip_global_norm;
-        if let Some(limit) = limit.filter(|limit| norm > *limit && norm.is_finite()) {
-            report.clip_factor = limit / norm;
-            sweep.scale = E::lift(scale * report.clip_factor);
+        let exceeded = limit.filter(|limit| norm > *limit && norm.is_finite());
+        let factor = exceeded.map_or(1.0, |limit| limit / norm);
+        sweep.scale = E::lift(scale * factor);
+        // No coordinate exceeds the norm, nor twice the norm when rounded. Zero is none times infinity.
+        if self.checks() && !(fits::<E>(scale * factor) && fits::<E>(2.0 * norm * factor)) {
+            let refused = self.beyond(sweep.tensors, sweep.scale, &name);
+            if !refused.is_empty() {
+                return Some(Refusal { refused, when: SCALED });
+            }
         }
+        report.clip_factor = factor;
         None
+    }
+
+    /// Looks at sums that a batch of this norm, times `weight`, would be added to.
+    pub(super) fn guard_sums<'p>(
+        &self,
+        tensors: &[Tensor<'_, E>],
+        weight: f64,
+        norm: Option<f64>,
+        name: impl Fn(usize) -> &'p str,
+    ) -> Option<Refusal> {
+        // As many batches that are so far below the largest number as this do not add up to it, so that
+        // hardly any batch costs another reading pass.
+        const BATCHES: f64 = (1u64 << 32) as f64;
+        let norm = norm.filter(|_| self.checks())?;
+        if fits::<E>(BATCHES * weight * norm.max(1.0)) {
+            return None;
+        }
+        let refused = self.beyond(tensors, E::number(1.0), &name);
+        (!refused.is_empty()).then_some(Refusal { refused, when: ADDED })
+    }
+
+    fn checks(&self) -> bool {
+        self.non_finite != NonFinite::Unchecked
+    }
+
+    /// The tensors whose gradient is not finite times `factor`, and in how many places.
+    fn beyond<'p>(
+        &self,
+        tensors: &[Tensor<'_, E>],
+        factor: E,
+        name: &impl Fn(usize) -> &'p str,
+    ) -> Vec<(String, u64)> {
+        let count = |t: &Tensor<'_, E>| {
+            let gradient = t.gradient(self.isa);
+            gradient.iter().filter(|g| !(**g * factor).widen().is_finite()).count() as u64
+        };
+        let counts = tensors.iter().map(count).enumerate().filter(|(_, count)| *count > 0);
+        counts.map(|(t, count)| (name(t).to_owned(), count)).collect()
     }
 
     pub(super) fn refuse(
         &mut self,
-        refused: Vec<(String, u64)>,
+        Refusal { refused, when }: Refusal,
         report: &mut StepReport,
     ) -> Result<(), Error> {
         let hopeful = self.loss_scale.as_ref().is_some_and(LossScale::adapts);
-        if let Some(scale) = &mut self.loss_scale {
-            scale.overflowed();
-        }
         // A smaller scale may be all that it takes.
         let counts = !(hopeful && self.non_finite != NonFinite::Fail);
-        self.refused_in_a_row += u64::from(counts);
+        let in_a_row = self.refused_in_a_row + u64::from(counts);
         let limit = match self.non_finite {
             NonFinite::Skip { limit } => limit,
             _ => 1,
         };
-        if counts && self.refused_in_a_row >= limit {
+        if counts && in_a_row >= limit {
             let (parameter, count) = refused[0].clone();
-            let more =
-                if limit > 1 { format!(", {limit} refused in a row") } else { String::new() };
+            let row = if limit > 1 { format!(", {limit} refused in a row") } else { String::new() };
+            let more = format!("{when}{row}");
             return Err(Error::NonFinite { parameter, count, step: self.steps + 1, more });
+        }
+        self.refused_in_a_row = in_a_row;
+        if let Some(scale) = &mut self.loss_scale {
+            scale.overflowed();
         }
         report.outcome = Outcome::Refused(refused);
         Ok(())
     }
+}
+
+/// Whether a number is finite in the number type of the formulas.
+fn fits<E: Element>(number: f64) -> bool {
+    E::lift(number).widen().is_finite()
 }
 
 /// The norm of finite numbers whose squares leave the range of `f64`.

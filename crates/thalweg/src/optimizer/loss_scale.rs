@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// A factor on the loss that keeps gradients inside the range of f16 (Micikevicius et al. 2018,
 /// arXiv 1710.03740), with the schedule of `torch.amp.GradScaler`: doubled after `interval` steps
-/// without overflow, halved at every overflow, whose step is refused.
+/// without overflow, halved at every overflow, whose step is refused; not below 2⁻²⁴. Where the refusal is an
+/// error ([`NonFinite::Fail`](crate::NonFinite), or the limit of `Skip` is reached) it stays as it is.
 ///
 /// The loop multiplies the loss by [`Optimizer::loss_scale`](crate::Optimizer::loss_scale) before the
 /// backward pass; the step divides it out of the gradients, clips, steps and adapts the scale.
@@ -30,6 +31,9 @@ pub struct LossScale {
     /// Steps without overflow since the last change.
     calm: u64,
 }
+
+/// An overflow does not make the scale smaller than this.
+const SMALLEST: f64 = 1.0 / (1u64 << 24) as f64;
 
 impl Default for LossScale {
     /// The defaults of torch: 65,536, doubled every 2,000 steps, halved at overflow.
@@ -61,6 +65,10 @@ impl LossScale {
 
     pub(super) fn value(&self) -> f64 {
         self.scale
+    }
+
+    pub(super) fn calm(&self) -> u64 {
+        self.calm
     }
 
     /// The settings by name; `interval` is a whole number.
@@ -127,7 +135,8 @@ impl LossScale {
     }
 
     pub(super) fn overflowed(&mut self) {
-        self.scale = (self.scale * self.backoff).max(f64::MIN_POSITIVE);
+        // Gradients divided by less would leave single precision themselves, and no overflow is cured by it.
+        self.scale = (self.scale * self.backoff).max(SMALLEST.min(self.scale));
         self.calm = 0;
     }
 }

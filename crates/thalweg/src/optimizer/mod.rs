@@ -49,8 +49,8 @@ use group::Group;
 use precision::Precision;
 use step::Work;
 
-/// What to do with a gradient that holds NaN or infinity. It never reaches state or parameter
-/// unless the check is switched off.
+/// What to do with a gradient that holds NaN or infinity, or would once loss scale and weight are applied. It
+/// never reaches state or parameter unless the check is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NonFinite {
     /// Leave everything as it is, say so in the report, and fail after this many refused steps in
@@ -60,7 +60,7 @@ pub enum NonFinite {
         /// [loss scale](LossScale) becomes smaller do not count.
         limit: u64,
     },
-    /// Fail at once.
+    /// Fail at once. A loss scale that adapts itself then never becomes smaller.
     Fail,
     /// Do not look. Saves the reading pass over the gradient that the check costs when nothing
     /// else needs the norm.
@@ -101,6 +101,13 @@ struct State<E> {
     summed: bool,
     /// Per stage of the chain.
     scalars: Vec<Vec<f64>>,
+}
+
+impl<E> State<E> {
+    /// Whether the next step is to use what was accumulated.
+    fn waits(&self) -> bool {
+        self.summed && !self.frozen
+    }
 }
 
 /// Trains parameters: chains of rules, one per group, stepping slices in place.

@@ -29,7 +29,9 @@ pub enum Storage {
 #[non_exhaustive]
 pub enum LowPrecision {
     /// What rounding cuts off is kept in the parameter's format, two bytes per coordinate, and added
-    /// before the next step (Kahan summation; Zamirai et al. 2020, arXiv 2010.06192).
+    /// before the next step (Kahan summation; Zamirai et al. 2020, arXiv 2010.06192). It is rounded itself:
+    /// of a bf16 parameter steps below 2⁻¹⁷ of it may be lost, and longer ones be off by as much; of an f16
+    /// parameter those below 2⁻²³ of it, or below 2⁻³⁶.
     #[default]
     Compensated,
     /// The exact parameter is kept in the number type of the optimizer (Micikevicius et al. 2018,
@@ -70,7 +72,7 @@ impl Precision {
         };
         let own = match self.keep(slots.len(), value) {
             Keep::Nearest | Keep::Stochastic => None,
-            Keep::Compensated(_) => Some(value),
+            Keep::Compensated(_) => Some(value.map(Packing::of_rest)),
             Keep::Master(_) => Some(None),
         };
         slots.iter().map(format).chain(own).collect()

@@ -9,7 +9,8 @@ use crate::probe::{MomentReading, Reading};
 pub enum Outcome {
     /// State and parameters have moved.
     Applied,
-    /// Nothing has changed: these parameters' gradients hold NaN or infinity (name, how many).
+    /// Parameters and state are as they were: these parameters' gradients hold NaN or infinity, or would
+    /// once loss scale and weight are applied and earlier batches added (name, how many).
     Refused(Vec<(String, u64)>),
 }
 
@@ -31,13 +32,15 @@ pub struct StepReport {
     pub clip_factor: f64,
     /// What the gradients were divided by: the loss scale before this step adapted it, 1 without one.
     pub loss_scale: f64,
-    /// The weight of the gradients of this step: 1, or more if some were accumulated before.
+    /// The weight of the gradients of this step: what the call was told, 1 by `step`, and that of those
+    /// accumulated before.
     pub weight: f64,
     /// The hyper-parameter `lr` of each group at this step (`None` if its chain has none). Where a method
     /// learns its rate it is what that started from or is a factor of: the rate itself is a scalar
     /// ([`Optimizer::scalar`](crate::Optimizer::scalar)), and [`Gains::rates`](crate::Gains::rates).
     pub lr: Arc<[(String, Option<f64>)]>,
-    /// Parameters that came without a gradient and were left alone.
+    /// Parameters that came without a gradient and were left alone; not those that stepped on what was
+    /// accumulated.
     pub without_gradient: Arc<[String]>,
     /// Parameters met for the first time, in the order of the list: they start anew. After a checkpoint was
     /// loaded these are the ones it does not have, under this name at least; those that it has and no

@@ -1,7 +1,7 @@
 //! Sharpness-aware minimisation: SAM (Foret et al. 2021, arXiv 2010.01412) and ASAM (Kwon et al.
 //! 2021, arXiv 2102.11600).
 
-use super::guard::norm_of_huge;
+use super::guard::{Refusal, norm_of_huge};
 use super::{Optimizer, Param, StepReport};
 use crate::engine::kernel::BLOCK;
 use crate::engine::{Element, Isa};
@@ -240,7 +240,7 @@ impl<N: Neighbourhood> Sam<N> {
             Err((norm, refused)) => {
                 report.grad_norm = Some(norm);
                 optimizer.between = room;
-                optimizer.refuse(refused, &mut report)?;
+                optimizer.refuse(Refusal { refused, when: "" }, &mut report)?;
                 Ok(Ascent::Refused(report))
             }
         }

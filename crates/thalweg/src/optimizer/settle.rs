@@ -7,7 +7,7 @@ use crate::engine::drive::{Prepared, Reading, Sweep};
 use crate::engine::given::Given;
 use crate::engine::kernel::{MAX_TERMS, join, neutral};
 use crate::engine::plan::{RowSums, Sums};
-use crate::engine::stage::{AnyStage, Moment, Situation};
+use crate::engine::stage::{AnyStage, Moment, Situation, lift};
 use crate::error::Error;
 use crate::part::{Scope, Supply};
 
@@ -254,7 +254,7 @@ fn give<E: Element>(
                 _ => vec![],
             };
             room.clear();
-            room.extend(values.iter().map(|v| E::lift(*v)));
+            room.extend(values.iter().map(|v| lift::<E>(*v)));
             *to = Given::Rows { width: *width, values: room };
         }
     }

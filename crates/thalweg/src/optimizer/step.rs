@@ -130,7 +130,7 @@ impl<E: Element> Optimizer<E> {
             let moves = |k: &usize| params[*k].grad.is_some() && !state(*k).frozen;
             moved.clear();
             moved.extend((0..params.len()).filter(moves));
-            self.empty_report(params)
+            self.empty_report(params, Act::Step)
         });
         self.forget_from(known);
         answer
@@ -143,7 +143,7 @@ impl<E: Element> Optimizer<E> {
         act: Act,
     ) -> Result<StepReport, Error> {
         self.resolve(params)?;
-        let mut report = self.empty_report(params);
+        let mut report = self.empty_report(params, act);
         let (mut cast, mut work) = (std::mem::take(&mut self.cast), std::mem::take(&mut self.work));
         self.enlist(params, &mut cast, weight, act);
         let length = |t: usize| match cast.extent(t, params) {
@@ -180,11 +180,15 @@ impl<E: Element> Optimizer<E> {
         }
     }
 
-    fn empty_report(&mut self, params: &[Param<'_, E>]) -> StepReport {
+    fn empty_report(&mut self, params: &[Param<'_, E>], act: Act) -> StepReport {
         for (rate, group) in Arc::make_mut(&mut self.rates).iter_mut().zip(&self.groups) {
             rate.1 = group.chain.value("lr", self.steps);
         }
-        let missing = params.iter().filter(|p| p.grad.is_none()).map(|p| p.name);
+        let summed = self.uses_sums(act);
+        let list = params.iter().zip(&self.cast.order);
+        let missing = list
+            .filter(|(p, k)| p.grad.is_none() && !(summed && self.states[**k].waits()))
+            .map(|(p, _)| p.name);
         if !missing.clone().eq(self.missing.iter().map(String::as_str)) {
             self.missing = missing.map(str::to_owned).collect();
         }
@@ -411,9 +415,15 @@ impl<E: Element> Optimizer<E> {
         }
         // Clipping is the step's, of the sum.
         report.clip_factor = 1.0;
+        let norm = report.grad_norm.map(|norm| norm / scale);
         let tensors = room(tensors);
         self.make_sums(cast);
-        let tensors = self.tensors(params, cast, true, room(tensors));
+        let tensors = self.tensors(params, cast, true, tensors);
+        if let Some(refused) = self.guard_sums(&tensors, cast.weight * scale, norm, name) {
+            Sweep { threads, isa, plan, tensors: &tensors, scale: E::number(1.0) }.clear();
+            work.tensors = room(tensors);
+            return self.refuse(refused, report);
+        }
         Sweep { threads, isa, plan, tensors: &tensors, scale: E::number(1.0) }.accumulate();
         work.tensors = room(tensors);
         cast.active.iter().for_each(|k| self.states[cast.order[*k]].summed = true);

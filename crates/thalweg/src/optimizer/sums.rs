@@ -45,7 +45,7 @@ impl<E: Element> Optimizer<E> {
     /// Whether all that was accumulated can be used by this step.
     pub(super) fn check_sums(&self, params: &[Param<'_, E>], cast: &Cast<E>) -> Result<(), Error> {
         check_dense(params, cast)?;
-        let waiting = |s: &&State<E>| s.summed && !s.frozen;
+        let waiting = |s: &&State<E>| s.waits();
         let here = cast.order.iter().map(|k| &self.states[*k]).filter(waiting).count();
         if here == self.states.iter().filter(waiting).count() {
             return Ok(());

@@ -92,10 +92,13 @@ fn toml_value(value: &DeValue<'_>) -> Value {
     }
 }
 
+/// Lists and tables in each other, at most: each is a call within another, and the stack is finite.
+const DEPTH: usize = 128;
+
 /// Reads JSON.
 pub(super) fn json(text: &str) -> Result<Node, Malformed> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|e| malformed(text, &e))?;
-    json_node(raw, text)
+    json_node(raw, text, DEPTH)
 }
 
 /// Reads a part of the whole text that begins at `at`. What is wrong with a number or a string is found
@@ -140,23 +143,29 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-fn json_node(raw: &RawValue, whole: &str) -> Result<Node, Malformed> {
+fn json_node(raw: &RawValue, whole: &str, depth: usize) -> Result<Node, Malformed> {
     let text = raw.get();
     // The slice is a part of the whole text, so the difference of their places is its offset.
     let at = text.as_ptr() as usize - whole.as_ptr() as usize;
+    let deeper = || {
+        let what = format!("lists and tables are nested more than {DEPTH} deep");
+        depth.checked_sub(1).ok_or((at, what))
+    };
     let value = match text.as_bytes().first() {
         Some(b'{') => {
+            let depth = deeper()?;
             let Members(members) = part(text, at)?;
             let entry = |(key, raw): (String, &RawValue)| {
-                let node = json_node(raw, whole)?;
+                let node = json_node(raw, whole, depth)?;
                 let at = key_before(whole, node.at, &key);
                 Ok(Entry { at, key, node })
             };
             Value::Table(members.into_iter().map(entry).collect::<Result<_, _>>()?)
         }
         Some(b'[') => {
+            let depth = deeper()?;
             let items: Vec<&RawValue> = part(text, at)?;
-            let items = items.into_iter().map(|raw| json_node(raw, whole));
+            let items = items.into_iter().map(|raw| json_node(raw, whole, depth));
             Value::List(items.collect::<Result<_, _>>()?)
         }
         Some(b'"') => Value::Text(part(text, at)?),

@@ -11,6 +11,7 @@ pub use names::{Library, Name};
 use places::{Held, Place, computed, places};
 
 use super::checkpoint::dtype;
+use super::fit::size;
 use super::group::{Group, assign};
 use super::settle::has_own_scalars;
 use super::{Optimizer, State};
@@ -26,6 +27,9 @@ pub struct Imported {
     /// Each tensor of the file with what it became: `(tensor, parameter, slot)`; the slot is that of
     /// the names table ([`Name::slot`]).
     pub mapped: Vec<(String, String, String)>,
+    /// Parameters of which the file has no tensor, though their method remembers something: they start anew.
+    /// torch and burn make state with the first gradient, and these had none yet.
+    pub without_state: Vec<String>,
     /// Steps taken, the clock of the schedules: the largest of the parameters' own.
     pub steps: u64,
 }
@@ -47,9 +51,9 @@ impl<E: Element> Optimizer<E> {
     /// such a file from torch and optax.
     ///
     /// # Errors
-    /// [`Error::Interchange`] if a tensor is missing or superfluous, has another shape or a wider type,
-    /// belongs to a parameter that is not listed, or a slot here has no name there; [`Error::Group`]
-    /// if a parameter is of no group. Then the optimizer is unchanged.
+    /// [`Error::Interchange`] if a tensor is missing (but see [`Imported::without_state`]) or superfluous, has
+    /// another shape or a wider type, belongs to a parameter that is not listed, or a slot here has no name
+    /// there; [`Error::Group`] if a parameter is of no group. Then the optimizer is unchanged.
     pub fn import_bytes(
         &mut self,
         from: Library,
@@ -175,7 +179,7 @@ impl<E: Element> Optimizer<E> {
                 let name = (*name).to_owned();
                 return Err(Error::Duplicate { what: "parameter", name });
             }
-            states.push(self.read_param(from, &mut file, name, shape)?);
+            states.extend(self.read_param(from, &mut file, name, shape)?);
         }
         let mut extra: Vec<&str> = file.tensors.names();
         extra.retain(|name| !file.used.contains(*name));
@@ -189,14 +193,14 @@ impl<E: Element> Optimizer<E> {
         }
     }
 
-    /// The state of one parameter from a file.
+    /// The state of one parameter from a file; `None` if the file has nothing of it.
     fn read_param(
         &self,
         from: Library,
         file: &mut Foreign<'_>,
         name: &str,
         shape: &[usize],
-    ) -> Result<State<E>, Error> {
+    ) -> Result<Option<State<E>>, Error> {
         let fail = fail(from);
         let known = self.index.get(name).map(|k| &self.states[*k]);
         if let Some(known) = known.filter(|s| s.shape != *shape) {
@@ -205,9 +209,18 @@ impl<E: Element> Optimizer<E> {
         }
         let group = assign(&self.groups, name, shape)?;
         let places = places(from, &self.groups[group])?;
-        let len = shape.iter().try_fold(1usize, |n, k| n.checked_mul(*k));
-        let len = len.filter(|n| *n <= isize::MAX as usize / size_of::<E>());
+        let len = size(shape).filter(|n| *n <= isize::MAX as usize / size_of::<E>());
         let len = len.ok_or_else(|| fail(format!("{name:?}: {shape:?} is too large")))?;
+        // They make state of a parameter with its first gradient; without one it has none at all.
+        let sparing = matches!(from, Library::Torch | Library::Burn);
+        let mut own = places.iter().filter(|p| !p.name.once());
+        if sparing
+            && own.clone().any(|p| !p.is_optional())
+            && own.all(|p| file.tensors.tensor(&p.tensor(name)).is_err())
+        {
+            file.imported.without_state.push(name.to_owned());
+            return Ok(None);
+        }
         // All are looked up before memory is taken: the shapes may be nonsense.
         let (mut values, mut numbers, mut steps) = (vec![], vec![], None);
         for place in &places {
@@ -265,7 +278,7 @@ impl<E: Element> Optimizer<E> {
         // Without a counter it is past its first step.
         let t = steps.unwrap_or(1);
         file.imported.steps = file.imported.steps.max(t);
-        Ok(State {
+        Ok(Some(State {
             name: name.to_owned(),
             shape: shape.to_vec(),
             len,
@@ -280,7 +293,7 @@ impl<E: Element> Optimizer<E> {
             sum: None,
             summed: false,
             scalars,
-        })
+        }))
     }
 }
 
