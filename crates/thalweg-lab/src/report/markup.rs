@@ -82,6 +82,21 @@ pub(super) fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
+/// The text with a capital at its beginning.
+pub(super) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A word as a shell reads it back: in quotes unless it can do without.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=@%:,./".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 /// Text in which backticks mark code, as HTML.
 pub(super) fn prose(text: &str) -> String {
     let pieces: Vec<String> = escape(text).split('`').map(str::to_owned).collect();
@@ -123,6 +138,12 @@ mod tests {
         assert_eq!(prose("set `ε < 1` or `lr`"), "set <code>ε &lt; 1</code> or <code>lr</code>");
         assert_eq!(prose("a ` alone"), "a ` alone");
         assert_eq!([count(1, "optimizer"), count(2, "optimizer")], ["1 optimizer", "2 optimizers"]);
+    }
+
+    #[test]
+    fn a_shell_reads_back_what_was_written() {
+        let words = ["thalweg", "--out=a/b", "my runs", "", "it's", "$HOME"].map(quoted);
+        assert_eq!(words, ["thalweg", "--out=a/b", "'my runs'", "''", r"'it'\''s'", "'$HOME'"]);
     }
 
     #[test]

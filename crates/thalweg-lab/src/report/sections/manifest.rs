@@ -2,7 +2,7 @@
 
 use super::{Part, Section};
 use crate::data::SOURCES;
-use crate::report::markup::{count, escape, number};
+use crate::report::markup::{count, escape, number, quoted};
 use crate::report::view::View;
 
 /// The section.
@@ -16,7 +16,7 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
             "libraries",
             m.crates.iter().map(|(name, v)| format!("{name} {v}")).collect::<Vec<_>>().join(", "),
         ),
-        ("command", m.command.join(" ")),
+        ("command", m.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")),
         ("machine", format!("{}, {}, {}", m.cpu, m.platform, count(m.cpu_threads, "thread"))),
         ("instruction sets", m.cpu_features.join(" ")),
         ("duration", format!("{} s, {} at once", number(m.seconds), count(rules.workers, "run"))),
