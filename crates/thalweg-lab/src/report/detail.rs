@@ -14,6 +14,8 @@ pub(super) struct Detail {
     pub(super) panels: usize,
     /// The most parameters whose probes are drawn.
     pub(super) layers: usize,
+    /// The most optimizers below the ranks in colour whose probes are drawn because something is wrong with them.
+    pub(super) sick: usize,
     /// The most entries in the list of runs, one per optimizer.
     pub(super) entries: usize,
     /// Whether the page carries the curve of every final run, from which scripts draw and average.
@@ -30,6 +32,7 @@ impl Detail {
         points: 2_000,
         panels: usize::MAX,
         layers: 6,
+        sick: 7,
         entries: usize::MAX,
         runs: true,
         figures: true,
@@ -42,8 +45,8 @@ impl Detail {
     pub(super) fn steps() -> impl Iterator<Item = Detail> {
         let lines = [2_000, 800, 300, 120, 60, 30].map(|points| Detail { points, ..Self::FULL });
         let coarse = lines[lines.len() - 1];
-        let panels = [(48, 4), (24, 2), (12, 1)];
-        let panels = panels.map(|(panels, layers)| Detail { panels, layers, ..coarse });
+        let panels = [(48, 4, 4), (24, 2, 2), (12, 1, 0)];
+        let panels = panels.map(|(panels, layers, sick)| Detail { panels, layers, sick, ..coarse });
         let fewest = panels[panels.len() - 1];
         let listed = Detail { entries: fewest.panels, ..fewest };
         let still = Detail { runs: false, ..listed };

@@ -82,6 +82,12 @@ pub(super) fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
+/// The text with a capital at its beginning.
+pub(super) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// Text in which backticks mark code, as HTML.
 pub(super) fn prose(text: &str) -> String {
     let pieces: Vec<String> = escape(text).split('`').map(str::to_owned).collect();

@@ -17,6 +17,7 @@ mod markup;
 mod page;
 mod palette;
 mod sections;
+mod shown;
 mod tables;
 mod view;
 

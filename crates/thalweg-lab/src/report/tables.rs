@@ -2,41 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::draw::{self, Axis};
+use super::draw::Axis;
 use super::markup::{breakable, escape, interval, number, px, style};
+use super::shown::Shown;
 use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Extension, Side, Standing, TaskOutcome};
 
-/// How the test losses of a task are shown: as they are, or as what is left above the smallest loss.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shown(pub(super) Scale);
-
 impl Shown {
-    /// What is shown.
-    pub(super) fn label(self) -> &'static str {
-        match self.0 {
-            Scale::Plain | Scale::Above(0.0) => "test loss",
-            Scale::Above(_) => "test loss above the smallest",
-        }
-    }
-
-    /// A loss.
-    pub(super) fn loss(self, loss: f64) -> f64 {
-        match self.0 {
-            Scale::Plain => loss,
-            Scale::Above(minimum) => loss - minimum,
-        }
-    }
-
-    /// The ends of a standing's 95 % interval.
-    pub(super) fn interval(self, s: &Standing) -> Option<[f64; 2]> {
-        let typical = self.loss(s.test_loss.mean);
-        match s.test_factor {
-            Some(factor) => Some([typical / factor, typical * factor]),
-            None => s.test_loss.half_width.map(|half| [typical - half, typical + half]),
-        }
-    }
-
     /// A standing's typical loss and its interval.
     fn typical(self, s: &Standing) -> String {
         match self.0 {
@@ -82,11 +54,17 @@ impl Shown {
                 "how many times as much is left, the geometric mean over the seeds",
             ),
         };
+        if others == 0 {
+            return format!(
+                "The loss is {ranked}. A single optimizer has nobody to be compared with. “↑ edge” and “↓ edge” mark \
+                 a best value that was the highest or lowest tried."
+            );
+        }
         format!(
             "Ranked by {ranked}. The optimizers marked “may be” are those that cannot be ruled out as the best \
              at 95 % confidence: one-sided paired t tests of the {tested}, each against each other one, \
              corrected for {others}. Behind the first: {distance}, with Student's 95 % interval, and on the \
-             last line the 95 % bootstrap interval (expanded percentiles) of the same paired differences. The \
+             last line the 95 % bootstrap interval (stretched percentiles) of the same paired differences. The \
              vertical line below a loss is the first optimizer's mean. “↑ edge” and “↓ edge” mark a best value \
              that was the highest or lowest tried."
         )
@@ -125,7 +103,7 @@ pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> 
          <th scope=\"col\">behind the first</th><th scope=\"col\">chosen by tuning</th>\
          <th scope=\"col\">diverged</th><th scope=\"col\">step, µs</th></tr></thead><tbody>",
         shown.caption(task.standings.len().saturating_sub(1), task.seeds.len()),
-        shown.label(),
+        shown.label("test loss"),
     );
     let Some(first) = task.standings.first() else { return String::new() };
     for (s, whisker) in task.standings.iter().zip(whiskers(task)).take(rows) {
@@ -186,16 +164,15 @@ fn chosen(s: &Standing) -> String {
     values.collect::<Vec<_>>().join("<br/>")
 }
 
+/// How many runs of any kind diverged, and if any did how many of the trials and of the final runs.
 fn diverged(s: &Standing) -> String {
-    match (s.diverged_trials, s.diverged_seeds) {
-        (0, 0) => "0".to_owned(),
-        (trials, 0) => format!("{trials}/{}\u{a0}trials", s.trials.len()),
-        (trials, seeds) => format!(
-            "{trials}/{}\u{a0}trials, <mark>{seeds}/{}\u{a0}seeds</mark>",
-            s.trials.len(),
-            s.seeds.len()
-        ),
+    let all = format!("{}/{}", s.diverged_runs, s.runs);
+    if s.diverged_runs == 0 {
+        return all;
     }
+    let seeds = format!("{}/{}\u{a0}seeds", s.diverged_seeds, s.seeds.len());
+    let seeds = if s.diverged_seeds > 0 { format!("<mark>{seeds}</mark>") } else { seeds };
+    lines(&[all, format!("{}/{}\u{a0}trials", s.diverged_trials, s.trials.len()), seeds])
 }
 
 /// What each optimizer was given and what it cost.
@@ -272,14 +249,12 @@ fn whiskers(task: &TaskOutcome) -> Vec<String> {
     let mean = |s: &Standing| shown.loss(s.test_loss.mean);
     let ends = |s: &Standing| shown.interval(s).unwrap_or([mean(s); 2]);
     let best = task.standings.first().map_or(1.0, mean);
-    let (scale, ceiling) = match task.scale {
-        // The picture serves the comparison at the top: losses beyond run off it.
-        Scale::Plain => (draw::Scale::Linear, 3.0 * best),
-        Scale::Above(_) => (draw::Scale::Log, f64::INFINITY),
-    };
+    // The picture serves the comparison at the top: losses beyond run off it.
+    let (scale, ceiling) = shown.beside(task);
     let seen = task.standings.iter().filter(|s| mean(s) <= ceiling);
     let values = seen.flat_map(|s| ends(s).into_iter().chain([mean(s)]));
-    let axis = Axis::new(scale, values.filter(|v| *v >= 0.0 && *v <= ceiling), 4.0, 106.0);
+    let inside = |v: &f64| *v <= ceiling && *v >= best - (ceiling - best);
+    let axis = Axis::new(scale, values.filter(inside), 4.0, 106.0);
     let draw = |s: &Standing| {
         let [low, high] = ends(s).map(|v| px(axis.at(v)));
         let first = px(axis.at(best));

@@ -233,20 +233,22 @@ await visit("hidden-runs", DESK, async (page) => {
     return live.lines(chart.spec);
   }, figure);
   // Means on the scale of the ranking; none of those that are left after one has diverged.
-  const band = (runs, minimum) => page.evaluate(([r, m]) => recompute.band(r, m), [runs, minimum]);
+  const band = (runs, left) => page.evaluate(([r, l]) => recompute.band(r, l), [runs, left]);
   const runs = [{ x: [0, 1, 2], y: [100, 10, 4] }, { x: [0, 1], y: [1, 10] }];
-  assert.deepEqual((await band(runs, null)).y, [50.5, 10]);
-  near((await band(runs, 0)).y[0], 10, "geometric");
+  assert.deepEqual((await band(runs, false)).y, [50.5, 10]);
+  near((await band(runs, true)).y[0], 10, "geometric");
   for (const task of outcome.tasks) {
     const drawn = new Map((await lines(`fig-${task.task}-validation-gradients`)).map((l) => [l.name, l]));
+    // What is drawn is left above the smallest loss.
+    const minimum = task.scale.above ?? 0;
     for (const standing of task.standings) {
       const line = drawn.get(standing.optimizer);
       standing.curve.forEach((point, i) => {
         const { mean, low, high } = point.validation_loss;
         assert.equal(line.x[i], point.gradients);
-        near(line.y[i], mean, "mean");
-        near(line.low[i], low, "low");
-        near(line.high[i], high, "high");
+        near(line.y[i], mean - minimum, "mean");
+        near(line.low[i], low - minimum, "low");
+        near(line.high[i], high - minimum, "high");
       });
     }
   }

@@ -16,8 +16,8 @@ const recompute = {
     return from === null ? new Float64Array(run.count).fill(NaN) : numbers.subarray(from, from + run.count);
   },
 
-  // A column of a run as it was measured: validation losses are packed as what is left above the task's
-  // smallest loss, if that is known.
+  // A column of a run as it was measured: validation losses are packed, and drawn, as what is left above the
+  // task's smallest loss, if that is known.
   measured(report, task, numbers, run, name) {
     const column = recompute.column(numbers, report.columns, run, name);
     return name === "validation" && task.minimum ? column.map((v) => v + task.minimum) : column;
@@ -27,15 +27,15 @@ const recompute = {
     return values.length ? values.reduce((sum, v) => sum + v, 0) / values.length : NaN;
   },
 
-  // The mean of losses as the ranking takes it: above a known smallest loss the geometric one of what is left.
-  typical(values, minimum) {
-    if (minimum === null || minimum === undefined || !values.every((v) => v > minimum)) return recompute.mean(values);
-    return minimum + Math.exp(recompute.mean(values.map((v) => Math.log(v - minimum))));
+  // The mean of losses as the ranking takes it: the geometric one of what is left above a known smallest loss.
+  typical(values, left) {
+    if (!left || !values.every((v) => v > 0)) return recompute.mean(values);
+    return Math.exp(recompute.mean(values.map(Math.log)));
   },
 
   // Mean, lowest and highest at every point up to the end of the shortest run: a mean of those that are
   // left after one has diverged would flatter. Points where a run has no number are left out.
-  band(runs, minimum = null) {
+  band(runs, left = false) {
     const line = { x: [], y: [], low: [], high: [] };
     const lasts = (r) => { const end = r.y.findIndex((v) => Math.abs(v) === Infinity); return end < 0 ? r.y.length : end; };
     const shortest = runs.length ? Math.min(...runs.map(lasts)) : 0;
@@ -43,7 +43,7 @@ const recompute = {
       const values = runs.map((r) => r.y[i]);
       if (values.some(Number.isNaN)) continue;
       line.x.push(recompute.mean(runs.map((r) => r.x[i])));
-      line.y.push(recompute.typical(values, minimum));
+      line.y.push(recompute.typical(values, left));
       line.low.push(Math.min(...values));
       line.high.push(Math.max(...values));
     }
@@ -61,11 +61,11 @@ const recompute = {
       if (!shows(run.optimizer, run.seed, task.name)) continue;
       const x = clock === "seconds" ? recompute.column(numbers, report.columns, run, clock)
         : recompute.column(numbers, report.columns, run, "gradients").map((v) => v * factor(run.optimizer));
-      const y = recompute.measured(report, task, numbers, run, measure).map(value);
+      const y = recompute.column(numbers, report.columns, run, measure).map(value);
       if (!lines.has(run.optimizer)) lines.set(run.optimizer, []);
       lines.get(run.optimizer).push({ x, y });
     }
-    return [...lines].map(([name, runs]) => ({ name, ...recompute.band(runs, measure === "validation" ? task.minimum : null) }));
+    return [...lines].map(([name, runs]) => ({ name, ...recompute.band(runs, measure === "validation" && task.minimum !== null) }));
   },
 
   // The median cost over the runs that are kept, misses as infinite; null if that is what it is.

@@ -9,6 +9,16 @@ pub(in crate::report) enum Scale {
     Log,
 }
 
+impl Scale {
+    /// What an axis of this scale is called that shows `what`.
+    pub(in crate::report) fn label(self, what: &str) -> String {
+        match self {
+            Scale::Linear => what.to_owned(),
+            Scale::Log => format!("{what} (log scale)"),
+        }
+    }
+}
+
 /// A range of values drawn over a range of pixels.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::report) struct Axis {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::lines::others;
 use super::path::{band, curve};
 use super::{Axis, LETTER, Name, Point, Shared};
 use crate::report::markup::{escape, px, style};
@@ -13,6 +14,8 @@ pub(in crate::report) struct Thread<'a> {
     pub(in crate::report) look: usize,
     /// Whether it stands out, with its band.
     pub(in crate::report) leads: bool,
+    /// Whether it is grey.
+    pub(in crate::report) rest: bool,
     pub(in crate::report) points: Vec<Point>,
 }
 
@@ -80,11 +83,14 @@ impl Bundle<'_> {
         // The best are drawn last, on top of the others.
         for thread in self.threads.iter().rev() {
             let name = escape(thread.name);
-            let lead = if thread.leads { "lead " } else { "" };
+            let class = match (thread.rest, thread.leads) {
+                (true, _) => "rest".to_owned(),
+                (_, true) => format!("lead {}", style(thread.look)),
+                _ => style(thread.look),
+            };
             let _ = write!(
                 svg,
-                "<g class=\"series {lead}{}\" data-series=\"{name}\"><title>{name}</title>",
-                style(thread.look)
+                "<g class=\"series {class}\" data-series=\"{name}\"><title>{name}</title>"
             );
             if thread.leads {
                 let edges: Vec<(f64, f64, f64)> =
@@ -99,29 +105,38 @@ impl Bundle<'_> {
     }
 }
 
-/// Which line is whose, as a picture beside the panels. Names in two columns where one is too short.
-pub(in crate::report) fn key(name: &Name, lines: &[(&str, usize)]) -> String {
+/// Which line is whose, as a picture beside the panels, and how many grey ones there are. Names in two columns
+/// where one is too short.
+pub(in crate::report) fn key(name: &Name, lines: &[(&str, usize)], grey: usize) -> String {
     const ROWS: usize = 10;
     const LINE: f64 = 16.0;
     // It may stand in a row of its own, which is to be no higher than it needs.
-    let height = Bundle::TOP + lines.len().min(ROWS) as f64 * LINE;
-    let mut svg = name.open(SIZE[0], height);
-    for (i, (optimizer, look)) in lines.iter().enumerate() {
+    let rows = lines.len() + usize::from(grey > 0);
+    let height = Bundle::TOP + rows.min(ROWS) as f64 * LINE;
+    let place = |i: usize| {
         let (column, row) = ((i / ROWS) as f64, (i % ROWS) as f64);
-        let (x, y) = (Bundle::LEFT + column * 20.0 * LETTER, Bundle::TOP + 6.0 + row * LINE);
-        let lead = if i == 0 { "lead " } else { "" };
-        let _ = write!(
-            svg,
-            "<g class=\"series {lead}{0}\" data-series=\"{1}\"><path class=\"line\" d=\"M{2} {3}L{4} {3}\"/>\
-             <text class=\"end\" x=\"{5}\" y=\"{6}\">{1}</text></g>",
-            style(*look),
-            escape(optimizer),
+        (Bundle::LEFT + column * 20.0 * LETTER, Bundle::TOP + 6.0 + row * LINE)
+    };
+    let sample = |class: &str, series: &str, label: &str, (x, y): (f64, f64)| {
+        format!(
+            "<g class=\"{class}\"{series}><path class=\"line\" d=\"M{0} {1}L{2} {1}\"/>\
+             <text class=\"end\" x=\"{3}\" y=\"{4}\">{label}</text></g>",
             px(x),
             px(y),
             px(x + 34.0),
             px(x + 40.0),
             px(y + 4.0)
-        );
+        )
+    };
+    let mut svg = name.open(SIZE[0], height);
+    for (i, (optimizer, look)) in lines.iter().enumerate() {
+        let lead = if i == 0 { "lead " } else { "" };
+        let name = escape(optimizer);
+        let series = format!(" data-series=\"{name}\"");
+        svg += &sample(&format!("series {lead}{}", style(*look)), &series, &name, place(i));
+    }
+    if grey > 0 {
+        svg += &sample("rest", "", &others(grey), place(lines.len()));
     }
     svg + "</svg>"
 }
@@ -140,6 +155,7 @@ mod tests {
             name,
             look: 0,
             leads,
+            rest: false,
             points: vec![
                 Point { x: 0.0, y: 0.5, low: 0.25, high: 0.75 },
                 Point { x: 10.0, y: 1.0, low: 1.0, high: 1.0 },

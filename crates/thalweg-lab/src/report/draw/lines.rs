@@ -204,7 +204,8 @@ impl LineChart<'_> {
     }
 }
 
-fn others(count: usize) -> String {
+/// How many others there are.
+pub(super) fn others(count: usize) -> String {
     match count {
         0 => String::new(),
         1 => "1 other".to_owned(),

@@ -5,7 +5,8 @@ use crate::protocol::stats::basin::Basin;
 use crate::protocol::{Standing, TaskOutcome, Trial};
 use crate::report::draw::{Axis, Mark, Name, Panel, Parallel, Point, Scale, Shape, Shared, frame};
 use crate::report::figure::{Figure, table};
-use crate::report::markup::number;
+use crate::report::markup::{count, number};
+use crate::report::shown::Shown;
 use crate::report::view::{View, id};
 
 /// The section.
@@ -34,26 +35,41 @@ fn value(pairs: &[(&'static str, f64)], hyper: &str) -> f64 {
 }
 
 /// By what a trial is judged.
-fn judged(task: &TaskOutcome) -> &'static str {
-    if task.noisy { "mean validation loss at its end" } else { "lowest validation loss" }
+fn judged(task: &TaskOutcome) -> String {
+    let judged =
+        if task.noisy { "mean validation loss at its end" } else { "lowest validation loss" };
+    Shown(task.scale).label(judged)
+}
+
+/// The result of a trial, as it is drawn.
+fn result(task: &TaskOutcome, trial: &Trial) -> f64 {
+    Shown(task.scale).loss(trial.validation_loss)
 }
 
 /// Above the loss of the untrained model there is nothing to tell apart.
 fn ceiling(task: &TaskOutcome) -> f64 {
-    let start = task.standings.iter().filter_map(|s| s.curve.first());
-    start.map(|p| p.validation_loss.high).filter(|v| v.is_finite()).fold(0.0, f64::max) * 1.2
+    let starts = task.standings.iter().filter_map(|s| s.curve.first());
+    let starts = starts.map(|p| p.validation_loss.high).filter(|v| v.is_finite());
+    let highest = Shown(task.scale).loss(starts.fold(task.initial_loss, f64::max));
+    highest + 0.2 * highest.abs()
 }
 
 fn loss_axis(task: &TaskOutcome, from: f64, to: f64) -> Axis {
     let ceiling = ceiling(task);
-    let losses = task.standings.iter().flat_map(|s| &s.trials).map(|t| t.validation_loss);
-    Axis::new(Scale::Log, losses.filter(|l| *l <= ceiling).chain([ceiling]), from, to)
+    let losses = task.standings.iter().flat_map(|s| &s.trials).map(|t| result(task, t));
+    let shown = losses.filter(|l| *l <= ceiling).chain([ceiling]);
+    Axis::new(Shown(task.scale).axis(shown.clone()), shown, from, to)
 }
 
 /// The axis with room below the best trial, or its ring would cover the labels of the other axis.
 fn above_labels(axis: Axis) -> Axis {
+    const ROOM: f64 = 0.08;
     let ([low, high], [from, to]) = (axis.range(), axis.pixels());
-    Axis::between(Scale::Log, [low * (low / high).powf(0.08), high], from, to)
+    let lower = match axis.scale() {
+        Scale::Log => low * (low / high).powf(ROOM),
+        Scale::Linear => low - ROOM * (high - low),
+    };
+    Axis::between(axis.scale(), [lower, high], from, to)
 }
 
 fn panels(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
@@ -108,27 +124,29 @@ fn panel(
     trials.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut marks = Vec::new();
     for (at, trial) in &trials {
-        match y.shows(trial.validation_loss) {
-            true => marks.push(Mark::Dot(*at, trial.validation_loss)),
+        let loss = result(task, trial);
+        match y.shows(loss) {
+            true => marks.push(Mark::Dot(*at, loss)),
             false => marks.push(Mark::Cross(*at)),
         }
         if *at == chosen {
-            marks.push(Mark::Ring(*at, trial.validation_loss));
+            marks.push(Mark::Ring(*at, loss));
         }
     }
     // With several tuned hyper-parameters neighbours differ in the others too: no line then.
     let line = match s.ranges.len() {
         1 => {
-            let shown = trials.iter().filter(|(_, t)| y.shows(t.validation_loss));
-            shown.map(|(at, t)| Point::bare(*at, t.validation_loss)).collect()
+            let losses = trials.iter().map(|(at, t)| Point::bare(*at, result(task, t)));
+            losses.filter(|p| y.shows(p.y)).collect()
         }
         _ => Vec::new(),
     };
     let description = format!(
-        "Lowest validation loss of {} trials over {hyper} from {} to {}; chosen: {}.",
-        s.trials.len(),
+        "{} over {hyper} from {} to {}, each by its {}; chosen: {}.",
+        count(s.trials.len(), "trial"),
         number(ends[0]),
         number(ends[1]),
+        judged(task),
         number(chosen)
     );
     let panel = Panel {
@@ -160,7 +178,7 @@ fn parallel(view: &View<'_>, task: &TaskOutcome, several: &[&Standing]) -> Figur
         });
         let trials = s.trials.iter().map(|t| {
             let values = s.ranges.iter().map(|r| value(&t.hypers, r.hyper));
-            (values.chain([t.validation_loss]).collect(), t.hypers == s.chosen)
+            (values.chain([result(task, t)]).collect(), t.hypers == s.chosen)
         });
         let picture = Parallel {
             name: Name::new(

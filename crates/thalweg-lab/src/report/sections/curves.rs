@@ -11,6 +11,7 @@ use crate::report::draw::{
 };
 use crate::report::figure::{Figure, table};
 use crate::report::markup::{count, escape, number};
+use crate::report::shown::Shown;
 use crate::report::view::{View, id};
 
 /// What is drawn.
@@ -19,6 +20,15 @@ struct Measure {
     title: &'static str,
     label: &'static str,
     value: fn(&CurvePoint) -> Option<Band>,
+    /// A validation loss is shown as the ranking shows test losses; the rest has no smallest value.
+    shown: Shown,
+}
+
+impl Measure {
+    /// What the vertical axis is called.
+    fn label(&self) -> String {
+        self.shown.label(self.label)
+    }
 }
 
 /// The measures of a task's curves.
@@ -34,24 +44,23 @@ struct Clock {
     value: fn(&CurvePoint) -> f64,
 }
 
-const LOSSES: [Measure; 2] = [
-    Measure {
+/// What is drawn of a task: a formula has one loss, and not every task has a metric.
+fn measures(task: &TaskOutcome) -> Vec<Measure> {
+    let plain = Shown(protocol::Scale::Plain);
+    let train = Measure {
         key: "train",
         title: "Training loss",
         label: "training loss",
         value: |p| p.train_loss,
-    },
-    Measure {
+        shown: plain,
+    };
+    let validation = Measure {
         key: "validation",
         title: "Validation loss",
         label: "validation loss",
         value: |p| Some(p.validation_loss),
-    },
-];
-
-/// What is drawn of a task: a formula has one loss, and not every task has a metric.
-fn measures(task: &TaskOutcome) -> Vec<Measure> {
-    let [train, validation] = LOSSES;
+        shown: Shown(task.scale),
+    };
     let points = || task.standings.iter().flat_map(|s| &s.curve);
     if task.data.is_empty() {
         return vec![Measure { title: "Loss", label: "loss", ..validation }];
@@ -63,6 +72,7 @@ fn measures(task: &TaskOutcome) -> Vec<Measure> {
             title: "Validation error",
             label: "share of validation errors",
             value: |p| p.validation_error,
+            shown: plain,
         });
     } else if let Some(metric) =
         task.metric.filter(|_| points().any(|p| p.validation_metric.is_some()))
@@ -72,6 +82,7 @@ fn measures(task: &TaskOutcome) -> Vec<Measure> {
             title: "Validation metric",
             label: metric.name,
             value: |p| p.validation_metric,
+            shown: plain,
         });
     }
     measures
@@ -132,7 +143,7 @@ fn means(task: &TaskOutcome) -> String {
         }
         protocol::Scale::Above(minimum) => format!(
             "Means of the loss are geometric ones of what is left above the smallest loss, {}, as in the \
-             ranking.",
+             ranking, and that is what is drawn.",
             number(minimum)
         ),
     };
@@ -162,16 +173,18 @@ fn clocks(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Part {
     Part::Clocks(measure.title, figures)
 }
 
-fn points(detail: Detail, s: &Standing, measure: &Measure, clock: &Clock) -> Vec<Point> {
-    let all: Vec<Point> = s
-        .curve
-        .iter()
-        .filter_map(|p| {
-            let band = (measure.value)(p)?;
-            let x = (clock.value)(p);
-            Some(Point { x, y: band.mean, low: band.low, high: band.high })
-        })
-        .collect();
+/// Every point of a curve.
+fn points(s: &Standing, measure: &Measure, clock: &Clock) -> Vec<Point> {
+    let point = |p: &CurvePoint| {
+        let Band { mean, low, high } = measure.shown.band((measure.value)(p)?);
+        Some(Point { x: (clock.value)(p), y: mean, low, high })
+    };
+    s.curve.iter().filter_map(point).collect()
+}
+
+/// As many points of a curve as are drawn.
+fn thinned(detail: Detail, s: &Standing, measure: &Measure, clock: &Clock) -> Vec<Point> {
+    let all = points(s, measure, clock);
     let heights: Vec<f64> = all.iter().map(|p| p.y).collect();
     decimate(&heights, detail.points).into_iter().map(|i| all[i]).collect()
 }
@@ -184,10 +197,11 @@ fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock)
             name: s.optimizer,
             look: view.look(s.optimizer),
             role: view.role(task, s),
-            points: points(view.detail, s, measure, clock),
+            points: thinned(view.detail, s, measure, clock),
             mark: None,
         })
         .collect();
+    let scale = measure.shown.axis(lines.iter().flat_map(|l| &l.points).map(|p| p.y));
     let title = format!("{} of {} over {}", measure.title, task.task, clock.title);
     let id = id(&[task.task, measure.key, clock.key]);
     let best = lines.first().and_then(|l| Some((l.name, l.points.last()?.y)));
@@ -212,16 +226,16 @@ fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock)
     let named: Vec<&str> = names(&lines, &[Role::Lead, Role::Label]);
     let live = json!({
         "kind": "runs", "task": view.tasks().iter().position(|t| t.task == task.task),
-        "measure": measure.key, "clock": clock.key, "x": clock.label, "y": measure.label,
-        "log": true, "leads": leads, "named": named,
+        "measure": measure.key, "clock": clock.key, "x": clock.label, "y": measure.label(),
+        "log": scale == Scale::Log, "leads": leads, "named": named,
     });
-    let numbers = if first { numbers(&lines) } else { String::new() };
+    let numbers = if first { numbers(task, measure, clock) } else { String::new() };
     let chart = LineChart {
         name: Name::new(&id, &title, description.join(" ")),
         x_label: clock.label.to_owned(),
-        y_label: format!("{} (log scale)", measure.label),
+        y_label: scale.label(&measure.label()),
         x_scale: Scale::Linear,
-        y_scale: Scale::Log,
+        y_scale: scale,
         y_range: None,
         shape: Shape::Straight,
         lines,
@@ -240,20 +254,29 @@ fn names<'a>(lines: &[Line<'a>], roles: &[Role]) -> Vec<&'a str> {
     lines.iter().filter(|l| roles.contains(&l.role)).map(|l| l.name).collect()
 }
 
-/// The values at nine moments.
-fn numbers(lines: &[Line<'_>]) -> String {
-    let Some(longest) = lines.iter().map(|l| &l.points).max_by_key(|p| p.len()) else {
+/// The values at nine moments, of all points: every drawn line keeps points of its own. Where a step takes two
+/// gradients it may end one after the moment, so of each line the nearest point counts.
+fn numbers(task: &TaskOutcome, measure: &Measure, clock: &Clock) -> String {
+    let lines: Vec<(&str, Vec<Point>)> =
+        task.standings.iter().map(|s| (s.optimizer, points(s, measure, clock))).collect();
+    let Some((_, longest)) = lines.iter().max_by_key(|(_, p)| p.len()) else {
         return String::new();
     };
     let last = longest.len().saturating_sub(1);
     let mut at: Vec<usize> = (0..=8).map(|i| i * last / 8).collect();
     at.dedup();
-    let moments: Vec<String> =
-        at.iter().filter_map(|i| longest.get(*i)).map(|p| number(p.x)).collect();
-    let header: Vec<&str> = ["after"].into_iter().chain(moments.iter().map(|m| &**m)).collect();
-    let rows = lines.iter().map(|line| {
-        let value = |i: &usize| line.points.get(*i).map_or_else(|| "–".to_owned(), |p| number(p.y));
-        [line.name.to_owned()].into_iter().chain(at.iter().map(value)).collect()
+    let moments: Vec<f64> = at.iter().filter_map(|i| longest.get(*i)).map(|p| p.x).collect();
+    let apart = longest.windows(2).map(|pair| pair[1].x - pair[0].x).fold(0.0, f64::max);
+    let labels: Vec<String> = moments.iter().map(|x| number(*x)).collect();
+    let header: Vec<&str> = ["after"].into_iter().chain(labels.iter().map(|l| &**l)).collect();
+    let rows = lines.iter().map(|(name, points)| {
+        let value = |x: &f64| {
+            let away = |p: &&Point| (p.x - x).abs();
+            let nearest = points.iter().min_by(|a, b| away(a).total_cmp(&away(b)));
+            let here = nearest.filter(|p| 2.0 * away(p) < apart || away(p) == 0.0);
+            here.map_or_else(|| "–".to_owned(), |p| number(p.y))
+        };
+        [(*name).to_owned()].into_iter().chain(moments.iter().map(value)).collect()
     });
     table(&header, rows)
 }
@@ -263,13 +286,21 @@ fn multiples(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Figure {
     let clock = &CLOCKS[0];
     // No more points than a small picture has room for.
     let detail = Detail { points: view.detail.points.min(PANEL_POINTS), ..view.detail };
-    let of = |s: &Standing| points(detail, s, measure, clock);
+    let of = |s: &Standing| thinned(detail, s, measure, clock);
     let first = task.standings.first().map(of).unwrap_or_default();
     let start = first.first().map_or(1.0, |p| p.y);
     let all: Vec<Point> = task.standings.iter().flat_map(of).collect();
-    // All that is no divergence is in sight, but one that rose by decades flattens nobody else.
-    let shown = all.iter().map(|p| p.y.min(RISE * start));
-    let y = Axis::new(Scale::Log, shown.chain([start]), Panel::BOTTOM, Panel::TOP);
+    let scale = measure.shown.axis(all.iter().map(|p| p.y));
+    // All that is no divergence is in sight, but one that rose far flattens nobody else.
+    let (ceiling, rose) = match scale {
+        Scale::Log => (RISE * start, "a hundred times the value at the start"),
+        Scale::Linear => {
+            let lowest = all.iter().map(|p| p.y).fold(start, f64::min);
+            (start + (start - lowest), "the value at the start by more than the lowest line fell")
+        }
+    };
+    let shown = all.iter().map(|p| p.y.min(ceiling));
+    let y = Axis::new(scale, shown.chain([start]), Panel::BOTTOM, Panel::TOP);
     let x =
         Axis::new(Scale::Linear, all.iter().map(|p| p.x).chain([0.0]), Panel::LEFT, Panel::RIGHT);
     let frame = frame(id(&[task.task, "multiples-frame"]), &y, Some((&x, clock.label)), &first);
@@ -296,9 +327,9 @@ fn multiples(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Figure {
         panel.render()
     };
     let (shown, left_out) = view.detail.panels(task.standings.iter().collect());
-    let beyond = match all.iter().any(|p| p.y > RISE * start) {
-        true => " Lines that leave at the top rose above a hundred times the loss at the start.",
-        false => "",
+    let beyond = match all.iter().any(|p| p.y > ceiling) {
+        true => format!(" Lines that leave at the top rose above {rose}."),
+        false => String::new(),
     };
     Figure {
         id: id(&[task.task, "multiples"]),

@@ -1,7 +1,7 @@
-//! What the diagnosis found, the findings of one kind together.
+//! What the diagnosis found, the findings of one kind and one advice together.
 
 use super::{Part, Section, why};
-use crate::diagnosis::{Finding, Severity, if_stored, in_few_seeds};
+use crate::diagnosis::{Finding, Kind, Severity, if_stored, in_few_seeds};
 use crate::protocol::{Standing, TaskOutcome};
 use crate::report::markup::{count, escape, prose};
 use crate::report::view::View;
@@ -28,17 +28,23 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
     )
 }
 
-/// The findings of one kind, of every optimizer and parameter.
+/// The findings of one kind, of every optimizer and parameter of which the same is to be said and changed: what
+/// an optimizer's trials showed decides both.
 struct Group<'o> {
     finding: &'o Finding,
     members: Vec<(&'static str, &'o Finding)>,
+}
+
+/// What findings of one group have in common.
+fn told(f: &Finding) -> (Kind, Severity, &str) {
+    (f.kind, f.severity, &f.change)
 }
 
 fn groups(task: &TaskOutcome) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for standing in &task.standings {
         for finding in standing.findings.iter().filter(|f| f.is_told()) {
-            let same = |g: &&mut Group<'_>| g.finding.kind == finding.kind;
+            let same = |g: &&mut Group<'_>| told(g.finding) == told(finding);
             let member = (standing.optimizer, finding);
             match groups.iter_mut().find(same) {
                 Some(group) => group.members.push(member),

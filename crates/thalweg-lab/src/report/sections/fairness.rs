@@ -5,7 +5,8 @@ use crate::protocol::stats::quantile;
 use crate::protocol::{Point, Standing, TaskOutcome};
 use crate::report::draw::{Bar, BarChart, Name};
 use crate::report::figure::{Figure, table};
-use crate::report::markup::{escape, number};
+use crate::report::markup::{capital, escape, number};
+use crate::report::shown::Shown;
 use crate::report::tables;
 use crate::report::view::{View, id};
 
@@ -27,12 +28,16 @@ fn rules(view: &View<'_>) -> String {
 
 /// Whether another budget would have told another story.
 fn flips(task: &TaskOutcome) -> Part {
+    let shown = Shown(task.scale);
     let leaders: Vec<String> = task
         .leaders
         .iter()
-        .map(|l| format!("{} after {} ({})", escape(l.optimizer), l.step, number(l.loss)))
+        .map(|l| {
+            format!("{} after {} ({})", escape(l.optimizer), l.step, number(shown.loss(l.loss)))
+        })
         .collect();
-    let lowest = if task.noisy { "Validation loss" } else { "Lowest validation loss so far" };
+    let lowest = if task.noisy { "validation loss" } else { "lowest validation loss so far" };
+    let lowest = capital(&shown.label(lowest));
     let mut html = format!(
         "<p>{lowest}, the best optimizer at each quarter of the budget: {}.</p>",
         leaders.join(", ")
@@ -42,11 +47,16 @@ fn flips(task: &TaskOutcome) -> Part {
     }
     if let Some(first) = task.flips.first() {
         let rows = task.flips.iter().map(|f| vec![f.loser.to_owned(), format!("up to {}", f.step)]);
+        let who = match task.flips.len() {
+            1 => ["One that is ruled out as the best was", "it"].map(str::to_owned),
+            n => [format!("{n} that are ruled out as the best were"), "one of them".to_owned()],
+        };
         html += &format!(
-            "<details><summary>{} that are ruled out as the best were ahead of {} earlier: a smaller \
-             budget might have named one of them</summary><div class=\"wide\">{}</div></details>\n",
-            task.flips.len(),
+            "<details><summary>{} ahead of {} earlier: a smaller budget might have named {}</summary>\
+             <div class=\"wide\">{}</div></details>\n",
+            who[0],
             escape(first.winner),
+            who[1],
             table(&["ahead before", "gradient evaluations"], rows)
         );
     }

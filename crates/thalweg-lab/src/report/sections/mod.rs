@@ -177,6 +177,17 @@ fn stamp(task: &TaskOutcome) -> String {
 pub(super) fn stamp_of_all(view: &View<'_>) -> String {
     match view.tasks() {
         [task] => stamp(task),
-        tasks => format!("thalweg {} · {}", env!("CARGO_PKG_VERSION"), count(tasks.len(), "task")),
+        tasks => {
+            let mut tiers: Vec<&str> = tasks.iter().map(|t| t.tier.name()).collect();
+            tiers.sort_unstable();
+            tiers.dedup();
+            let [gradients, seeds] = verdict::given(tasks);
+            format!(
+                "thalweg {} · {} · tier {} · {seeds} · {gradients}",
+                env!("CARGO_PKG_VERSION"),
+                count(tasks.len(), "task"),
+                tiers.join(", ")
+            )
+        }
     }
 }

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use super::{Part, Section, has_runs};
 use crate::protocol::stats::profile::{HORIZON, Profile};
-use crate::protocol::{Standing, TaskOutcome, ToTarget};
+use crate::protocol::{Standing, Target, TaskOutcome, ToTarget};
 use crate::report::draw::{Line, LineChart, Name, Point, Role, Scale, Shape};
 use crate::report::figure::{Figure, table};
-use crate::report::markup::number;
+use crate::report::markup::{capital, number};
+use crate::report::shown::Shown;
 use crate::report::view::{View, id};
 
 /// The profile is drawn up to this multiple of the best cost.
@@ -180,10 +181,14 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         "runs": runs.collect::<serde_json::Map<_, _>>(),
     });
     let title = format!("Targets met on {}", task.task);
+    let shown = Shown(task.scale);
     let losses: Vec<String> = task
         .targets
         .iter()
-        .map(|t| format!("{} {}", format!("{:?}", t.level).to_lowercase(), number(t.loss)))
+        .map(|t| {
+            let level = format!("{:?}", t.level).to_lowercase();
+            format!("{level} {}", number(shown.loss(t.loss)))
+        })
         .collect();
     let held = match task.noisy {
         true => {
@@ -210,10 +215,11 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         id: id(&[task.task, "targets"]),
         title,
         caption: format!(
-            "Validation losses to reach: {}.{held} Each staircase counts the final runs and targets met so \
+            "{} to reach: {}.{held} Each staircase counts the final runs and targets met so \
              far; those never met keep it below 1. The numbers are medians over the seeds: gradient \
              evaluations, steps and seconds (on this machine, gradients and steps only) to the target, and in \
              brackets how many seeds met it.",
+            capital(&shown.label("validation loss")),
             losses.join(", ")
         ),
         pictures: vec![chart.render()],
@@ -249,8 +255,11 @@ fn to_target(t: &ToTarget, gradients_per_step: usize) -> String {
 }
 
 fn numbers(task: &TaskOutcome) -> String {
-    let labels: Vec<String> =
-        task.targets.iter().map(|t| format!("{:?}: loss {}", t.level, number(t.loss))).collect();
+    let shown = Shown(task.scale);
+    let label = |t: &Target| {
+        format!("{:?}: {} {}", t.level, shown.label("loss"), number(shown.loss(t.loss)))
+    };
+    let labels: Vec<String> = task.targets.iter().map(label).collect();
     let header: Vec<&str> = ["optimizer"].into_iter().chain(labels.iter().map(|l| &**l)).collect();
     let rows = task.standings.iter().map(|s| {
         let cell = |t: &ToTarget| to_target(t, s.gradients_per_step);

@@ -4,10 +4,11 @@ use super::{Part, Section, has_runs, no_runs};
 use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Standing, TaskOutcome};
 use crate::report::detail::left_out;
-use crate::report::draw::{self, Cell, HeatMap, Name, Strip, StripChart};
+use crate::report::draw::{Cell, HeatMap, Name, Strip, StripChart};
 use crate::report::figure::{Figure, table};
-use crate::report::markup::{count, escape, number};
-use crate::report::tables::{self, Shown};
+use crate::report::markup::{capital, count, escape, number};
+use crate::report::shown::Shown;
+use crate::report::tables;
 use crate::report::view::{View, id};
 
 /// The section.
@@ -63,13 +64,16 @@ fn about(task: &TaskOutcome) -> String {
             task.batch
         ),
     };
-    let floor = match task.floor {
-        // The floor of a loss that is large at its minimum differs from it in the last digits only.
-        Some(floor) => format!(
-            "; below {} it counts as that, for less is round-off",
-            if floor < 1e3 { number(floor) } else { floor.to_string() }
+    let floor = match (task.floor, task.optimum) {
+        // It may differ from the smallest loss in the last digits only.
+        (Some(floor), Some(smallest)) if smallest != 0.0 => format!(
+            "; less than {} above the smallest it counts as that, for less is round-off",
+            number(floor - smallest)
         ),
-        None => String::new(),
+        (Some(floor), _) => {
+            format!("; below {} it counts as that, for less is round-off", number(floor))
+        }
+        (None, _) => String::new(),
     };
     format!(
         "<p class=\"about\">{}. Loss: {}{floor}. {} coordinates, {}; {examples}. {} gradient evaluations per \
@@ -86,16 +90,17 @@ fn about(task: &TaskOutcome) -> String {
 
 /// Every seed of every optimizer.
 fn seeds(view: &View<'_>, task: &TaskOutcome) -> Figure {
-    let (mean, axis, ceiling) = match task.scale {
-        Scale::Plain => {
-            let best = task.standings.first().map_or(1.0, |s| s.test_loss.mean);
-            ("arithmetic", draw::Scale::Linear, 3.0 * best)
-        }
-        Scale::Above(_) => ("geometric", draw::Scale::Log, f64::INFINITY),
+    let shown = Shown(task.scale);
+    let mean = match task.scale {
+        Scale::Plain => "arithmetic",
+        Scale::Above(_) => "geometric",
     };
-    let beyond =
-        if ceiling.is_finite() { "losses above three times the best" } else { "divergences" };
-    let title = format!("Test loss of every seed on {}", task.task);
+    let (axis, ceiling) = shown.beside(task);
+    let beyond = match ceiling.is_finite() {
+        true => format!("losses above {}, and divergences", number(ceiling)),
+        false => "divergences".to_owned(),
+    };
+    let title = capital(&shown.label(&format!("test loss of every seed on {}", task.task)));
     let description = format!(
         "One row per optimizer, best first: {} as dots, their {mean} mean as a tick and its 95 % \
          interval as a bar, and whether it may be the best. Crosses at the end are {beyond}.",
@@ -103,7 +108,7 @@ fn seeds(view: &View<'_>, task: &TaskOutcome) -> Figure {
     );
     let chart = StripChart {
         name: Name::new(id(&[task.task, "seeds"]), &title, description),
-        label: Shown(task.scale).label().to_owned(),
+        label: shown.label("test loss"),
         note_label: "best?",
         scale: axis,
         ceiling,
@@ -141,10 +146,10 @@ fn strip<'a>(view: &View<'_>, task: &TaskOutcome, s: &'a Standing) -> Strip<'a> 
     }
 }
 
-/// The test loss of every seed.
+/// The test loss of every seed, as it is drawn.
 fn numbers(task: &TaskOutcome) -> String {
     let rows = task.standings.iter().map(|s| {
-        let values = s.seeds.iter().map(|r| number(r.test_loss));
+        let values = s.seeds.iter().map(|r| number(Shown(task.scale).loss(r.test_loss)));
         [s.optimizer.to_owned()].into_iter().chain(values).collect()
     });
     let labels: Vec<String> = task.seeds.iter().map(|s| format!("seed {s}")).collect();
@@ -230,6 +235,7 @@ fn ranks(view: &View<'_>) -> Figure {
     let tasks = view.tasks();
     let cell = |task: &TaskOutcome, name: &str| {
         let standing = task.standings.iter().find(|s| s.optimizer == name);
+        let shown = Shown(task.scale);
         standing.map_or(
             Cell { shade: None, text: String::new(), hint: "not run".to_owned() },
             |s| {
@@ -239,9 +245,10 @@ fn ranks(view: &View<'_>) -> Figure {
                     shade: Some((s.rank - 1) as f64 / last),
                     text: format!("{}{equal}", s.rank),
                     hint: format!(
-                        "{name} on {}: test loss {}",
+                        "{name} on {}: {} {}",
                         task.task,
-                        number(s.test_loss.mean)
+                        shown.label("test loss"),
+                        number(shown.loss(s.test_loss.mean))
                     ),
                 }
             },

@@ -6,6 +6,7 @@ use super::{Part, Section, has_runs, no_runs};
 use crate::protocol::{Standing, TaskOutcome};
 use crate::report::detail::left_out;
 use crate::report::markup::{escape, number};
+use crate::report::shown::Shown;
 use crate::report::view::View;
 
 /// The section.
@@ -33,11 +34,12 @@ fn entry(task: &TaskOutcome, s: &Standing) -> String {
     let chosen: Vec<String> =
         s.chosen.iter().map(|(hyper, v)| format!("{hyper} {}", number(*v))).collect();
     let chosen = if chosen.is_empty() { "defaults".to_owned() } else { chosen.join(", ") };
+    let shown = Shown(task.scale);
     let mut html = format!(
         "<details class=\"run\"><summary><b>{0}</b> <span>rank {1}, {2}</span></summary><p>{3}</p>\
          <div class=\"wide\"><table><thead><tr><th scope=\"col\">seed</th>\
-         <th scope=\"col\">test loss</th><th scope=\"col\">{4}</th>\
-         <th scope=\"col\">validation loss</th><th scope=\"col\">{5}</th>\
+         <th scope=\"col\">{6}</th><th scope=\"col\">{4}</th>\
+         <th scope=\"col\">{7}</th><th scope=\"col\">{5}</th>\
          <th scope=\"col\">remark</th></tr></thead><tbody>",
         escape(s.optimizer),
         s.rank,
@@ -45,6 +47,8 @@ fn entry(task: &TaskOutcome, s: &Standing) -> String {
         escape(s.summary),
         task.metric.map_or_else(|| "metric".to_owned(), |m| format!("test {}", escape(m.name))),
         if task.noisy { "ended after" } else { "best after" },
+        shown.label("test loss"),
+        shown.label("validation loss"),
     );
     for run in &s.seeds {
         let remark = run.divergence.as_ref().map_or_else(String::new, |d| {
@@ -57,12 +61,12 @@ fn entry(task: &TaskOutcome, s: &Standing) -> String {
             escape(task.task),
             escape(s.optimizer),
             run.seed,
-            number(run.test_loss),
+            number(shown.loss(run.test_loss)),
             match (task.metric, run.test_metric) {
                 (Some(metric), Some(value)) => metric.show(value),
                 _ => "–".to_owned(),
             },
-            number(run.validation_loss),
+            number(shown.loss(run.validation_loss)),
             run.best_step,
         );
     }

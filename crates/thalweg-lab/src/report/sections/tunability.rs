@@ -8,6 +8,7 @@ use crate::report::data::rounded;
 use crate::report::draw::{Line, LineChart, Name, Point, Role, Scale, Shape};
 use crate::report::figure::{Figure, table};
 use crate::report::markup::number;
+use crate::report::shown::Shown;
 use crate::report::view::{View, id};
 
 /// The section.
@@ -19,6 +20,7 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
 }
 
 fn figure(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
+    let shown = Shown(task.scale);
     let lines: Vec<Line<'_>> = task
         .standings
         .iter()
@@ -27,14 +29,16 @@ fn figure(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
             name: s.optimizer,
             look: view.look(s.optimizer),
             role: view.role(task, s),
-            points: points(s),
-            mark: s.default_loss.map(|loss| (0.0, loss)),
+            points: points(s, shown),
+            mark: s.default_loss.map(|loss| (0.0, shown.loss(loss))),
         })
         .collect();
     let trials = lines.iter().map(|l| l.points.len()).max()?;
+    let drawn = lines.iter().flat_map(|l| l.points.iter().map(|p| p.y).chain(l.mark.map(|m| m.1)));
+    let (scale, loss) = (shown.axis(drawn), shown.label("expected validation loss"));
     let title = format!("Tunability on {}", task.task);
     let live = json!({
-        "kind": "lines", "x": "tuning trials", "y": "expected lowest validation loss", "log": true,
+        "kind": "lines", "x": "tuning trials", "y": loss, "log": scale == Scale::Log,
         "leads": names(&lines, &[Role::Lead]), "named": names(&lines, &[Role::Lead, Role::Label]),
         "unit": "trials", "lines": lines.iter().map(spec).collect::<Vec<_>>(),
     });
@@ -50,9 +54,9 @@ fn figure(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
             ),
         ),
         x_label: "tuning trials one can afford".to_owned(),
-        y_label: "expected lowest validation loss (log scale)".to_owned(),
+        y_label: scale.label(&loss),
         x_scale: Scale::Linear,
-        y_scale: Scale::Log,
+        y_scale: scale,
         y_range: None,
         shape: Shape::Straight,
         lines,
@@ -60,22 +64,24 @@ fn figure(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
     Some(Figure {
         id: id(&[task.task, "tunability"]),
         title,
-        caption: "The validation loss to expect from the best of 1, 2, … random trials. A line that is \
-                  low at the left needs little tuning; open circles at 0 are the optimizer's own defaults. \
-                  Bands: 95 % bootstrap over the trials."
-            .to_owned(),
+        caption: format!(
+            "The {} to expect from the best of 1, 2, … of the trials, which are quasi-random (Sobol points). A line \
+             that is low at the left needs little tuning; open circles at 0 are the optimizer's own defaults. Bands: the middle 95 % when \
+             the trials are drawn anew from themselves, which is too narrow towards the full number.",
+            shown.label("validation loss")
+        ),
         pictures: vec![chart.render()],
         table: numbers,
         live: Some(live),
     })
 }
 
-fn points(s: &Standing) -> Vec<Point> {
+fn points(s: &Standing, shown: Shown) -> Vec<Point> {
     let point = |b: &crate::protocol::stats::order::BestOf| Point {
         x: b.trials as f64,
-        y: b.expected,
-        low: b.low,
-        high: b.high,
+        y: shown.loss(b.expected),
+        low: shown.loss(b.low),
+        high: shown.loss(b.high),
     };
     s.tunability.iter().map(point).collect()
 }
@@ -99,6 +105,7 @@ fn spec(line: &Line<'_>) -> Value {
 }
 
 fn numbers(task: &TaskOutcome, trials: usize) -> String {
+    let loss = |loss: f64| number(Shown(task.scale).loss(loss));
     let mut at = vec![1, 2, 4, 8, 16, 32, trials];
     at.retain(|k| *k <= trials);
     at.dedup();
@@ -108,9 +115,9 @@ fn numbers(task: &TaskOutcome, trials: usize) -> String {
     let rows = task.standings.iter().filter(|s| !s.tunability.is_empty()).map(|s| {
         let best = |k: &usize| {
             let found = s.tunability.iter().find(|b| b.trials == *k);
-            found.map_or_else(|| "–".to_owned(), |b| number(b.expected))
+            found.map_or_else(|| "–".to_owned(), |b| loss(b.expected))
         };
-        let default = s.default_loss.map_or_else(|| "–".to_owned(), number);
+        let default = s.default_loss.map_or_else(|| "–".to_owned(), loss);
         [s.optimizer.to_owned(), default].into_iter().chain(at.iter().map(best)).collect()
     });
     table(&header, rows)

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::protocol::{Outcome, TaskOutcome};
+use crate::protocol::{Outcome, Standing, TaskOutcome};
 use crate::report::detail;
 use crate::report::markup::{count, escape};
 use crate::report::view::View;
@@ -53,18 +53,15 @@ fn overall(outcome: &Outcome) -> String {
     let tasks = &outcome.tasks;
     let Some(first) = tasks.first() else { return String::new() };
     let seeds = tasks.iter().map(|t| t.seeds.len()).min().unwrap_or(0);
-    let basis = format!(
-        "{} per run and {}",
-        span_of(tasks.iter().map(|t| t.budget), "gradient evaluation"),
-        span_of(tasks.iter().map(|t| t.seeds.len()), "final seed"),
-    );
+    let basis = given(tasks).join(" and ");
     if tasks.iter().any(|t| t.standings.iter().any(|s| s.seeds.len() < t.seeds.len())) {
         return format!("Not all final runs were made ({basis}): no optimizer is called the best.");
     }
     if seeds < 2 {
         return format!("One seed rules nothing out: no optimizer is called the best ({basis}).");
     }
-    let per_task: Vec<Vec<&str>> = tasks.iter().map(best_of).collect();
+    let per_task: Vec<Vec<&str>> = tasks.iter().map(|task| best_of(task, tasks.len())).collect();
+    let basis = format!("{basis} (corrected for {} tasks)", tasks.len());
     let everywhere: Vec<&str> = first
         .standings
         .iter()
@@ -124,10 +121,11 @@ fn same_optimizers(a: &TaskOutcome, b: &TaskOutcome) -> bool {
     a.standings.len() == b.standings.len() && a.standings.iter().all(|s| in_b(s.optimizer))
 }
 
-/// The optimizers that may be the best on a task; none if all diverged.
-fn best_of(task: &TaskOutcome) -> Vec<&'static str> {
-    let best = task.standings.iter().filter(|s| s.may_be_best && s.test_loss.mean.is_finite());
-    best.map(|s| s.optimizer).collect()
+/// The optimizers that may be the best on one of `tasks` tasks; none if all diverged. What is said of all of them
+/// would be wrong too often if each had the 95 % to itself (Bonferroni).
+fn best_of(task: &TaskOutcome, tasks: usize) -> Vec<&'static str> {
+    let may_be = |s: &&Standing| s.p_best >= 0.05 / tasks as f64 && s.test_loss.mean.is_finite();
+    task.standings.iter().filter(may_be).map(|s| s.optimizer).collect()
 }
 
 /// The best on one task, in a few words.
@@ -166,6 +164,14 @@ fn span(values: impl Iterator<Item = usize> + Clone) -> String {
 fn span_of(values: impl Iterator<Item = usize> + Clone, what: &str) -> String {
     let one = values.clone().all(|v| v == 1);
     format!("{} {what}{}", span(values), if one { "" } else { "s" })
+}
+
+/// Gradient evaluations and seeds of all tasks.
+pub(super) fn given(tasks: &[TaskOutcome]) -> [String; 2] {
+    [
+        span_of(tasks.iter().map(|t| t.budget), "gradient evaluation") + " per run",
+        span_of(tasks.iter().map(|t| t.seeds.len()), "final seed"),
+    ]
 }
 
 /// What the verdict rests on.

@@ -1,12 +1,12 @@
 //! Small pictures of each quantity: a panel per parameter, a line per optimizer.
 
-use super::reading::{capital, how_to_read};
+use super::reading::how_to_read;
 use super::{CLOCK, RATES, Seen, points, quantities, reach, scale, shown, some_parameters};
 use crate::diagnosis::Quantity;
 use crate::protocol::Standing;
 use crate::report::draw::{Axis, Bundle, Name, Scale, Thread, key};
 use crate::report::figure::{Figure, table};
-use crate::report::markup::number;
+use crate::report::markup::{capital, number};
 use crate::report::view::id;
 
 /// The figures with a panel per parameter and a line per optimizer.
@@ -37,9 +37,11 @@ fn multiples(seen: &Seen<'_>, figure: &str) -> Option<Figure> {
         "Whose line is whose",
         "A sample of the line of each optimizer, the best first.",
     );
+    let coloured = lined.iter().filter(|s| !seen.is_grey(s));
     let samples: Vec<(&str, usize)> =
-        lined.iter().map(|s| (s.optimizer, seen.view.look(s.optimizer))).collect();
-    pictures.push(key(&name, &samples));
+        coloured.map(|s| (s.optimizer, seen.view.look(s.optimizer))).collect();
+    let grey = lined.len() - samples.len();
+    pictures.push(key(&name, &samples, grey));
     Some(Figure {
         id: id(&[task.task, figure]),
         title: format!("{} on {} over {CLOCK}", capital(main.label), task.task),
@@ -67,6 +69,7 @@ fn panels(seen: &Seen<'_>, places: &[Place<'_>]) -> Vec<String> {
                 name: s.optimizer,
                 look: seen.view.look(s.optimizer),
                 leads: i == 0,
+                rest: seen.is_grey(s),
                 points,
             })
             .collect()

@@ -7,7 +7,7 @@ mod whole;
 mod words;
 
 use super::{Part, Section};
-use crate::diagnosis::{Finding, QUANTITIES, Quantity};
+use crate::diagnosis::{Finding, QUANTITIES, Quantity, Severity};
 use crate::protocol::{Standing, TaskOutcome};
 use crate::report::draw::{Axis, Point, Role, Scale};
 use crate::report::view::{View, id};
@@ -20,6 +20,7 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
             return Vec::new();
         }
         let mut parts = vec![Part::Html(words::apart(&seen)), Part::Html(words::table(&seen))];
+        parts.push(Part::Html(words::sick(&seen)));
         parts.extend(whole::part(&seen));
         parts.extend(rates::figure(&seen).map(Part::from));
         parts.extend(layers::figures(&seen).into_iter().map(Part::from));
@@ -38,7 +39,8 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
 pub(super) struct Seen<'v> {
     view: &'v View<'v>,
     task: &'v TaskOutcome,
-    /// Those with a line: the best first.
+    /// Those with a line, the best first: the best ranks in colour, and grey some of the others of which something
+    /// is to be seen.
     standings: Vec<&'v Standing>,
     /// In the order of the model.
     parameters: Vec<&'v str>,
@@ -49,13 +51,15 @@ pub(super) struct Seen<'v> {
 impl<'v> Seen<'v> {
     pub(super) fn new(view: &'v View<'v>, task: &'v TaskOutcome) -> Self {
         let probed = |s: &&Standing| !s.courses.courses.is_empty();
-        let lined = |s: &&Standing| view.role(task, s) != Role::Rest;
-        let standings: Vec<&Standing> = task
-            .standings
-            .iter()
-            .filter(|s| probed(s) && lined(s))
-            .take(view.detail.panels)
-            .collect();
+        let rest = |s: &&Standing| view.role(task, s) == Role::Rest;
+        let of = || task.standings.iter().filter(probed);
+        let mut sick: Vec<&Standing> = of().filter(|s| rest(s) && is_sick(s)).collect();
+        sick.sort_by_key(|s| std::cmp::Reverse(worst(s)));
+        sick.truncate(view.detail.sick);
+        sick.sort_by_key(|s| s.rank);
+        let mut standings: Vec<&Standing> =
+            of().filter(|s| !rest(s)).take(view.detail.panels).collect();
+        standings.extend(sick);
         let all = standings.first().map(|s| &s.courses.parameters[..]).unwrap_or_default();
         Seen {
             parameters: chosen(all, &standings, view.detail.layers),
@@ -75,6 +79,11 @@ impl<'v> Seen<'v> {
         let is_seen = self.standings.iter().any(|s| s.optimizer == optimizer);
         let drawn = quantities(&finding.figure).any(|q| !self.places(q).is_empty());
         (is_seen && drawn).then(|| format!("fig-{}", id(&[self.task.task, &finding.figure])))
+    }
+
+    /// Whether an optimizer has a grey line.
+    fn is_grey(&self, s: &Standing) -> bool {
+        self.view.role(self.task, s) == Role::Rest
     }
 
     /// The quantities that are drawn for the whole model.
@@ -98,6 +107,16 @@ impl<'v> Seen<'v> {
         }
         places
     }
+}
+
+/// The severity of the worst that is told of an optimizer.
+fn worst(s: &Standing) -> Option<Severity> {
+    s.findings.iter().filter(|f| f.is_told()).map(|f| f.severity).max()
+}
+
+/// Whether something is wrong with an optimizer, and not only worth a note.
+fn is_sick(s: &Standing) -> bool {
+    worst(s) > Some(Severity::Note)
 }
 
 /// The parameters to draw of many: those with a finding that most seeds have, then the largest.

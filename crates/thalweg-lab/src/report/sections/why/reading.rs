@@ -19,12 +19,6 @@ pub(super) fn short(key: &str) -> &'static str {
     }
 }
 
-/// The text with a capital at its beginning.
-pub(super) fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
 /// What a value means.
 pub(super) fn how_to_read(key: &str) -> &'static str {
     match key {

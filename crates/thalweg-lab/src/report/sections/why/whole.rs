@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::reading::{capital, how_to_read, short};
+use super::reading::{how_to_read, short};
 use super::{CLOCK, Seen, points, reach, scale, shown};
 use crate::diagnosis::Quantity;
 use crate::report::data::rounded;
 use crate::report::draw::{Line, LineChart, Name, Point, Role, Scale, Shape};
 use crate::report::figure::Figure;
+use crate::report::markup::capital;
 use crate::report::sections::Part;
 use crate::report::view::id;
 
@@ -42,10 +43,7 @@ fn chart(seen: &Seen<'_>, quantity: &Quantity) -> Figure {
             format!("One line per optimizer, {} in all, the median over the seeds.", lines.len()),
         ),
         x_label: CLOCK.to_owned(),
-        y_label: match quantity.log {
-            true => format!("{} (log scale)", quantity.label),
-            false => quantity.label.to_owned(),
-        },
+        y_label: scale(quantity).label(quantity.label),
         x_scale: Scale::Linear,
         y_scale: scale(quantity),
         y_range: Some(range),

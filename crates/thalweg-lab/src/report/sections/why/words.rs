@@ -59,6 +59,20 @@ fn item(seen: &Seen<'_>, apart: &Apart) -> String {
     )
 }
 
+/// Whose lines are grey, and why they are drawn; empty if nobody's.
+pub(super) fn sick(seen: &Seen<'_>) -> String {
+    let grey = seen.standings.iter().filter(|s| seen.is_grey(s)).map(|s| escape(s.optimizer));
+    let names: Vec<String> = grey.collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(
+            "<p class=\"caption\">Grey in the figures below, for a warning or a critical finding in spite of their \
+             rank: {}.</p>\n",
+            names.join(", ")
+        ),
+    }
+}
+
 /// A value of a quantity: shares in per cent.
 fn value(quantity: &Quantity, value: f64) -> String {
     match quantity.range {
@@ -129,7 +143,7 @@ pub(super) fn idle(seen: &Seen<'_>) -> String {
         );
     }
     if left > 0 {
-        text += &format!("The last {} by rank have no lines here. ", count(left, "optimizer"));
+        text += &format!("No lines here for {} of the lower ranks. ", count(left, "optimizer"));
     }
     if text.is_empty() { text } else { format!("<p class=\"caption\">{text}</p>\n") }
 }
