@@ -279,7 +279,7 @@ fn slow(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     let probes = at_work(probes);
     let half = &probes[probes.len() / 2..];
     let (before, after) = quarters(half);
-    if !falling(half) || case.simplex {
+    if case.simplex {
         return None;
     }
     let gains = half.iter().flat_map(|p| &p.layers).any(|l| l.gains.is_some());
@@ -309,9 +309,12 @@ fn slow(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     };
     let series: Vec<_> = probes.iter().map(|p| (p.step, weighted(p, |l| l.successive))).collect();
     let crawls = before - after < ON_ITS_WAY * before.abs();
-    rule.judge(None, &series)
-        .or_else(|| crawls.then(|| one_way(case, probes, &change)).flatten())
-        .or_else(|| hardly_begun(case, half, &change))
+    let goes_one_way = || {
+        let found = rule.judge(None, &series);
+        found.or_else(|| crawls.then(|| one_way(case, probes, &change)).flatten())
+    };
+    // What hardly moves is lost in the differences between batches.
+    falling(half).then(goes_one_way).flatten().or_else(|| hardly_begun(case, half, &change))
 }
 
 /// A run that has left most of the loss where it was must have this much of its noise as signal at least.

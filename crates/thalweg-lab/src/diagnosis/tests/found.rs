@@ -298,3 +298,27 @@ fn round_off_beside_the_gradients_of_its_parameter_is_not_for_epsilon_to_answer(
     let found = findings(tuned("adam", &[("lr", 1e-3), ("eps", 1e-4)]), &bench(1e-5), 200);
     assert!((only(&found, Kind::EpsilonDominates).measured - 1.0 / 3.0).abs() < 1e-9);
 }
+
+#[test]
+fn a_run_that_has_hardly_begun_is_told_however_much_batches_differ() {
+    // A slope that is a tenth of the noise of each gradient, and losses that differ from batch to batch by more than they
+    // fall.
+    let bench = || Bench {
+        parameters: vec![spec("x", &[1000])],
+        start: vec![vec![0.0; 1000]],
+        gradient: Box::new(|step, _| {
+            let mut stream = Stream::new("begun", 4, Purpose::Order, step as u64);
+            let mut normal = || (0..12).map(|_| stream.uniform()).sum::<f32>() - 6.0;
+            let loss = 2.3 + 0.1 * f64::from(normal());
+            (loss, vec![(0..1000).map(|_| 0.5 + normal()).collect()])
+        }),
+    };
+    let told = |losses| {
+        let (probes, _) = walk(tuned("gd", &[("lr", 1e-7)]), &bench(), 400);
+        let found = diagnose(&Case { losses: Some(losses), ..CASE }, &probes);
+        found.into_iter().find(|f| f.kind == Kind::SlowProgress)
+    };
+    let found = told([2.303, 2.302]).unwrap();
+    assert!(found.what.starts_with("Only 0.0434 %") && found.change.contains("Raise"), "{found:?}");
+    assert!(told([2.303, 0.2]).is_none());
+}
