@@ -41,7 +41,7 @@ impl Detail {
 
     /// What is tried, until the page is small enough: first lines lose points that no eye misses, then
     /// every figure of small pictures loses those of the last ranks or of parameters, as does the list of runs, then scripts
-    /// lose the runs.
+    /// lose the runs, and lines half of the points that they have left.
     pub(super) fn steps() -> impl Iterator<Item = Detail> {
         let lines = [2_000, 800, 300, 120, 60, 30].map(|points| Detail { points, ..Self::FULL });
         let coarse = lines[lines.len() - 1];
@@ -50,8 +50,9 @@ impl Detail {
         let fewest = panels[panels.len() - 1];
         let listed = Detail { entries: fewest.panels, ..fewest };
         let still = Detail { runs: false, ..listed };
+        let coarser = Detail { points: 16, ..still };
         let tables = [usize::MAX, 40, 10, 3].map(|rows| Detail { figures: false, rows, ..still });
-        lines.into_iter().chain(panels).chain([listed, still]).chain(tables)
+        lines.into_iter().chain(panels).chain([listed, still, coarser]).chain(tables)
     }
 
     /// The small pictures that are shown of `all`, and a sentence about those that are not.

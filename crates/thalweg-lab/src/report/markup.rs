@@ -43,7 +43,9 @@ pub(super) fn number(value: f64) -> String {
             }
         }
         _ => {
-            let mantissa = format!("{:.2}", value / 10f64.powi(exponent));
+            // Rounding may carry into another power.
+            let text = format!("{value:.2e}");
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
             let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
             let power = superscript(exponent);
             if mantissa == "1" { power } else { format!("{mantissa}·{power}") }
@@ -51,9 +53,8 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
-fn superscript(exponent: i32) -> String {
-    let digits = exponent.to_string();
-    let raised = digits.chars().map(|c| match c {
+fn superscript(exponent: &str) -> String {
+    let raised = exponent.chars().map(|c| match c {
         '-' => '⁻',
         '1' => '¹',
         '2' => '²',
@@ -156,6 +157,7 @@ mod tests {
             (1234.0, "1234"),
             (1e-4, "10⁻⁴"),
             (2.5e-6, "2.5·10⁻⁶"),
+            (9.999e-7, "10⁻⁶"),
             (f64::INFINITY, "∞"),
         ] {
             assert_eq!(number(value), text);

@@ -164,15 +164,16 @@ fn chosen(s: &Standing) -> String {
     values.collect::<Vec<_>>().join("<br/>")
 }
 
-/// How many runs of any kind diverged, and if any did how many of the trials and of the final runs.
+/// How many runs of any kind diverged, and of those how many trials and final runs, if any.
 fn diverged(s: &Standing) -> String {
-    let all = format!("{}/{}", s.diverged_runs, s.runs);
-    if s.diverged_runs == 0 {
-        return all;
+    let mut all = vec![format!("{}/{}", s.diverged_runs, s.runs)];
+    if s.diverged_trials > 0 {
+        all.push(format!("{}/{}\u{a0}trials", s.diverged_trials, s.trials.len()));
     }
-    let seeds = format!("{}/{}\u{a0}seeds", s.diverged_seeds, s.seeds.len());
-    let seeds = if s.diverged_seeds > 0 { format!("<mark>{seeds}</mark>") } else { seeds };
-    lines(&[all, format!("{}/{}\u{a0}trials", s.diverged_trials, s.trials.len()), seeds])
+    if s.diverged_seeds > 0 {
+        all.push(format!("<mark>{}/{}\u{a0}seeds</mark>", s.diverged_seeds, s.seeds.len()));
+    }
+    if all.len() == 1 { all.concat() } else { lines(&all) }
 }
 
 /// What each optimizer was given and what it cost.

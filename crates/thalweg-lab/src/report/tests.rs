@@ -595,7 +595,7 @@ fn runs_of_every_kind_count_as_diverged() {
     (standing.diverged_runs, standing.runs, standing.diverged_trials) = (2, 35, 1);
     let html = render(&document);
     let said = said(&parse(&html), "results");
-    assert!(said.contains("2/351/5\u{a0}trials0/3\u{a0}seeds"), "{said}");
+    assert!(said.contains("2/351/5\u{a0}trials"), "{said}");
 }
 
 #[test]
