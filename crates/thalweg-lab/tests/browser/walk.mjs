@@ -310,7 +310,7 @@ await visit("files", DESK, async (page) => {
   };
   const svg = (await download(figure.getByRole("button", { name: /^SVG/ }))).toString();
   assert.ok(svg.startsWith("<svg") && svg.includes("http://www.w3.org/2000/svg") && !svg.includes("var("));
-  assert.match(svg, />thalweg [0-9.]+ · 3 tasks<\/text>/, "it says what it is of");
+  assert.match(svg, />thalweg [0-9.]+ · 3 tasks · tier smoke · 3 final seeds · 80 gradient evaluations per run<\/text>/, "it says what it is of");
   const png = await download(figure.getByRole("button", { name: /^PNG/ }));
   assert.equal(png.subarray(1, 4).toString(), "PNG");
   const csv = (await download(page.locator("#downloads button").first())).toString();
