@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::protocol::{Outcome, Standing, TaskOutcome};
 use crate::report::detail;
-use crate::report::markup::{count, escape};
+use crate::report::markup::{count, escape, prose};
 use crate::report::view::View;
 
 /// The head of the page.
@@ -40,7 +40,7 @@ pub(in crate::report) fn html(view: &View<'_>) -> String {
         .outcome
         .cannot_say
         .iter()
-        .map(|text| format!("<li>{}</li>", escape(text)))
+        .map(|text| format!("<li>{}</li>", prose(text)))
         .collect();
     let thinned = detail::notice(view);
     html + &format!(
