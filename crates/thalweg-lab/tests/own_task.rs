@@ -176,15 +176,12 @@ fn steps_stay_inside_the_domain_and_approach_the_optimum() {
     }
 }
 
-#[test]
-fn optimizers_that_do_not_fit_a_domain_are_left_out_and_say_why() {
-    let select = |names: &[&str]| {
-        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-        Some(optimizers::select(&names).unwrap())
-    };
-    let plan = |names: &[&str]| Plan {
-        tasks: tasks::select(&["experts".to_owned()], None).unwrap(),
-        optimizers: select(names),
+/// A comparison of a moment.
+fn short(task: &'static Task, names: &[&str]) -> Plan {
+    let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+    Plan {
+        tasks: vec![task],
+        optimizers: Some(optimizers::select(&names).unwrap()),
         seeds: Some(2),
         trials: Some(2),
         budget: Some(20),
@@ -192,7 +189,13 @@ fn optimizers_that_do_not_fit_a_domain_are_left_out_and_say_why() {
         targets: Vec::new(),
         study: 0,
         workers: 2,
-    };
+    }
+}
+
+#[test]
+fn optimizers_that_do_not_fit_a_domain_are_left_out_and_say_why() {
+    let experts = tasks::select(&["experts".to_owned()], None).unwrap()[0];
+    let plan = |names: &[&str]| short(experts, names);
     let outcome = compare(&plan(&["gd", "adamw", "nadamw", "prodigy"]), &Silent).unwrap();
     assert_eq!(outcome.tasks[0].standings.len(), 1);
     let words = outcome.rules.words.join("\n");
@@ -207,17 +210,7 @@ fn optimizers_that_do_not_fit_a_domain_are_left_out_and_say_why() {
 fn data_without_a_checksum_say_so() {
     let open = |_| Ok(Arc::new(Rows { sparse: false }) as Arc<dyn Workload>);
     let task = Task { name: "rows-of-mine", data: "mine", metric: None, open, ..own_task::SPRINGS };
-    let plan = Plan {
-        tasks: vec![tasks::register(task).unwrap()],
-        optimizers: Some(optimizers::select(&["gd".to_owned()]).unwrap()),
-        seeds: Some(2),
-        trials: Some(2),
-        budget: Some(20),
-        tune: Vec::new(),
-        targets: Vec::new(),
-        study: 0,
-        workers: 2,
-    };
+    let plan = short(tasks::register(task).unwrap(), &["gd"]);
     let document = Document::new(compare(&plan, &Silent).unwrap(), Vec::new(), 0.0);
     assert!(report::render(&document).contains("mine, no checksum given"));
 }

@@ -286,8 +286,9 @@ impl Chain {
     pub(crate) fn check(&self) -> Result<(), Error> {
         crate::part::check(self)?;
         self.stages.iter().try_for_each(|stage| stage.check())?;
-        crate::rules::same_rates(&self.blocks())?;
-        crate::rules::same_shared(&self.blocks())?;
+        let blocks = self.blocks();
+        crate::rules::same_rates(&blocks)?;
+        crate::rules::same_shared(&blocks)?;
         self.check_order()?;
         let all = self.memory_per_coordinate();
         // One more may be added for the parameter's own precision.
