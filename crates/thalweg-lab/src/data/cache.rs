@@ -29,7 +29,8 @@ impl Cache {
                 ));
             }
         };
-        Ok(Cache { root })
+        // The clients that fetch data sets run in directories of their own.
+        Ok(Cache { root: std::path::absolute(&root).unwrap_or(root) })
     }
 
     /// A cache in the given directory.

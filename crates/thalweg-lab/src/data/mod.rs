@@ -183,7 +183,7 @@ fn add_in(cache: &Cache, name: &str, path: &Path) -> Result<PathBuf> {
         _ => {
             return Err(Error::usage(
                 format!("cannot call a text of your own `{name}`"),
-                "choose a name of letters, digits, - and _ that `thalweg data list` does not have yet",
+                "choose a name of letters, digits, -, _ and . that `thalweg data list` does not have yet",
             ));
         }
     };

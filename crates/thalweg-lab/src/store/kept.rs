@@ -1,6 +1,6 @@
 //! Reading runs back without the plan that made them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Row;
 
@@ -157,18 +157,26 @@ impl Cell {
             );
         }
         let (mut seeds, mut trials) = (BTreeSet::new(), BTreeSet::new());
+        let mut repeated = BTreeMap::<usize, Vec<u64>>::new();
         for run in own {
             match &run.phase[..] {
-                "final" => seeds.insert(run.seed),
-                _ => trials.insert(run.trial as u64),
-            };
+                "final" => _ = seeds.insert(run.seed),
+                "repeat" => repeated.entry(run.trial).or_default().push(run.seed),
+                _ => _ = trials.insert(run.trial as u64),
+            }
         }
+        let own_seeds =
+            |seeds: &[u64]| seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let repeated: String = repeated
+            .iter()
+            .map(|(trial, seeds)| format!("; t{trial} was repeated on seeds {}", own_seeds(seeds)))
+            .collect();
         let all = |numbers: BTreeSet<u64>, before: &str| {
             let numbers: Vec<String> = numbers.iter().map(|n| format!("{before}{n}")).collect();
             if numbers.is_empty() { "none yet".to_owned() } else { numbers.join(", ") }
         };
         format!(
-            "choose for {}/{} one of its final runs, by seed ({}), or one of its trials ({})",
+            "choose for {}/{} one of its final runs, by seed ({}), or one of its trials ({}){repeated}",
             self.task,
             self.optimizer,
             all(seeds, ""),

@@ -2,7 +2,7 @@
 //! Debian packages.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 
@@ -35,7 +35,10 @@ pub(in crate::data) fn read(
     let mut file = File::open(archive).map_err(|e| broken(e.to_string()))?;
     let mut magic = [0; 8];
     let known = file.read_exact(&mut magic).and_then(|()| file.seek(SeekFrom::Start(0)));
-    known.map_err(|e| broken(e.to_string()))?;
+    known.map_err(|e| match e.kind() {
+        ErrorKind::UnexpectedEof => broken("it is too short to be one".to_owned()),
+        _ => broken(e.to_string()),
+    })?;
     let members = match magic {
         [0x1f, 0x8b, ..] => from_tar(GzDecoder::new(file), wanted),
         [b'P', b'K', ..] => from_zip(file, wanted),
