@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::optimizers::{self, Entry};
 use crate::protocol::{Archive, Job, Phase, Run, RunSpec, first_difference, train};
 use crate::store::{self, Database, Kept};
+use crate::tasks::Task;
 use crate::{Error, Result, tasks};
 
 /// Arguments of `thalweg rerun`.
@@ -131,7 +132,7 @@ pub(super) fn job(kept: &Kept) -> Result<Job> {
         *task.ok().as_deref().and_then(<[_]>::first).ok_or_else(|| unknown("task", &kept.task))?;
     let entries = optimizers::select(std::slice::from_ref(&kept.optimizer)).unwrap_or_default();
     let entry = entries.first().ok_or_else(|| unknown("optimizer", &kept.optimizer))?;
-    let hypers = kept.hypers.iter().map(|(name, value)| Ok((named(entry, name)?, *value)));
+    let hypers = kept.hypers.iter().map(|(name, value)| Ok((named(entry, task, name)?, *value)));
     let hypers = hypers.collect::<Result<Vec<_>>>()?;
     let phase = Phase::ALL.into_iter().find(|p| p.name() == kept.phase).ok_or_else(|| {
         Error::failed(
@@ -144,9 +145,9 @@ pub(super) fn job(kept: &Kept) -> Result<Job> {
 }
 
 /// The hyper-parameter of this name, which the comparison may have tuned though the optimizer does not ask for it.
-fn named(entry: &Entry, name: &str) -> Result<&'static str> {
+fn named(entry: &Entry, task: &Task, name: &str) -> Result<&'static str> {
     let declared = entry.tune.iter().map(|range| range.hyper);
-    let fixed = optimizers::fixed(entry).into_iter().map(|(hyper, _)| hyper);
+    let fixed = optimizers::fixed(entry, task).into_iter().map(|(hyper, _)| hyper);
     declared.chain(fixed).find(|hyper| *hyper == name).ok_or_else(|| {
         Error::failed(
             format!("{} has no `{name}` in this version", entry.name),

@@ -66,15 +66,25 @@ pub fn gradients_per_step(name: &str) -> usize {
     if sharp::get(name).is_some() { 2 } else { 1 }
 }
 
-/// The hyper-parameters of an optimizer that are not tuned, with the values they keep.
-pub fn fixed(entry: &Entry) -> Vec<(&'static str, f64)> {
+/// The hyper-parameter that is the strength of weight decay.
+pub const DECAY: &str = "decay";
+
+/// Whether the optimizer `name` does without its weight decay on `task`, unless it is given one. A recipe of the
+/// user's says itself what it does, and ASGD's rate falls by its decay.
+pub fn undecayed(name: &str, task: &Task) -> bool {
+    !task.takes_decay() && name != "asgd" && own::get(name).is_none()
+}
+
+/// The hyper-parameters of an optimizer that are not tuned on `task`, with the values they keep.
+pub fn fixed(entry: &Entry, task: &Task) -> Vec<(&'static str, f64)> {
     let Ok(chains) = chains(entry.name) else { return Vec::new() };
     let mut fixed: Vec<(&'static str, f64)> = Vec::new();
     for hyper in chains.iter().flat_map(Chain::hypers) {
         let name = hyper.spec().name;
         let known = fixed.iter().any(|(n, _)| *n == name);
         if !known && !entry.tune.iter().any(|range| range.hyper == name) {
-            fixed.push((name, hyper.value(0)));
+            let left_out = name == DECAY && undecayed(entry.name, task);
+            fixed.push((name, if left_out { 0.0 } else { hyper.value(0) }));
         }
     }
     fixed
@@ -182,11 +192,11 @@ pub fn unfit(name: &str, domain: Domain) -> Option<&'static str> {
     if let Some((_, reason)) = ADDITIVE.iter().find(|(beginnings, _)| starts(beginnings)) {
         return Some(reason);
     }
-    let tuned = registry::get(name).is_ok_and(|e| e.tune.iter().any(|t| t.hyper == "decay"));
+    let tuned = registry::get(name).is_ok_and(|e| e.tune.iter().any(|t| t.hyper == DECAY));
     let decays = tuned
         || chains(name).is_ok_and(|chains| {
             let mut hypers = chains.iter().flat_map(Chain::hypers);
-            hypers.any(|h| h.spec().name == "decay" && h.value(1) != 0.0)
+            hypers.any(|h| h.spec().name == DECAY && h.value(1) != 0.0)
         });
     decays.then_some("its weight decay pulls towards zero, which is not in the domain")
 }
@@ -225,7 +235,7 @@ pub fn check_groups(entry: &Entry, task: &Task, parameters: &[ParameterSpec]) ->
     if own::get(entry.name).is_none() {
         return Ok(());
     }
-    let mut stepper = Stepper::new(entry.name, &[], task.schedule, task.domain, task.budget)?;
+    let mut stepper = Stepper::new(entry.name, &[], task, task.budget)?;
     let mut values: Vec<Vec<f32>> = parameters.iter().map(|p| vec![0.5; p.len()]).collect();
     let mut gradients: Vec<Gradient> =
         parameters.iter().map(|p| Gradient::Dense(vec![0.0; p.len()])).collect();
@@ -336,8 +346,13 @@ mod tests {
 
     #[test]
     fn what_is_not_tuned_is_known() {
-        let entry = &select(&["adamw".to_owned()]).unwrap()[0];
-        assert_eq!(fixed(entry), [("beta1", 0.9), ("beta2", 0.999), ("eps", 1e-8)]);
+        let task = |name: &str| crate::tasks::select(&[name.to_owned()], None).unwrap()[0];
+        let mut entry = select(&["adamw".to_owned()]).unwrap().swap_remove(0);
+        let others = [("beta1", 0.9), ("beta2", 0.999), ("eps", 1e-8)];
+        assert_eq!(fixed(&entry, task("digits-mlp")), others);
+        entry.tune.retain(|range| range.hyper == "lr");
+        assert!(fixed(&entry, task("digits-mlp")).contains(&(DECAY, 0.01)));
+        assert!(fixed(&entry, task("bowl")).contains(&(DECAY, 0.0)));
     }
 
     #[test]
@@ -364,7 +379,9 @@ mod tests {
                 for schedule in [Schedule::Constant, Schedule::WarmupCosine] {
                     let domains = [Domain::Free, Domain::Positive, Domain::Simplex];
                     for domain in domains.into_iter().filter(|d| unfit(entry.name, *d).is_none()) {
-                        Stepper::new(entry.name, &hypers, schedule, domain, 100).unwrap();
+                        let any = *crate::tasks::all()[0];
+                        let task = Task { schedule, domain, ..any };
+                        Stepper::new(entry.name, &hypers, &task, 100).unwrap();
                     }
                 }
             }

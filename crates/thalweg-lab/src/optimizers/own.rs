@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(entries.len(), 2);
         let entry = &entries[0];
         assert_eq!((entry.name, entry.tune[0].low, entry.tune[0].high), ("two_groups", 1e-5, 0.1));
-        assert!(fixed(entry).contains(&("beta1", 0.9)));
+        assert!(fixed(entry, crate::tasks::all()[0]).contains(&("beta1", 0.9)));
         assert!(unfit("two_groups", Domain::Simplex).unwrap().contains("recipe"));
         assert!(unfit("two_groups", Domain::Free).is_none());
         let facts = recipes(&entries);

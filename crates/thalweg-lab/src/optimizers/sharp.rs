@@ -148,7 +148,7 @@ fn spread(parameters: &[ParameterSpec], gradients: &mut [Gradient]) {
 mod tests {
     use super::super::{Stepped, Stepper, describe, unfit};
     use super::*;
-    use crate::tasks::{Domain, Schedule};
+    use crate::tasks::{self, Domain, Schedule, Task};
 
     fn parameters() -> [ParameterSpec; 1] {
         [ParameterSpec { name: "x".to_owned(), shape: vec![3, 2], fan_in: 2 }]
@@ -156,7 +156,9 @@ mod tests {
 
     fn stepper(name: &str) -> Stepper {
         let hypers = [("lr", 0.1), ("rho", 0.5)];
-        Stepper::new(name, &hypers, Schedule::Constant, Domain::Free, 10).unwrap()
+        let any = *tasks::all()[0];
+        let task = Task { schedule: Schedule::Constant, domain: Domain::Free, ..any };
+        Stepper::new(name, &hypers, &task, 10).unwrap()
     }
 
     #[test]

@@ -8,8 +8,8 @@ use thalweg::{
 };
 
 use super::sharp::{self, Again, Ascender};
-use super::{course, gradients_per_step, own};
-use crate::tasks::{Domain, Gradient, ParameterSpec, Schedule};
+use super::{DECAY, course, gradients_per_step, own, undecayed};
+use crate::tasks::{Domain, Gradient, ParameterSpec, Schedule, Task};
 use crate::{Error, Result};
 
 /// An optimizer in use.
@@ -36,16 +36,11 @@ pub enum Stepped {
 
 impl Stepper {
     /// The optimizer `name` with the given hyper-parameters, for a run of `budget` gradient evaluations.
-    /// Its learning rate, given or its default, is the peak of its [`course`] under `schedule`, which is over
-    /// when they are spent. Updates are applied through the mirror map of `domain`.
-    pub fn new(
-        name: &str,
-        hypers: &[(&str, f64)],
-        schedule: Schedule,
-        domain: Domain,
-        budget: usize,
-    ) -> Result<Self> {
-        Stepper::late(name, hypers, schedule, domain, budget, 0)
+    /// Its learning rate, given or its default, is the peak of its [`course`] under the schedule of `task`, which is
+    /// over when they are spent. Updates are applied through the mirror map of the task's domain; where the task
+    /// takes no weight decay there is none, unless it is given.
+    pub fn new(name: &str, hypers: &[(&str, f64)], task: &Task, budget: usize) -> Result<Self> {
+        Stepper::late(name, hypers, task, budget, 0)
     }
 
     /// The same, of an optimizer whose first step comes when `spent` of the gradient evaluations are: nothing
@@ -53,8 +48,7 @@ impl Stepper {
     pub fn late(
         name: &str,
         hypers: &[(&str, f64)],
-        schedule: Schedule,
-        domain: Domain,
+        task: &Task,
         budget: usize,
         spent: usize,
     ) -> Result<Self> {
@@ -66,7 +60,7 @@ impl Stepper {
         };
         let steps = budget / gradients_per_step(name);
         let make = || {
-            let (builder, chains) = builder(name, &inner, domain)?;
+            let (builder, chains) = builder(name, &inner, task.domain)?;
             // Many runs share the machine, one core each.
             let mut builder = builder.threads(1).probe_every(NonZeroU64::MAX);
             for probe in [Probe::Gains, Probe::Moments] {
@@ -75,10 +69,14 @@ impl Stepper {
                 }
             }
             let mut optimizer = builder.build()?;
+            let decays = chains.iter().any(|chain| chain.hyper(DECAY).is_ok());
+            if decays && undecayed(name, task) {
+                optimizer.set(None, DECAY, 0.0)?;
+            }
             for (hyper, value) in &inner {
                 optimizer.set(None, hyper, *value)?;
             }
-            let late = schedule_rate(&mut optimizer, course(name, schedule), steps)?;
+            let late = schedule_rate(&mut optimizer, course(name, task.schedule), steps)?;
             let exact = !chains.iter().all(thalweg::Chain::takes_rows);
             Ok((optimizer, exact, late.filter(|_| missed > 0).map(|course| (course, missed))))
         };
@@ -246,11 +244,16 @@ pub(super) fn params<'a>(
 mod tests {
     use super::super::LEARN_THEIR_RATE;
     use super::*;
+    use crate::tasks;
 
     /// Where one parameter stands after each of so many steps on a gradient of one.
     fn walk(name: &str, hypers: &[(&str, f64)], steps: usize) -> Vec<f32> {
-        let (schedule, domain) = (Schedule::WarmupCosine, Domain::Free);
-        let mut stepper = Stepper::new(name, hypers, schedule, domain, steps).unwrap();
+        let digits = **tasks::all().iter().find(|task| task.takes_decay()).unwrap();
+        walk_on(&Task { schedule: Schedule::WarmupCosine, ..digits }, name, hypers, steps)
+    }
+
+    fn walk_on(task: &Task, name: &str, hypers: &[(&str, f64)], steps: usize) -> Vec<f32> {
+        let mut stepper = Stepper::new(name, hypers, task, steps).unwrap();
         let spec = [ParameterSpec { name: "x".to_owned(), shape: vec![1], fan_in: 1 }];
         let (mut values, mut gradients) = (vec![vec![1.0]], vec![Gradient::default()]);
         gradients[0].dense().push(1.0);
@@ -273,6 +276,16 @@ mod tests {
         assert_eq!(course("schedule_free_sgd", Schedule::WarmupCosine), Schedule::Warmup);
         let free = walk("schedule_free_sgd", &[("lr", 0.1)], 100);
         assert!(free[0] > 0.97 && length(&free, 99) > 0.1 * length(&free, 10));
+    }
+
+    #[test]
+    fn formulas_are_descended_without_weight_decay() {
+        let formula = **tasks::all().iter().find(|task| !task.takes_decay()).unwrap();
+        let adam = walk_on(&formula, "adam", &[], 50);
+        assert_eq!(walk_on(&formula, "adamw", &[], 50), adam);
+        // Whoever asks for it gets it.
+        assert!(walk_on(&formula, "adamw", &[("decay", 0.1)], 50) != adam);
+        assert!(walk("adamw", &[], 50) != walk("adam", &[], 50));
     }
 
     #[test]

@@ -98,13 +98,17 @@ impl Plan {
         FIRST_SEED..FIRST_SEED + count as u64
     }
 
-    /// The optimizers that are compared on `task`: those that were asked for and fit its domain.
+    /// The optimizers that are compared on `task`: those that were asked for and fit its domain. Weight decay
+    /// is only tuned where the task [takes](Task::takes_decay) it, or whoever compares asks for it.
     pub fn entries(&self, task: &Task) -> Vec<Entry> {
         let fits = |e: &&Entry| optimizers::unfit(e.name, task.domain).is_none();
         let mut entries = match &self.optimizers {
             Some(asked) => asked.iter().filter(fits).cloned().collect(),
             None => optimizers::defaults(task),
         };
+        for entry in entries.iter_mut().filter(|e| optimizers::undecayed(e.name, task)) {
+            entry.tune.retain(|range| range.hyper != optimizers::DECAY);
+        }
         for (name, range) in &self.tune {
             for entry in entries.iter_mut().filter(|e| e.name == name) {
                 match entry.tune.iter_mut().find(|known| known.hyper == range.hyper) {
@@ -245,13 +249,7 @@ impl Plan {
             }
             for end in [low, high] {
                 let hypers = [(hyper, end)];
-                let made = Stepper::new(
-                    entry.name,
-                    &hypers,
-                    task.schedule,
-                    task.domain,
-                    self.budget(task),
-                );
+                let made = Stepper::new(entry.name, &hypers, task, self.budget(task));
                 if let Err(error) = made {
                     return wrong(error.problem());
                 }

@@ -1,5 +1,7 @@
 //! One optimizer on one task: which runs it gets, in which order, and what is chosen.
 
+use std::cmp::Ordering;
+
 use super::plan::{Plan, ROUNDS};
 use super::sobol;
 use super::stats::{mean, median};
@@ -153,7 +155,7 @@ impl Contest {
     /// Whether the optimizer can be made with these values.
     fn takes(&self, plan: &Plan, hypers: &[(&'static str, f64)]) -> bool {
         let (task, budget) = (self.task, plan.budget(self.task));
-        Stepper::new(self.entry.name, hypers, task.schedule, task.domain, budget).is_ok()
+        Stepper::new(self.entry.name, hypers, task, budget).is_ok()
     }
 
     /// The further trials of a round: beyond the edge at which the best trial lies, or else inside. The
@@ -182,11 +184,17 @@ impl Contest {
         trials.collect()
     }
 
-    /// The decade beyond the first hyper-parameter whose best value is at an edge, if the optimizer
-    /// takes such values.
+    /// The decade beyond a hyper-parameter whose best value is at an edge, if the optimizer takes such
+    /// values: one that was extended least often so far.
     fn extension(&self, plan: &Plan) -> Option<(usize, Extension)> {
         let best = self.best(1).first().copied()?;
-        let edge = *edges(best, &self.trials()).first()?;
+        let mut edges = edges(best, &self.trials());
+        edges.sort_by_key(|e| self.extensions.iter().filter(|x| x.hyper == e.hyper).count());
+        edges.into_iter().find_map(|edge| self.beyond(plan, best, edge))
+    }
+
+    /// The decade beyond an edge at which the best trial lies.
+    fn beyond(&self, plan: &Plan, best: &Record, edge: Edge) -> Option<(usize, Extension)> {
         let index = self.inside.iter().position(|r| r.hyper == edge.hyper)?;
         let range = self.inside[index];
         let (low, high) = match edge.side {
@@ -204,14 +212,15 @@ impl Contest {
         Some((index, Extension { hyper, side, low, high, all_diverged: false }))
     }
 
-    /// The `count` trials with the lowest validation loss, the best first. Among trials that diverged,
-    /// the one that lasted longest is the best.
+    /// The `count` trials with the lowest validation loss, the best first. Of equal ones, which have all
+    /// solved the task, the soonest is the best; among trials that diverged, the one that lasted longest.
     pub fn best(&self, count: usize) -> Vec<&Record> {
         let mut trials = self.trials();
         let lasted = |r: &Record| r.run.divergence.as_ref().map_or(usize::MAX, |d| d.step);
         trials.sort_by(|a, b| {
             let (x, y) = (a.run.validation_loss(), b.run.validation_loss());
-            x.total_cmp(&y).then(lasted(b).cmp(&lasted(a))).then(a.trial.cmp(&b.trial))
+            let sooner = best_step(a).total_cmp(&best_step(b));
+            x.total_cmp(&y).then(lasted(b).cmp(&lasted(a))).then(sooner).then(a.trial.cmp(&b.trial))
         });
         trials.truncate(count);
         trials
@@ -230,24 +239,29 @@ impl Contest {
         jobs
     }
 
+    /// A trial's repetitions.
+    fn repetitions(&self, trial: usize) -> impl Iterator<Item = &Record> {
+        self.of(Phase::Repeat).filter(move |r| r.trial == trial)
+    }
+
     /// The validation losses of a trial's repetitions.
     pub fn repeated(&self, trial: usize) -> Vec<f64> {
-        let own = self.of(Phase::Repeat).filter(|r| r.trial == trial);
-        own.map(|r| r.run.validation_loss()).collect()
+        self.repetitions(trial).map(|r| r.run.validation_loss()).collect()
     }
 
     /// The trial with the lowest median validation loss over its repetitions (then the lowest mean, then
-    /// the best in screening); without repetitions, the best trial.
+    /// the soonest at its best points, then the best in screening); without repetitions, the best trial.
     pub fn chosen(&self) -> Option<&Record> {
         let best = self.best(usize::MAX);
         let repeated = best.iter().filter(|r| !self.repeated(r.trial).is_empty());
         let by = |r: &Record| {
             let losses = self.repeated(r.trial);
-            (median(&losses), mean(&losses))
+            let steps: Vec<f64> = self.repetitions(r.trial).map(best_step).collect();
+            [median(&losses), mean(&losses), mean(&steps)]
         };
         let first = repeated.min_by(|a, b| {
-            let (x, y) = (by(a), by(b));
-            x.0.total_cmp(&y.0).then(x.1.total_cmp(&y.1))
+            let pairs = by(a).into_iter().zip(by(b));
+            pairs.map(|(x, y)| x.total_cmp(&y)).fold(Ordering::Equal, Ordering::then)
         });
         first.or_else(|| best.first()).copied()
     }
@@ -260,6 +274,11 @@ impl Contest {
             .map(|seed| self.job(plan, Phase::Final, trial, hypers.clone(), seed))
             .collect()
     }
+}
+
+/// The gradient evaluation at which a run was at its best.
+fn best_step(record: &Record) -> f64 {
+    record.run.best.map_or(f64::INFINITY, |point| point.step as f64)
 }
 
 type Hypers = Vec<(&'static str, f64)>;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use super::search::{Contest, Record};
 use super::*;
 use crate::tasks::{Gradient, Measurement, ParameterSpec, Part, Problem, Task};
 use crate::{optimizers, tasks};
@@ -209,6 +210,71 @@ fn what_is_solved_is_ranked_by_how_soon() {
     }
     let expected = format!("{} of 4 optimizers solve bowl@4 on every seed", solved.len());
     assert!(task.verdict.starts_with(&expected), "{}", task.verdict);
+}
+
+#[test]
+fn of_trials_that_solve_a_task_the_soonest_is_chosen() {
+    let names = ["gd", "adagrad", "rmsprop"].map(str::to_owned);
+    let plan = Plan {
+        tasks: tasks::select(&["bowl".to_owned()], None).unwrap(),
+        optimizers: Some(optimizers::select(&names).unwrap()),
+        trials: Some(16),
+        budget: Some(400),
+        ..plan(2)
+    };
+    let (task, workloads) = (plan.tasks[0], open(&plan).unwrap());
+    let step = |r: &Record| r.run.best.unwrap().step;
+    let mut choices = 0;
+    for entry in plan.entries(task) {
+        let mut contest = Contest::new(0, task, entry);
+        for stage in [Contest::screening, Contest::repeats] {
+            let made = stage(&contest, &plan).into_iter();
+            let made = made.map(|job| perform(&job, &workloads, &Forgetful, &silent()).unwrap());
+            contest.records.extend(made.flatten().collect::<Vec<_>>());
+        }
+        let solved = |r: &&&Record| Some(r.run.validation_loss()) == task.floor;
+        let trials = contest.trials();
+        let steps: Vec<usize> = trials.iter().filter(solved).map(|r| step(r)).collect();
+        if steps.is_empty() {
+            continue;
+        }
+        assert_eq!(Some(&step(contest.best(1)[0])), steps.iter().min());
+        let repeated = |trial: usize| -> Option<f64> {
+            let runs: Vec<&Record> =
+                contest.of(Phase::Repeat).filter(|r| r.trial == trial).collect();
+            let solves = runs.iter().filter(solved).count() == runs.len() && !runs.is_empty();
+            solves.then(|| stats::mean(&runs.iter().map(|r| step(r) as f64).collect::<Vec<_>>()))
+        };
+        let sums: Vec<f64> = trials.iter().filter_map(|r| repeated(r.trial)).collect();
+        if sums.len() > 1 {
+            let soonest = sums.iter().copied().fold(f64::INFINITY, f64::min);
+            assert_eq!(repeated(contest.chosen().unwrap().trial), Some(soonest));
+            choices += 1;
+        }
+    }
+    assert!(choices > 0, "no optimizer had a choice");
+}
+
+#[test]
+fn weight_decay_is_no_part_of_a_formula_unless_asked_for() {
+    let mut plan = Plan {
+        tasks: tasks::select(&["bowl".to_owned(), "digits-softmax".to_owned()], None).unwrap(),
+        ..plan(2)
+    };
+    let tuned = |plan: &Plan, task: usize| -> Vec<&str> {
+        plan.entries(plan.tasks[task])[1].tune.iter().map(|range| range.hyper).collect()
+    };
+    assert_eq!(tuned(&plan, 0), ["lr"]);
+    assert_eq!(tuned(&plan, 1), ["lr", "decay"]);
+    let said = |plan: &Plan| {
+        let outcome = compare(plan, &silent()).unwrap();
+        outcome.rules.words.iter().any(|w| w.starts_with("On bowl weight decay is 0"))
+    };
+    assert!(said(&plan));
+    let decay = optimizers::Range { hyper: "decay", low: 1e-3, high: 1.0 };
+    plan.tune.push(("adamw".to_owned(), decay));
+    assert_eq!(tuned(&plan, 0), ["lr", "decay"]);
+    assert!(!said(&plan));
 }
 
 #[test]

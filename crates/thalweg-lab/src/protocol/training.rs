@@ -207,8 +207,7 @@ impl Trainer {
         let steps = budget / gradients_per_step(spec.optimizer);
         let every = if phase == Phase::Final { (steps / PROBES).max(1) } else { 0 };
         let parameters = problem.parameters().to_vec();
-        let stepper =
-            Stepper::new(spec.optimizer, &spec.hypers, task.schedule, task.domain, budget)?;
+        let stepper = Stepper::new(spec.optimizer, &spec.hypers, task, budget)?;
         let portion = task.batch as f64 / workload.examples()[0].max(task.batch).max(1) as f64;
         let recorder = Recorder::new(every, &parameters, stepper.memory(), portion);
         let mut trainer = Trainer {

@@ -68,6 +68,12 @@ impl Task {
         self.floor.filter(|floor| loss < *floor).unwrap_or(loss)
     }
 
+    /// Whether weight decay is part of what is compared. It is there for what is held out; a formula says
+    /// itself where its minimum is, and decay pulls towards zero, which is there or is not.
+    pub fn takes_decay(&self) -> bool {
+        !self.is_formula()
+    }
+
     /// Whether validation and test measure the same as training: there are no examples to hold out.
     pub fn is_formula(&self) -> bool {
         self.data.is_empty()

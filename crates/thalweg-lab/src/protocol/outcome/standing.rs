@@ -37,7 +37,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> St
         ranges: contest.ranges.clone(),
         extensions: contest.extensions.clone(),
         edges: chosen.map(|best| edges(best, &trials)).unwrap_or_default(),
-        fixed: optimizers::fixed(entry),
+        fixed: optimizers::fixed(entry, task),
         chosen: chosen.map(|best| best.run.spec.hypers.clone()).unwrap_or_default(),
         chosen_trial: chosen.map_or(0, |best| best.trial),
         repeats: repeats(contest),

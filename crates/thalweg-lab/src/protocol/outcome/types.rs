@@ -375,6 +375,12 @@ impl Standing {
         !self.seeds.is_empty() && floor.is_some_and(at_floor)
     }
 
+    /// Gradient evaluations between measurements, if there was more than one.
+    pub fn every(&self) -> Option<usize> {
+        let [first, second, ..] = self.seeds.first()?.points[..] else { return None };
+        Some(second.step - first.step)
+    }
+
     /// The gradient evaluations to the lowest validation loss, mean over the final runs.
     pub fn mean_best_step(&self) -> f64 {
         mean(&self.seeds.iter().map(|s| s.best_step as f64).collect::<Vec<_>>())

@@ -2,12 +2,12 @@
 
 use super::compared::SIGNIFICANT;
 use super::types::{Standing, TaskOutcome};
-use crate::optimizers;
+use crate::optimizers::{self, DECAY, Entry};
 use crate::protocol::plan::{LOWERINGS, Plan, ROUNDS};
 use crate::protocol::stats::distributions::sign_test;
 use crate::protocol::stats::multiple::may_be_best;
 use crate::protocol::stats::scale::Scale;
-use crate::protocol::stats::{Estimate, above_zero, all_or_none, paired_p};
+use crate::protocol::stats::{Estimate, above_zero, all_or_none, paired_p_on};
 use crate::tasks::{Schedule, Task};
 
 /// The rules as sentences.
@@ -28,7 +28,7 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
              gradient evaluations than another may."
         ),
         "The best trials are repeated on fresh seeds, and the one with the lowest median validation loss \
-         runs on the final seeds. Only those runs see the test set, at their point of lowest validation \
+         (of equal ones, the soonest) runs on the final seeds. Only those runs see the test set, at their point of lowest validation \
          loss. Methods that average are judged at their averages. A divergence counts as the worst result and \
          is never dropped."
             .to_owned(),
@@ -44,7 +44,7 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
             .to_owned(),
         "Targets: of the optimizers' median validation losses over the repetitions, the lower decile \
          (hard), the median (medium) and the upper quartile (easy). A run reaches one at its first measurement at or \
-         below it: whoever stops there has that loss."
+         below it: whoever stops there has that loss, even if the run diverges later."
             .to_owned(),
     ];
     rules.extend(given(plan));
@@ -64,10 +64,28 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
     });
     rules.extend(counts);
     rules.extend(plan.tasks.iter().flat_map(|task| left_out(plan, task)));
+    rules.extend(undecayed(plan));
     rules.extend(scheduled(plan));
     rules.extend(twice(plan));
     rules.extend(noisy(plan));
     rules
+}
+
+/// Where nobody decays the weights, if anybody could.
+fn undecayed(plan: &Plan) -> Option<String> {
+    let kept = |task: &Task, entry: &Entry| optimizers::fixed(entry, task).contains(&(DECAY, 0.0));
+    let without = |task: &&&Task| {
+        !task.takes_decay() && plan.entries(task).iter().any(|entry| kept(task, entry))
+    };
+    let names: Vec<&str> = plan.tasks.iter().filter(without).map(|task| task.name).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "On {} weight decay is 0 unless it was asked for. These are formulas, which hold nothing out that \
+             it could help with: it would pull towards zero, and only help who tunes it where the minimum is \
+             there.",
+            enumerate(&names)
+        )
+    })
 }
 
 /// Whose learning rate does not follow the schedule of the tasks, if any have one.
@@ -133,7 +151,7 @@ fn smallest_p(seeds: usize) -> String {
     }
     format!(
         "A t test has no smallest probability. Where one of two runs diverged there is no difference, and \
-         only signs are counted: with {seeds} seeds such a one-sided test cannot get below {:.4}, or {:.4} \
+         only signs are counted, as where all differences are equal: with {seeds} seeds such a one-sided test cannot get below {:.4}, or {:.4} \
          where one optimizer diverged on every seed and the other on none (Fisher's exact test). An \
          optimizer that diverged on any seed has an infinite mean loss, and is not the best if another did \
          not.",
@@ -274,11 +292,12 @@ fn soonest(solved: &[&Standing], seeds: usize) -> String {
             some_of(&equal)
         );
     }
+    let grid = solved.iter().filter_map(|s| s.every()).max().unwrap_or(0) as f64;
     let steps: Vec<Vec<f64>> =
         solved.iter().map(|s| s.seeds.iter().map(|r| r.best_step as f64).collect()).collect();
     let later = |i: usize, j: usize| {
         let (a, b) = (&steps[i], &steps[j]);
-        above_zero(paired_p(a, b), Estimate::of_differences(a, b).mean)
+        above_zero(paired_p_on(a, b, grid), Estimate::of_differences(a, b).mean)
     };
     let p = may_be_best(solved.len(), later);
     let may_be: Vec<&str> =

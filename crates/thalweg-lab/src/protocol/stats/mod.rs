@@ -138,8 +138,15 @@ pub fn all_or_none(n: usize) -> f64 {
 /// A pair in which only one run diverged has no finite difference. If that is so in every pair, and
 /// always the same one diverged, divergence itself is the difference: the probability is that of one of two
 /// groups having all that diverged by chance (Fisher's exact test). If it is so in some pairs, only the
-/// signs are used (exact sign test). Runs that both diverged are equal.
+/// signs are used (exact sign test), as they are where all differences are the same: a t test would be sure
+/// after two of them. Runs that both diverged are equal.
 pub fn paired_p(a: &[f64], b: &[f64]) -> f64 {
+    paired_p_on(a, b, 0.0)
+}
+
+/// The same of values that were only looked at every `grid`: their differences do not vary less than rounding
+/// makes them, by a variance of `grid²/12` each.
+pub fn paired_p_on(a: &[f64], b: &[f64], grid: f64) -> f64 {
     let differences = differences(a, b);
     let n = differences.len();
     let count = |f: fn(&f64) -> bool| differences.iter().filter(|d| f(d)).count();
@@ -156,8 +163,9 @@ pub fn paired_p(a: &[f64], b: &[f64]) -> f64 {
     }
     let mean = mean(&differences);
     let variance = differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
+    let variance = variance.max(grid * grid / 6.0);
     if variance == 0.0 {
-        return 0.0;
+        return sign_test(above, below);
     }
     student_t_two_sided(mean / (variance / n as f64).sqrt(), n - 1)
 }

@@ -102,13 +102,7 @@ pub(super) struct Watcher {
 
 impl Watcher {
     fn new(way: &Way, spec: &RunSpec) -> Result<Self> {
-        let stepper = Stepper::new(
-            way.optimizer,
-            &way.hypers,
-            spec.task.schedule,
-            spec.task.domain,
-            spec.budget,
-        )?;
+        let stepper = Stepper::new(way.optimizer, &way.hypers, spec.task, spec.budget)?;
         Ok(Watcher { way: way.clone(), stepper: Some(stepper) })
     }
 
@@ -209,14 +203,7 @@ impl Trainer {
 impl Turn {
     /// The optimizer with an empty state, its learning rate where the run is.
     fn newcomer(&self, spec: &RunSpec, way: &Way) -> Result<Stepper> {
-        Stepper::late(
-            way.optimizer,
-            &way.hypers,
-            spec.task.schedule,
-            spec.task.domain,
-            spec.budget,
-            self.gradients,
-        )
+        Stepper::late(way.optimizer, &way.hypers, spec.task, spec.budget, self.gradients)
     }
 
     /// The rest of the run with this optimizer. The first branch leaves its step in `kept`.
