@@ -23,8 +23,9 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> St
     let (test_loss, test_factor) = scale.estimate(&of(&|s| s.test_loss));
     let cost = entry.gradients_per_step;
     let per_step = |f: fn(&Run) -> f64| {
-        let steps: usize = finals.iter().map(|r| r.gradients / cost).sum();
-        1e6 * finals.iter().map(|r| f(r)).sum::<f64>() / steps.max(1) as f64
+        let stepped = finals.iter().filter(|r| r.gradients >= cost);
+        let each: Vec<f64> = stepped.map(|r| 1e6 * f(r) / (r.gradients / cost) as f64).collect();
+        if each.is_empty() { 0.0 } else { median(&each) }
     };
     let all = || contest.records.iter().map(|r| &r.run);
     let diverged = |r: &&&Record| r.run.divergence.is_some();

@@ -362,9 +362,9 @@ pub struct Standing {
     pub gradients_spent: usize,
     /// Seconds spent, tuning included, evaluation not.
     pub seconds_spent: f64,
-    /// Microseconds per step inside the optimizer, mean over the final runs.
+    /// Microseconds per step inside the optimizer, median of the final runs: the machine may have had other work.
     pub step_microseconds: f64,
-    /// Microseconds per step in its gradient evaluations, mean over the final runs.
+    /// Microseconds per step in its gradient evaluations, median of the final runs.
     pub gradient_microseconds: f64,
 }
 

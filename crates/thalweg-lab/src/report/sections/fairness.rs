@@ -88,8 +88,8 @@ fn times(task: &TaskOutcome) -> Figure {
     };
     let bars: Vec<Bar<'_>> = standings.iter().map(bar).collect();
     let rows = standings.iter().map(|s| {
-        let means = [s.gradient_microseconds, s.step_microseconds].map(number);
-        [s.optimizer.to_owned()].into_iter().chain(means).chain([over_runs(s)]).collect()
+        let medians = [s.gradient_microseconds, s.step_microseconds].map(number);
+        [s.optimizer.to_owned()].into_iter().chain(medians).chain([over_runs(s)]).collect()
     });
     let numbers = table(
         &[
@@ -108,14 +108,14 @@ fn times(task: &TaskOutcome) -> Figure {
             "One bar per optimizer, the shortest step first: microseconds of its gradients, then of the \
              optimizer itself.",
         ),
-        label: "microseconds, mean over the final runs".to_owned(),
+        label: "microseconds, median of the final runs".to_owned(),
         parts: vec!["gradient", "optimizer"],
         bars,
     };
     Figure {
         id: id(&[task.task, "times"]),
         title,
-        caption: "The whole of a step, its gradients and the optimizer itself: means over the final runs, the \
+        caption: "The whole of a step, its gradients and the optimizer itself: medians of the final runs, the \
                   shortest first. How far single runs lie apart stands with the numbers."
             .to_owned(),
         pictures: vec![chart.render()],
