@@ -269,7 +269,8 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
     /// through a geometry.
     const LAST: bool = false;
     /// Whether it goes by the steps of the whole tensor, so that a few of its rows cannot be stepped alone:
-    /// its first step is unlike the others, or it keeps an average that all rows enter at every step.
+    /// its first step is unlike the others, it keeps an average that all rows enter at every step, or it divides
+    /// what was summed over all steps by what is summed over this one.
     const WHOLE: bool = Self::HAS_VIEW;
     #[doc(hidden)]
     const REDEFINES_GRADIENT: bool = Self::ON_GRADIENT;
