@@ -260,7 +260,8 @@ pub struct Flow<F> {
 pub trait Rule: Hypers + Clone + Send + Sync + 'static {
     /// What is remembered per coordinate, e.g. `[F; 2]`.
     type Memory<F: Real>: Memory<F>;
-    /// The names of the remembered values, as many as `Memory` holds.
+    /// The names of the remembered values, as many as `Memory` holds; an optimizer with another number of them is
+    /// not built.
     const SLOTS: &'static [Slot] = &[];
     /// Whether the result is the gradient that all later rules see (clip, L2) and not an update.
     const ON_GRADIENT: bool = false;

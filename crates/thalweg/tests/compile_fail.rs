@@ -5,5 +5,8 @@
 
 #[test]
 fn wrong_compositions_are_explained() {
-    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+    let tests = trybuild::TestCases::new();
+    // What the compiler only finds when it makes code is not found unless something is to be made.
+    tests.pass("tests/compile_pass/*.rs");
+    tests.compile_fail("tests/compile_fail/*.rs");
 }
