@@ -15,7 +15,6 @@ from harness import (
     VERSIONS,
     case,
     ema,
-    from_formula,
     from_optax,
     from_torch,
     optax_label,
@@ -176,11 +175,15 @@ optax_mechanic = from_optax(
     optax_label("contrib.mechanize"),
 )
 
+optax_dowg = from_optax(
+    lambda lr, h: optax.contrib.dowg(lr, init_estim_sq_dist=h.first**2, eps=h.eps), label=optax_label("contrib.dowg")
+)
+
 PRODIGY = ["lr", "beta1", "beta2", "eps", "decay", "d0", "d_coef", "growth"]
 OPTIMIZERS.update(
     {
         "dog": (["lr", "reps_rel", "eps"], dog, official_dog),
-        "dowg": (["lr", "first", "eps"], dowg, from_formula(dowg, "arXiv 2305.16284, algorithm 1")),
+        "dowg": (["lr", "first", "eps"], dowg, optax_dowg),
         "prodigy": (PRODIGY, prodigy, official_prodigy()),
         "prodigy_guarded": (
             PRODIGY,

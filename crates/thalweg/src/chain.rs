@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::engine::AnyStage;
-use crate::engine::kernel::BLOCK;
+use crate::engine::kernel::{BLOCK, MAX_SLOTS};
 use crate::engine::stage::PartStage;
 use crate::engine::tensor::MAX_CHAIN_SLOTS;
 use crate::error::Error;
@@ -48,13 +48,13 @@ impl Chain {
         if std::any::TypeId::of::<R>() == std::any::TypeId::of::<()>() {
             return self;
         }
-        self.push(PartStage::<_, false>(OfRule(rule)))
+        self.push(PartStage::<_, false>::new(OfRule(rule)))
     }
 
     /// Adds a fold.
     #[must_use]
     pub fn fold(self, fold: impl Fold) -> Chain {
-        self.push(PartStage::<_, false>(fold))
+        self.push(PartStage::<_, false>::new(fold))
     }
 
     /// Adds the stages of another chain.
@@ -71,7 +71,7 @@ impl Chain {
     #[must_use]
     pub fn over(mut self, geometry: impl Geometry) -> Chain {
         self.stages.pop_if(|s| s.is_geometry());
-        self.stages.push(Box::new(PartStage::<_, true>(geometry)));
+        self.stages.push(Box::new(PartStage::<_, true>::new(geometry)));
         self
     }
 
@@ -280,7 +280,11 @@ impl Chain {
 
     /// A chain with at least one stage: the empty one subtracts the gradient as it is.
     pub(crate) fn or_identity(self) -> Chain {
-        if self.stages.is_empty() { self.push(PartStage::<_, false>(OfRule(()))) } else { self }
+        if self.stages.is_empty() {
+            self.push(PartStage::<_, false>::new(OfRule(())))
+        } else {
+            self
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -298,15 +302,7 @@ impl Chain {
                 MAX_CHAIN_SLOTS - 1
             )));
         }
-        let too_many = self.stages.iter().find(|s| s.slots().len() > 8);
-        match too_many {
-            Some(stage) => Err(Error::Engine(format!(
-                "a stage remembers {} values per coordinate; at most 8 fit one stage, so split its \
-                 tuple with `.then(..)`",
-                stage.slots().len()
-            ))),
-            None => Ok(()),
-        }
+        self.stages.iter().try_for_each(|stage| check_slots(stage.as_ref()))
     }
 
     /// Whether nothing changes the step behind the back of members that take it for the whole step.
@@ -336,6 +332,27 @@ impl Chain {
         let Some((member, what)) = wrong else { return Ok(()) };
         Err(Error::Conflict { name: member.name(), what })
     }
+}
+
+/// Whether every value that a stage remembers has a name, and there is room for all.
+fn check_slots(stage: &dyn AnyStage) -> Result<(), Error> {
+    let (values, names) = (stage.slot_count(), stage.slots().len());
+    if names != values {
+        let mut members = vec![];
+        stage.members(&mut |member| members.push(member.name()));
+        return Err(Error::Engine(format!(
+            "`{}` remembers {values} values per coordinate and names {names}; name each of `Memory` in \
+             `SLOTS`, in order",
+            members.join("`, `")
+        )));
+    }
+    if values > MAX_SLOTS {
+        return Err(Error::Engine(format!(
+            "a stage remembers {values} values per coordinate; at most {MAX_SLOTS} fit one stage, so split \
+             its tuple with `.then(..)`"
+        )));
+    }
+    Ok(())
 }
 
 /// Numbers repeated names.

@@ -47,8 +47,10 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
-    /// No parameter of that name has been stepped.
-    #[error("no parameter called {name:?} has taken a step; there are: {known}")]
+    /// No parameter of that name has been stepped, and no group takes one.
+    #[error(
+        "no parameter called {name:?} has taken a step, and no group takes that name; there are: {known}"
+    )]
     UnknownParameter {
         /// The name that was asked for.
         name: String,

@@ -34,7 +34,7 @@ impl Scope {
 pub enum Supply {
     /// From the step before: it is state.
     State,
-    /// The scalars of the row, for parts of [`Scope::Row`]. Nothing is remembered.
+    /// The scalar of the row, for parts of [`Scope::Row`], which have one. Nothing is remembered.
     Row,
     /// One standard normal number, a function of [`seed`](Part::seed), the parameter's name, its step
     /// number and the coordinate. Nothing is remembered.
@@ -65,11 +65,12 @@ pub trait Part: Hypers + Clone + Send + Sync + 'static {
     /// What is gathered from each coordinate.
     type Terms<F: Real>: Memory<F>;
 
-    /// Names of the values remembered per coordinate.
+    /// Names of the values remembered per coordinate, as many as `Memory` holds, which are at most 8. A chain that is
+    /// given a part with another number does not compile, nor with other numbers of the next two.
     const SLOTS: &'static [Slot] = &[];
-    /// Names of the scalars.
+    /// Names of the scalars, as many as `Scalars` holds.
     const SCALARS: &'static [Slot] = &[];
-    /// How each term is joined.
+    /// How each term is joined, for as many as `Terms` holds, which are at most 8.
     const JOIN: &'static [Join] = &[];
     /// Reading passes over the data before the formula can run. A part without
     /// [`Terms`](Self::Terms) reads nothing: its passes only settle the scalars.

@@ -28,6 +28,10 @@ pub enum ThresholdMode {
 /// [`Optimizer::observe`](crate::Optimizer::observe) has not got better by more than `threshold` for
 /// `patience` observations in a row (torch `ReduceLROnPlateau`). During a warm-up before it, or while
 /// another part of a sequence is active, nothing is observed.
+///
+/// In two places torch differs. Its relative threshold is `best·(1 − threshold)` whatever the sign, so that below
+/// zero a metric that stands still counts as better and nothing is ever reduced; here it is a share of the size of
+/// the best. And torch leaves out reductions smaller than its `eps`, 1e-8; here each is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
     /// The value now.

@@ -260,7 +260,8 @@ pub struct Flow<F> {
 pub trait Rule: Hypers + Clone + Send + Sync + 'static {
     /// What is remembered per coordinate, e.g. `[F; 2]`.
     type Memory<F: Real>: Memory<F>;
-    /// The names of the remembered values, as many as `Memory` holds.
+    /// The names of the remembered values, as many as `Memory` holds; an optimizer with another number of them is
+    /// not built.
     const SLOTS: &'static [Slot] = &[];
     /// Whether the result is the gradient that all later rules see (clip, L2) and not an update.
     const ON_GRADIENT: bool = false;
@@ -269,7 +270,8 @@ pub trait Rule: Hypers + Clone + Send + Sync + 'static {
     /// through a geometry.
     const LAST: bool = false;
     /// Whether it goes by the steps of the whole tensor, so that a few of its rows cannot be stepped alone:
-    /// its first step is unlike the others, or it keeps an average that all rows enter at every step.
+    /// its first step is unlike the others, it keeps an average that all rows enter at every step, or it divides
+    /// what was summed over all steps by what is summed over this one.
     const WHOLE: bool = Self::HAS_VIEW;
     #[doc(hidden)]
     const REDEFINES_GRADIENT: bool = Self::ON_GRADIENT;

@@ -130,9 +130,13 @@ fn what_takes_an_update_for_the_whole_step_stands_last_and_takes_no_geometry() {
 #[test]
 fn blocks_that_share_a_hyper_parameter_must_agree() {
     let built = |chain: Chain| Optimizer::<f64>::builder().rest("all", chain).build::<f64>();
-    for (name, hyper, other) in
-        [("lars@paper", "decay", 0.5), ("schedule_free_radam", "beta2", 0.9)]
-    {
+    for (name, hyper, other) in [
+        ("lars@paper", "decay", 0.5),
+        ("schedule_free_radam", "beta2", 0.9),
+        ("mars", "beta1", 0.8),
+        ("mars@pytorch_optimizer", "beta1", 0.8),
+        ("mars_lion", "beta1", 0.8),
+    ] {
         let chain = registry::build(name, &[(hyper, other)]).expect("set for both");
         assert!(built(chain).is_ok(), "{name}");
     }
@@ -144,6 +148,15 @@ fn blocks_that_share_a_hyper_parameter_must_agree() {
         error.contains("decay: is 0.5 in DecayWeights") && error.contains("SeparateTrustRatio"),
         "{error}"
     );
+    let corrected = || Chain::new(()).fold(MarsCorrection::default());
+    for (chain, moment) in [
+        (corrected().then(<Adam>::default()), "Adam"),
+        (corrected().then(Signum::default()), "Signum"),
+    ] {
+        let error = built(chain).expect_err("two rates").to_string();
+        let words = format!("beta1: is 0.95 in MarsCorrection, but 0.9 in {moment}");
+        assert!(error.contains(&words), "{error}");
+    }
 }
 
 #[test]

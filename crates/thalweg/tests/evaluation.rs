@@ -208,6 +208,24 @@ fn before_the_first_step_it_is_the_start() {
 }
 
 #[test]
+fn before_a_step_is_applied_it_is_the_parameter_itself() {
+    let scale = thalweg::LossScale::default();
+    for sentence in with_views() {
+        let builder = Optimizer::<f64>::builder().rest("all", sentence.chain.clone());
+        let mut opt = builder.loss_scale(scale.clone()).build::<f64>().expect("valid");
+        let (mut x, mut view) = ([0.25, -2.0], [f64::NAN; 2]);
+        opt.evaluation("x", &x, &mut view).expect("a view before any step");
+        assert_eq!(view, x, "{}", sentence.name);
+        let overflow = [f64::INFINITY, 1.0];
+        let report = opt.step(&mut [Param::new("x", &[2], &mut x, &overflow)]).expect("a report");
+        assert!(!report.applied());
+        view = [f64::NAN; 2];
+        opt.evaluation("x", &x, &mut view).expect("a view after a refused step");
+        assert_eq!(view, x, "{}", sentence.name);
+    }
+}
+
+#[test]
 fn groups_have_views_of_their_own() {
     let sgd = || Chain::new(Scale::default().lr(1.0));
     let averaged = sgd().then(<WeightAverage>::default().average_decay(0.5));
@@ -226,12 +244,14 @@ fn groups_have_views_of_their_own() {
 
 #[test]
 fn errors_say_what_is_wrong() {
-    let (mut opt, mut x) =
-        (Optimizer::<f64>::new(thalweg::recipes::swa()).expect("valid"), [1.0, 2.0]);
+    let builder = Optimizer::<f64>::builder().group("x", "x*", thalweg::recipes::swa());
+    let (mut opt, mut x) = (builder.build::<f64>().expect("valid"), [1.0, 2.0]);
     let mut out = [7.0, 7.0];
-    let error = opt.evaluation("x", &x, &mut out).expect_err("never stepped");
-    assert!(matches!(&error, Error::UnknownParameter { name, .. } if name == "x"));
+    let error = opt.evaluation("y", &x, &mut out).expect_err("no group takes it");
+    assert!(matches!(&error, Error::UnknownParameter { name, .. } if name == "y"));
     assert!(error.to_string().contains("none"), "{error}");
+    let error = opt.evaluation("x", &x, &mut out[..1]).expect_err("too short");
+    assert!(error.to_string().contains("has 2 values, but 1 places"), "{error}");
     let _ = opt.step(&mut [Param::new("x", &[2], &mut x, &[0.0, 0.0])]).expect("a step");
     let error = opt.evaluation("y", &x, &mut out).expect_err("unknown");
     assert!(error.to_string().contains("\"y\"") && error.to_string().contains(": x"), "{error}");

@@ -364,3 +364,33 @@ mod clipping {
         }
     }
 }
+
+thalweg::hypers! {
+    /// The gradient before this one, which it remembers without a name.
+    struct Late {}
+}
+
+impl thalweg::Rule for Late {
+    type Memory<F: thalweg::Real> = [F; 1];
+
+    fn at<F: thalweg::Real>(
+        &self,
+        _: &thalweg::At<F>,
+    ) -> impl Fn(F, thalweg::Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F> {
+        |g, _, [last]| (last, [g])
+    }
+}
+
+#[test]
+fn what_a_rule_remembers_has_names_and_fits_a_stage() {
+    let refused = |chain: Chain| Optimizer::<f64>::new(chain).expect_err("an error").to_string();
+    let unnamed = refused(Chain::new((Late::default(), thalweg::rules::Scale::default())));
+    assert!(
+        unnamed.contains("`Late`, `Scale` remembers 1 values") && unnamed.contains("names 0"),
+        "{unnamed}"
+    );
+    let (m, a) = (thalweg::rules::Momentum::default, <thalweg::rules::Adam>::default);
+    assert!(Optimizer::<f64>::new(((a(), a()), (a(), a()))).is_ok());
+    let nine = refused(Chain::new(((a(), a()), (a(), a()), m())));
+    assert!(nine.contains("remembers 9 values") && nine.contains("`.then(..)`"), "{nine}");
+}

@@ -130,7 +130,7 @@ proptest! {
             chain.each_mut(&mut |hyper| {
                 k += 1.0;
                 // What blocks of a chain share must be equal.
-                let shared = ["lr", "decay", "beta2"].contains(&hyper.spec().name);
+                let shared = ["lr", "decay", "beta1", "beta2"].contains(&hyper.spec().name);
                 let k = if shared { 0.5 } else { k };
                 let wide = (share + k) * 10f64.powi(decade);
                 let value = if hyper.spec().range.contains(wide) { wide } else { share / k };

@@ -105,7 +105,12 @@ fn plateaus_of_torch() {
     // A floor above the value raises nothing.
     let below = Plateau { value: 0.1, floor: 0.4, ..halving(0) };
     assert_eq!(told(below, &[1.0; 3]), [0.1; 3]);
-    // Losses may be negative; infinity and NaN are never an improvement.
+    // Losses may be negative; infinity and NaN are never an improvement. One that stands still is none either,
+    // but for torch it is: −1 < −1·(1 − 1e-4).
+    assert_eq!(told(halving(0), &[-1.0, -1.0, -1.000_05, -1.000_2]), [1.0, 0.5, 0.25, 0.25]);
+    // Nor is a reduction too small to be made, as below 1e-8 in torch.
+    let tiny = Plateau { value: 1e-8, ..halving(0) };
+    assert_eq!(told(tiny, &[1.0, 1.0]), [1e-8, 5e-9]);
     assert_eq!(told(halving(0), &[-1.0, -2.0, -1.5]), [1.0, 1.0, 0.5]);
     let bad = [f64::INFINITY, f64::NAN, 1.0, f64::NAN];
     assert_eq!(told(halving(0), &bad), [0.5, 0.25, 0.25, 0.125]);

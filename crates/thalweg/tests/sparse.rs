@@ -306,10 +306,12 @@ fn what_goes_by_the_steps_of_the_whole_tensor_takes_no_rows() {
         }
         assert!(!chain.has_view() || !chain.takes_rows(), "{}", entry.name);
     }
-    for name in ["adopt", "adan", "lookahead", "swa", "asgd", "schedule_free_sgd"] {
+    let learned = ["prodigy", "prodigy_guarded", "d_adapt_sgd", "d_adapt_adam", "mechanic"];
+    let of_all = ["adopt", "adan", "lookahead", "swa", "asgd", "schedule_free_sgd"];
+    for name in of_all.into_iter().chain(learned) {
         assert!(refused.contains(&name), "{name} is not among {refused:?}");
     }
-    for name in ["gd", "adam", "momentum", "lamb", "prodigy"] {
+    for name in ["gd", "adam", "momentum", "lamb", "dog", "dowg"] {
         assert!(!refused.contains(&name), "{name}");
     }
 }

@@ -393,6 +393,51 @@ fn what_was_accumulated_before_freezing_ends_with_the_step() {
 }
 
 #[test]
+fn removing_who_waits_takes_the_weight_along() {
+    let (mut x, mut y) = ([0.0f64], [0.0f64]);
+    let mut opt: Optimizer<f64> =
+        Optimizer::new(gd().with("lr", 1.0).expect("lr")).expect("a chain");
+    let both = &mut [Param::new("x", &[1], &mut x, &[4.0]), Param::new("y", &[1], &mut y, &[8.0])];
+    assert!(opt.accumulate(both, 3.0).expect("a batch").applied());
+    // While another one waits, the batch counts for it.
+    assert!(opt.remove("x") && opt.accumulated() == 3.0);
+    assert!(opt.step(&mut [Param::new("y", &[1], &mut y, &[0.0])]).expect("a step").applied());
+    assert_eq!((y, opt.accumulated()), ([-6.0], 0.0));
+    for frozen in [false, true] {
+        x = [0.0];
+        let batch = &mut [Param::new("x", &[1], &mut x, &[4.0])];
+        assert!(opt.accumulate(batch, 3.0).expect("a batch").applied());
+        if frozen {
+            let _ = opt.freeze("x").expect("a glob");
+        }
+        assert!(opt.remove("x") && opt.accumulated() == 0.0);
+        let _ = opt.unfreeze("x").expect("a glob");
+        let step = opt.step(&mut [Param::new("x", &[1], &mut x, &[4.0])]).expect("a step");
+        assert_eq!((step.weight, x), (1.0, [-4.0]));
+        assert!(opt.remove("x"));
+    }
+}
+
+#[test]
+fn freezing_all_who_wait_ends_with_the_step() {
+    let mut x = [0.0f64];
+    let mut opt: Optimizer<f64> =
+        Optimizer::new(gd().with("lr", 1.0).expect("lr")).expect("a chain");
+    let mut call = |opt: &mut Optimizer<f64>, accumulates: bool| {
+        let params = &mut [Param::new("x", &[1], &mut x, &[4.0])];
+        let report = if accumulates { opt.accumulate(params, 3.0) } else { opt.step(params) };
+        assert!(report.expect("an answer").applied());
+        (x[0], opt.accumulated())
+    };
+    assert_eq!(call(&mut opt, true), (0.0, 3.0));
+    let _ = opt.freeze("x").expect("a glob");
+    assert_eq!(call(&mut opt, false), (0.0, 0.0));
+    let _ = opt.unfreeze("x").expect("a glob");
+    assert_eq!(call(&mut opt, false), (-4.0, 0.0));
+    assert_eq!(opt.step(&mut []).expect("a step").weight, 1.0);
+}
+
+#[test]
 fn only_what_was_accumulated_since_the_last_step_is_used() {
     // Momentum moves on without a gradient, so a step on an empty sum shows.
     let chain = || momentum().with("lr", 1.0).expect("lr");

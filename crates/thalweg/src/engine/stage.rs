@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 
 use super::Element;
 use super::isa::{Isa, On, Target, on};
-use super::kernel::{Compiled, CompiledTerms, Double, Gather, Kernel, Native, Precision};
+use super::kernel::{
+    Compiled, CompiledTerms, Double, Gather, Kernel, MAX_SLOTS, MAX_TERMS, Native, Precision,
+};
 use crate::error::Error;
 use crate::hyper::Hypers;
 use crate::member::Member;
@@ -107,6 +109,52 @@ fn same_type<'o, K: Any>(old: &'o mut dyn Any, _new: &K) -> Option<&'o mut K> {
 /// A part as a stage.
 #[derive(Clone)]
 pub(crate) struct PartStage<P, const GEOMETRY: bool>(pub(crate) P);
+
+impl<P: Part, const GEOMETRY: bool> PartStage<P, GEOMETRY> {
+    /// Whether the tables of a part are as long as what they are of: the engine goes by them, so what they leave
+    /// out is not settled, not saved, or a stream that is not there. The names of rules are counted when the
+    /// chain is checked: tuples put them together at run time.
+    const FITS: () = {
+        let (slots, scalars, terms) =
+            (P::Memory::<f64>::LEN, P::Scalars::<f64>::LEN, P::Terms::<f64>::LEN);
+        let state = matches!(P::SUPPLY, Supply::State);
+        let of_rows = matches!(P::SUPPLY, Supply::Row);
+        assert!(
+            P::IS_RULE || slots <= MAX_SLOTS,
+            "`Memory` holds more than 8 values, the most that a part can remember of a coordinate"
+        );
+        assert!(
+            P::IS_RULE || !state || P::SLOTS.len() == slots,
+            "`SLOTS` must name every value of `Memory`, in order: checkpoints go by the names"
+        );
+        assert!(
+            P::SCALARS.len() == scalars,
+            "`SCALARS` must name every value of `Scalars`, in order: checkpoints go by the names"
+        );
+        assert!(
+            P::JOIN.len() == terms,
+            "`JOIN` must say for every value of `Terms`, in order, how it is joined"
+        );
+        assert!(
+            terms <= MAX_TERMS,
+            "`Terms` holds more than 8 values, the most that a part can gather of a coordinate"
+        );
+        assert!(
+            state || slots == 1,
+            "`Memory` must hold one value where `SUPPLY` gives the number of a row, or noise"
+        );
+        assert!(
+            of_rows == matches!(P::SCOPE, Scope::Row) && (!of_rows || scalars == 1),
+            "`Supply::Row` and `Scope::Row` belong together, with one scalar for each row"
+        );
+    };
+
+    /// A part whose tables fit it; others do not compile.
+    pub(crate) fn new(part: P) -> Self {
+        const { Self::FITS }
+        PartStage(part)
+    }
+}
 
 /// Reads a memory from a slice.
 fn read<F: Copy, M: Memory<F>>(values: &[F]) -> M {

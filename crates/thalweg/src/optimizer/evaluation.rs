@@ -36,27 +36,34 @@ impl<E: Element> Optimizer<E> {
     /// # Ok::<(), thalweg::Error>(())
     /// ```
     ///
+    /// Before its first step a parameter is evaluated at `x`, also where that step was refused (a loss scale often
+    /// overflows at first). So a name that a group takes is never an error, be it misspelt.
+    ///
     /// # Errors
-    /// [`Error::UnknownParameter`] if no such parameter has been given to a step, [`Error::Shape`]
-    /// if `x` or `out` is not as long as it was; then `out` is unchanged.
+    /// [`Error::UnknownParameter`] if no such parameter has taken a step and no group takes its name,
+    /// [`Error::Shape`] if `x` or `out` is not as long as the parameter; then `out` is unchanged.
     pub fn evaluation<S: Stored<E>>(
         &self,
         name: &str,
         x: &[S],
         out: &mut [E],
     ) -> Result<(), Error> {
-        let Some(state) = self.index.get(name).map(|k| &self.states[*k]) else {
+        let state = self.index.get(name).map(|k| &self.states[*k]);
+        // The shape is not told: a group that asks for it is shown a vector.
+        let taken = || self.groups.iter().any(|group| (group.matches)(name, &[x.len()]));
+        if state.is_none() && !taken() {
             return Err(self.unknown_parameter(name));
-        };
+        }
+        let own = state.map_or(x.len(), |state| state.len);
         for (what, len) in [("values", x.len()), ("places for the result", out.len())] {
-            if len != state.len {
-                let what = format!("has {} values, but {len} {what} were given", state.len);
+            if len != own {
+                let what = format!("has {own} values, but {len} {what} were given");
                 return Err(Error::Shape { parameter: name.to_owned(), what });
             }
         }
         Lent::stored(x).read(self.isa, 0, out);
         // Before the first step there is nothing but the start.
-        if state.t > 0 {
+        if let Some(state) = state.filter(|state| state.t > 0) {
             self.look(state, out);
         }
         Ok(())

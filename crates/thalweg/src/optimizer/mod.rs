@@ -298,6 +298,10 @@ impl<E: Element> Optimizer<E> {
     pub fn remove(&mut self, name: &str) -> bool {
         let Some(gone) = self.index.remove(name) else { return false };
         self.states.remove(gone);
+        // With the last sum goes the weight of the batches, or the next gradient would be divided by it.
+        if !self.states.iter().any(|state| state.summed) {
+            self.accumulated = 0.0;
+        }
         self.cast.clear();
         self.index = self.states.iter().enumerate().map(|(k, s)| (s.name.clone(), k)).collect();
         true

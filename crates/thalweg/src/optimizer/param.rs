@@ -87,11 +87,12 @@ impl<'a, E: Element> Param<'a, E> {
     /// the dense step exactly; where it does (momentum, Adam, weight decay) it is the lazy form: rows
     /// that are not touched neither move nor forget, and steps are counted for the tensor. (With ε as
     /// `adam@keras` has it, 1e-8, that is `torch.optim.SparseAdam`.) What a method sums over a tensor (a
-    /// trust ratio, the distances of Prodigy and DoG) is summed over these rows.
+    /// trust ratio, the distances of DoG and DoWG) is summed over these rows.
     ///
     /// What goes by the whole tensor is an error, as [`Chain::takes_rows`](crate::Chain::takes_rows) tells:
-    /// averages of the parameter, a first step that is unlike the others (ADOPT, Adan, damped momentum), a geometry that
-    /// sums, such as the simplex. [`exact_sparse_grad`](Self::exact_sparse_grad) is the other form.
+    /// averages of the parameter, a first step that is unlike the others (ADOPT, Adan, damped momentum), a distance or a
+    /// scale that is learned from all steps (Prodigy, D-Adaptation, Mechanic), a geometry that sums, such as the simplex.
+    /// [`exact_sparse_grad`](Self::exact_sparse_grad) is the other form.
     pub fn sparse_grad<S: Stored<E>>(self, rows: &'a [u32], values: &'a [S]) -> Self {
         self.given(Lent::stored(values), false, Extent::Rows(rows))
     }

@@ -11,7 +11,9 @@ crate::hypers! {
     /// Dual averaging from the start at the rate `d·η/‖g₁‖`, with the momentum of an average; `d` is
     /// the largest lower bound so far on the distance of the parameters to their solution.
     ///
-    /// It stands last and takes no geometry: it puts the parameter where the average is.
+    /// It stands last and takes no geometry: it puts the parameter where the average is. The bound divides a sum
+    /// over all steps by `‖s‖` of the parameters of this one: it jumps when most of them are frozen or come
+    /// without a gradient. So rows are not stepped alone.
     pub struct DAdaptSgd {
         /// Learning rate, a factor on the estimated distance (paper 1).
         lr "η" = 1.0 in Range::NON_NEGATIVE,
@@ -37,6 +39,8 @@ impl Part for DAdaptSgd {
     const SCOPE: Scope = Scope::Groups;
     const LAST: bool = true;
     const PLACES: bool = true;
+    // ‖s‖ of a few rows under the numerator of all is no bound, and `d` never falls again.
+    const WHOLE: bool = true;
 
     fn start<F: Real>(&self, x: F) -> [F; 2] {
         [F::number(0.0), x]
@@ -93,7 +97,8 @@ impl Part for DAdaptSgd {
 
 crate::hypers! {
     /// Adam times `d`, the largest lower bound so far on the distance of the parameters to their solution.
-    /// The bound's sums fade with `√β₂`. The rate is inside the first moment.
+    /// The bound's sums fade with `√β₂`. The rate is inside the first moment. As [`DAdaptSgd`], it jumps when most
+    /// parameters are frozen or come without a gradient, and does not step rows alone.
     pub struct DAdaptAdam {
         /// Learning rate, a factor on the estimated distance (paper 1).
         lr "η" = 1.0 in Range::NON_NEGATIVE,
@@ -123,6 +128,8 @@ impl Part for DAdaptAdam {
         &[slot("d"), slot_as("numerator", "r"), slot_as("step", "δ")];
     const JOIN: &'static [Join] = &[Join::Sum; 2];
     const SCOPE: Scope = Scope::Groups;
+    // As for `DAdaptSgd`.
+    const WHOLE: bool = true;
 
     fn scalars(&self) -> [f64; 3] {
         [self.d0.value(0), 0.0, 0.0]

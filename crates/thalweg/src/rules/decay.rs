@@ -164,9 +164,13 @@ impl Rule for ProximalDecay {
     }
 }
 /// Pairs of blocks that share a hyper-parameter: what one removes the other counts, what one divides by the other
-/// rectifies.
-const SHARED: [(&str, [&str; 2]); 2] =
-    [("decay", ["DecayWeights", "SeparateTrustRatio"]), ("beta2", ["CorrectedRms", "RectifiedRate"])];
+/// rectifies, what one averages the other corrects for.
+const SHARED: [(&str, [&str; 2]); 4] = [
+    ("decay", ["DecayWeights", "SeparateTrustRatio"]),
+    ("beta2", ["CorrectedRms", "RectifiedRate"]),
+    ("beta1", ["MarsCorrection", "Adam"]),
+    ("beta1", ["MarsCorrection", "Signum"]),
+];
 
 /// Whether blocks that share a hyper-parameter have the same.
 pub(crate) fn same_shared(blocks: &[Block]) -> Result<(), Error> {

@@ -9,7 +9,8 @@ use crate::rule::{At, Here, Slot, slot, slot_as};
 crate::hypers! {
     /// The corrected gradient of MARS: `c = g + γ·β₁/(1−β₁)·(g − g₋₁)`, scaled to norm 1 per tensor if
     /// its norm is larger. It is the update that the next rule receives: MARS-AdamW is this before
-    /// [`Adam`](crate::rules::Adam), MARS-Lion this before [`Signum`](crate::rules::Signum).
+    /// [`Adam`](crate::rules::Adam), MARS-Lion this before [`Signum`](crate::rules::Signum). Building an optimizer
+    /// refuses another `beta1` than theirs.
     ///
     /// This is the form with the last step's gradient in place of a second gradient of the present
     /// batch ("MARS-approx"). The first gradient is compared with zero. One extra reading pass.

@@ -18,7 +18,8 @@ crate::hypers! {
     /// Keeps the parameter at `start − s·Δ`, where Δ is the sum of the updates that reach it and `s` the
     /// sum of what six bettors have won on the agreement of Δ with the gradients. It stands last, after
     /// a chain with a learning rate of about 1. Remembers Δ and not the start: a difference to the
-    /// start would have no digits while `s` is tiny. One extra reading pass.
+    /// start would have no digits while `s` is tiny. Every coordinate follows the scale at every step, so rows
+    /// are not stepped alone. One extra reading pass.
     pub struct Mechanic {
         /// The first scale, shared by the bettors (paper 1e-8, optax 1e-6).
         s_init "s₀" once = 1e-6 in Range::POSITIVE,
@@ -51,6 +52,8 @@ impl Part for Mechanic {
     const JOIN: &'static [Join] = &[Join::Sum; 4];
     const SCOPE: Scope = Scope::Groups;
     const LAST: bool = true;
+    // A row that misses a change of the scale is no longer at `start − s·Δ`, and nothing brings it back.
+    const WHOLE: bool = true;
 
     fn scalars(&self) -> Self::Scalars<f64> {
         let zero = [0.0; BETTORS];

@@ -43,6 +43,9 @@ crate::hypers! {
     /// Adam times `d`, the estimated distance of the parameters to their solution. The estimate and its
     /// sums fade with `β₃ = √β₂`. Nothing moves before the first gradient that is not zero. It stands
     /// last: the way it remembers is the sum of its own updates. One extra reading pass.
+    ///
+    /// The estimate divides a sum over all steps by `‖s‖₁` of the parameters of this one, and does not fall: it
+    /// jumps when most of them are frozen or come without a gradient. So rows are not stepped alone.
     pub struct Prodigy<W: Opening = Unguarded> {
         /// Learning rate, a factor on the estimated distance (paper 1).
         lr "η" = 1.0 in Range::NON_NEGATIVE,
@@ -95,6 +98,8 @@ impl<W: Opening> Part for Prodigy<W> {
     const JOIN: &'static [Join] = &[Join::Sum; 2];
     const SCOPE: Scope = Scope::Groups;
     const LAST: bool = true;
+    // ‖s‖₁ of a few rows under the numerator of all is no distance, and the estimate never falls again.
+    const WHOLE: bool = true;
 
     fn scalars(&self) -> [f64; 5] {
         let d0 = self.d0.value(0);
