@@ -8,7 +8,7 @@ use super::rules::{Rule, percent};
 pub(super) struct Way {
     /// The largest learning rate.
     pub(super) peak: f64,
-    /// Whether the loss still falls.
+    /// Whether the loss still falls, and with it what the run is judged by.
     pub(super) underway: bool,
     /// Whether it falls fast.
     pub(super) fast: bool,

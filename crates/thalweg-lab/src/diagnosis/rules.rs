@@ -33,9 +33,7 @@ pub fn diagnose(case: &Case<'_>, probes: &[Probe]) -> Vec<Finding> {
     findings.extend(diverged(case, probes));
     whole_run(case, probes, &mut findings);
     let layers = probes.first().map_or(0, |p| p.layers.len());
-    let (before, now) = quarters(&probes[probes.len() / 2..]);
-    let way =
-        Way { peak: peak(probes), underway: underway(case, probes), fast: now < 0.5 * before };
+    let way = way(case, probes);
     for k in 0..layers {
         let series: Vec<(&Probe, &Layer)> =
             probes.iter().filter_map(|p| Some((p, p.layers.get(k)?))).collect();
@@ -49,13 +47,16 @@ fn peak(probes: &[Probe]) -> f64 {
     probes.iter().filter_map(|p| p.lr).fold(0.0, f64::max)
 }
 
-/// Whether the loss still falls, and with it what the run is judged by: one that fits its training examples far
-/// better than others has come to its end, however much further the loss of its batches falls.
-fn underway(case: &Case<'_>, probes: &[Probe]) -> bool {
-    let half = &probes[probes.len() / 2..];
-    let (_, now) = quarters(half);
+fn way(case: &Case<'_>, probes: &[Probe]) -> Way {
+    let (before, now) = quarters(&probes[probes.len() / 2..]);
+    // What fits its training examples far better than others has come to its end, however much further the loss of
+    // its batches falls.
     let fits = case.losses.is_some_and(|[_, judged]| now < judged / 2.0);
-    !case.solved && !fits && falling(half)
+    Way {
+        peak: peak(probes),
+        underway: !case.solved && !fits && falls(before, now),
+        fast: now < 0.5 * before,
+    }
 }
 
 /// A persistent state: what is measured, when that is beyond a bound, and what it means.
@@ -261,8 +262,7 @@ fn quarters(half: &[Probe]) -> (f64, f64) {
 }
 
 /// Whether the loss has not settled; one that has needs no faster steps.
-fn falling(half: &[Probe]) -> bool {
-    let (before, after) = quarters(half);
+fn falls(before: f64, after: f64) -> bool {
     after < before && before - after > 1e-9 * before.abs()
 }
 
@@ -314,7 +314,7 @@ fn slow(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
         found.or_else(|| crawls.then(|| one_way(case, probes, &change)).flatten())
     };
     // What hardly moves is lost in the differences between batches.
-    falling(half).then(goes_one_way).flatten().or_else(|| hardly_begun(case, half, &change))
+    falls(before, after).then(goes_one_way).flatten().or_else(|| hardly_begun(case, half, &change))
 }
 
 /// A run that has left most of the loss where it was must have this much of its noise as signal at least.
