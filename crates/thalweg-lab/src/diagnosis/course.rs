@@ -97,10 +97,7 @@ pub static QUANTITIES: [Quantity; 14] = [
         label: "share of a gradient that the next confirms",
         level: Some(0.0),
         range: Some([-1.0, 1.0]),
-        whole: |p| {
-            let share = p.signal / (p.signal + p.noise);
-            Some(share).filter(|s| s.is_finite())
-        },
+        whole: confirmed,
         matters: |_| true,
         ..SHARE
     },
@@ -179,6 +176,12 @@ impl Quantity {
 
 fn ratio(a: f64, b: f64) -> Option<f64> {
     (b > 0.0).then(|| a / b)
+}
+
+/// What of a gradient the next one confirms: their product over the mean of their squared lengths, −1 if they are
+/// opposite and 0 by chance.
+pub(super) fn confirmed(probe: &Probe) -> Option<f64> {
+    Some(probe.signal / (probe.signal + probe.noise)).filter(|share| share.is_finite())
 }
 
 /// The mean over the parameters that have it, each coordinate counting once.

@@ -58,7 +58,7 @@ pub enum Kind {
     GainsAtUpperBound,
     /// Learned gains stand at their lower bound.
     GainsAtLowerBound,
-    /// Successive gradients point against each other.
+    /// Steps overshoot: successive gradients point against each other, or the loss stays though they do not.
     Oscillation,
     /// The gradient points against the momentum.
     MomentumOpposed,

@@ -8,6 +8,8 @@ use super::rules::{Rule, percent};
 pub(super) struct Way {
     /// The largest learning rate.
     pub(super) peak: f64,
+    /// The last probe before a schedule makes steps short.
+    pub(super) until: usize,
     /// Whether the loss still falls, and with it what the run is judged by.
     pub(super) underway: bool,
     /// Whether it falls fast.
@@ -22,12 +24,18 @@ pub(super) fn layer_findings(series: &[(&Probe, &Layer)], way: &Way, findings: &
         let values: Vec<_> = series.iter().map(|(p, l)| (p.step, f(p, l))).collect();
         rule.judge(Some(name), &values)
     };
+    let at_work = |f: &dyn Fn(&Layer) -> Option<f64>| -> Vec<_> {
+        let series = series.iter().take_while(|(p, _)| p.step <= way.until);
+        series.map(|(p, l)| (p.step, f(l))).collect()
+    };
     findings.extend(dead(series));
-    let rules = direction_rules(last.gains).into_iter().chain(gain_rules()).chain(state_rules());
     // Momentum that is full of gradients long gone points against those of today, and does no harm while the
     // loss falls fast.
     let harmless = |rule: &Row| way.fast && rule.kind == Kind::MomentumOpposed;
-    for (rule, of) in rules.filter(|(rule, _)| !harmless(rule)) {
+    for (rule, of) in direction_rules(last.gains).iter().filter(|(rule, _)| !harmless(rule)) {
+        findings.extend(rule.as_rule().judge(Some(name), &at_work(of)));
+    }
+    for (rule, of) in gain_rules().into_iter().chain(state_rules()) {
         findings.extend(judge(&rule.as_rule(), &|_, l| of(l)));
     }
     if way.underway {
@@ -40,15 +48,16 @@ pub(super) fn layer_findings(series: &[(&Probe, &Layer)], way: &Way, findings: &
     }
     // Matrices only: a bias that starts at zero has no size to compare with.
     if last.axes >= 2 && last.untouched < 1.0 {
-        for (rule, to_peak) in size_rules() {
-            findings.extend(judge(&rule.as_rule(), &|p, l| {
-                let schedule =
-                    p.lr.filter(|lr| to_peak && *lr > 0.0).map_or(1.0, |lr| way.peak / lr);
-                // Without a gradient a step is short whatever the rate.
-                let moves = l.weight_norm > 0.0 && l.gradient_norm > 0.0;
-                moves.then(|| schedule * l.update_norm / l.weight_norm)
-            }));
-        }
+        // Without a gradient a step is short whatever the rate.
+        let size = |l: &Layer| {
+            let moves = l.weight_norm > 0.0 && l.gradient_norm > 0.0;
+            moves.then(|| l.update_norm / l.weight_norm)
+        };
+        findings.extend(large().as_rule().judge(Some(name), &at_work(&size)));
+        findings.extend(judge(&small().as_rule(), &|p, l| {
+            let schedule = p.lr.filter(|lr| *lr > 0.0).map_or(1.0, |lr| way.peak / lr);
+            Some(schedule * size(l)?)
+        }));
     }
 }
 
@@ -95,9 +104,9 @@ impl Row {
 
 type Of = fn(&Layer) -> Option<f64>;
 
-/// Rules about the direction and the length of gradients.
-fn direction_rules(gains: Option<Gains>) -> Vec<(Row, Of)> {
-    let oscillation = match gains {
+/// What to do about steps that overshoot.
+pub(super) fn against_overshoot(gains: Option<Gains>) -> &'static str {
+    match gains {
         Some(g) if g.at_min > 0.5 => {
             "Lower the learning rate itself: the gains of oscillating coordinates have shrunk to their \
              lower bound and can do no more."
@@ -109,7 +118,11 @@ fn direction_rules(gains: Option<Gains>) -> Vec<(Row, Of)> {
         None => {
             "Lower the learning rate, by a factor of 2 to 3; the curvature is too large for it."
         }
-    };
+    }
+}
+
+/// Rules about the direction and the length of gradients.
+fn direction_rules(gains: Option<Gains>) -> Vec<(Row, Of)> {
     use Severity::{Note, Warning};
     vec![
         (
@@ -120,7 +133,7 @@ fn direction_rules(gains: Option<Gains>) -> Vec<(Row, Of)> {
                 true,
                 "Successive gradients agree in sign at only {} of the coordinates (chance: 50 %): steps \
                  overshoot.",
-                oscillation,
+                against_overshoot(gains),
             ),
             |l| l.successive,
         ),
@@ -282,35 +295,28 @@ fn vanished() -> Row {
     )
 }
 
-/// Rules about the size of steps beside the parameter; the flag says whether the schedule is
-/// divided out.
-fn size_rules() -> [(Row, bool); 2] {
-    use Severity::Warning;
-    [
-        (
-            Row::new(
-                Kind::UpdatesLarge,
-                (Warning, 0.1, false),
-                "update-ratio",
-                false,
-                "Each step changes the parameter by {} of its norm; around 1e-3 is usual.",
-                "Lower the learning rate, of this group at least.",
-            ),
-            false,
-        ),
-        (
-            Row::new(
-                Kind::UpdatesSmall,
-                (Warning, 1e-6, true),
-                "update-ratio",
-                false,
-                "Each step changes the parameter by {} of its norm, at the peak of the schedule; \
-                 around 1e-3 is usual.",
-                "Raise the learning rate, of this group at least.",
-            ),
-            true,
-        ),
-    ]
+/// Steps that are long beside the parameter.
+fn large() -> Row {
+    Row::new(
+        Kind::UpdatesLarge,
+        (Severity::Warning, 0.1, false),
+        "update-ratio",
+        false,
+        "Each step changes the parameter by {} of its norm; around 1e-3 is usual.",
+        "Lower the learning rate, of this group at least.",
+    )
+}
+
+/// Steps that are short beside the parameter, the schedule divided out.
+fn small() -> Row {
+    Row::new(
+        Kind::UpdatesSmall,
+        (Severity::Warning, 1e-6, true),
+        "update-ratio",
+        false,
+        "Each step changes the parameter by {} of its norm, at the peak of the schedule; around 1e-3 is usual.",
+        "Raise the learning rate, of this group at least.",
+    )
 }
 
 /// Gradients that must have been looked at before silence means anything.

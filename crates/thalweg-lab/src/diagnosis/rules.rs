@@ -2,9 +2,9 @@
 //! §10.3) with its errata: an oscillating coordinate has negative products, so its gain shrinks; what
 //! overshoots are consistent coordinates whose gain has grown (E23).
 
-use super::course::weighted;
+use super::course::{confirmed, weighted};
 use super::finding::{Finding, Kind, Severity, wilson};
-use super::layers::{Way, layer_findings};
+use super::layers::{Way, against_overshoot, layer_findings};
 use super::record::{Layer, Probe, finite};
 use crate::protocol::shown;
 
@@ -54,6 +54,7 @@ fn way(case: &Case<'_>, probes: &[Probe]) -> Way {
     let fits = case.losses.is_some_and(|[_, judged]| now < judged / 2.0);
     Way {
         peak: peak(probes),
+        until: at_work(probes).last().map_or(0, |p| p.step),
         underway: !case.solved && !fits && falls(before, now),
         fast: now < 0.5 * before,
     }
@@ -201,7 +202,11 @@ fn whole_run(case: &Case<'_>, probes: &[Probe], findings: &mut Vec<Finding>) {
     };
     findings.extend(clipped.judge(None, &over(&|p| Some(p.clip_factor))));
     findings.extend(no_progress(case, probes));
-    findings.extend(slow(case, probes).filter(|_| !case.solved));
+    findings.extend(overshoots(probes));
+    match circles(case, probes) {
+        Some(finding) => findings.push(finding),
+        None => findings.extend(slow(case, probes).filter(|_| !case.solved)),
+    }
     findings.extend(noisy(case, probes));
 }
 
@@ -238,6 +243,82 @@ fn no_progress(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     })
 }
 
+/// Successive gradients whose product is below this share of the mean of their squared lengths turn round: coordinates
+/// of one size of which a quarter keeps its sign, the bound of single parameters, come to it.
+const TURNED: f64 = -0.5;
+
+/// Steps that end where the gradient points back. Where a few coordinates carry the loss, the signs of all say little.
+fn overshoots(probes: &[Probe]) -> Option<Finding> {
+    let gains = probes.last()?.layers.iter().find_map(|l| l.gains);
+    let rule = Rule {
+        kind: Kind::Oscillation,
+        severity: Severity::Warning,
+        threshold: TURNED,
+        below: true,
+        figure: "gradient-noise",
+        what: &|share| {
+            format!(
+                "Each step turns the gradient round: the product of two successive ones is {share:.2} of the mean of \
+                 their squared lengths (by chance: 0; opposite: -1). Steps overshoot."
+            )
+        },
+        change: against_overshoot(gains),
+    };
+    let series: Vec<_> = at_work(probes).iter().map(|p| (p.step, confirmed(p))).collect();
+    rule.judge(None, &series)
+}
+
+/// A run that keeps at least half of its loss, which has settled, though its gradients point somewhere and its steps
+/// are long enough to take it away: what they win by the slope, the curvature takes back.
+fn circles(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
+    let [start, end] = case.losses.filter(|[start, _]| *start > 0.0)?;
+    let probes = at_work(probes);
+    let half = &probes[probes.len() / 2..];
+    let (ratio, error) = signal_to_noise(half)?;
+    let (before, after) = quarters(half);
+    // At the lower end of the interval.
+    let times = promised(half) / before * (1.0 - error / ratio);
+    let kept = (0.5 * start..start).contains(&end);
+    if case.simplex || !kept || !crawls(before, after) || ratio <= error || times < 1.0 {
+        return None;
+    }
+    Some(Finding {
+        kind: Kind::Oscillation,
+        severity: Severity::Warning,
+        parameter: None,
+        since: half[0].step,
+        measured: times,
+        threshold: 1.0,
+        beyond: 1,
+        probes: 1,
+        // Its interval stands with what was measured.
+        interval: [1.0, 1.0],
+        what: format!(
+            "The loss has settled with {} of {} left, though successive gradients point one way (their product is \
+             {ratio:.2} ± {error:.2} of their noise; by chance: 0) and half of these steps would take away {times:.1} \
+             times what there is, if the slope went on: steps jump past what they point to.",
+            shown(end),
+            shown(start),
+        ),
+        change: "Lower the learning rate, by a factor of 3 to 10.".to_owned(),
+        figure: "gradient-noise".to_owned(),
+        seeds: 1,
+        seeds_of: 1,
+    })
+}
+
+/// What half of the steps between these probes win to first order. A plain step goes along a gradient whose squared
+/// length is signal and noise, and of that the signal counts; one whose noise momentum has averaged away wins more.
+fn promised(half: &[Probe]) -> f64 {
+    let win = |p: &Probe| {
+        let length = p.layers.iter().map(|l| l.update_norm.powi(2)).sum::<f64>().sqrt();
+        length * p.signal / (p.signal + p.noise).sqrt().max(f64::MIN_POSITIVE)
+    };
+    let mean = half.iter().map(win).sum::<f64>() / half.len() as f64;
+    let steps = half.last().map_or(0, |last| last.step - half[0].step);
+    mean * steps as f64 / 2.0
+}
+
 /// How the advice to raise the learning rate begins, which its comparison [may change](super::within).
 pub(super) const RAISE: &str = "Raise the learning rate, by a factor of 3 to 10";
 
@@ -264,6 +345,11 @@ fn quarters(half: &[Probe]) -> (f64, f64) {
 /// Whether the loss has not settled; one that has needs no faster steps.
 fn falls(before: f64, after: f64) -> bool {
     after < before && before - after > 1e-9 * before.abs()
+}
+
+/// Whether the loss falls too little from one quarter of a run to the next to be well on its way.
+fn crawls(before: f64, after: f64) -> bool {
+    before - after < ON_ITS_WAY * before.abs()
 }
 
 /// The probes up to where a schedule has halved the learning rate: steps whose rate is about to become zero are meant
@@ -308,10 +394,9 @@ fn slow(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
         change: &change,
     };
     let series: Vec<_> = probes.iter().map(|p| (p.step, weighted(p, |l| l.successive))).collect();
-    let crawls = before - after < ON_ITS_WAY * before.abs();
     let goes_one_way = || {
         let found = rule.judge(None, &series);
-        found.or_else(|| crawls.then(|| one_way(case, probes, &change)).flatten())
+        found.or_else(|| one_way(case, probes, &change).filter(|_| crawls(before, after)))
     };
     // What hardly moves is lost in the differences between batches.
     falls(before, after).then(goes_one_way).flatten().or_else(|| hardly_begun(case, half, &change))

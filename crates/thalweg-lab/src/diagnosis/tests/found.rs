@@ -26,8 +26,9 @@ fn oscillation_and_slowness_are_seen_in_signs() {
     // 1.98/100 of curvature 100 flips its sign at each step; coordinate 3 alone carries the loss.
     let mut steep = bowl(1.0, 0.0);
     steep.start = vec![vec![0.0, 0.0, 1.0]];
-    let found = only(&findings(tuned("gd", &[("lr", 0.0199)]), &steep, 300), Kind::Oscillation);
-    assert_eq!((found.parameter.as_deref(), found.measured), (Some("x"), 0.0));
+    let found = findings(tuned("gd", &[("lr", 0.0199)]), &steep, 300);
+    let found = at(&found, Kind::Oscillation, Some("x")).unwrap();
+    assert_eq!(found.measured, 0.0);
     assert!(found.since <= 4 && found.interval[0] > 0.5, "{found:?}");
     let found =
         only(&findings(tuned("gd", &[("lr", 1e-5)]), &bowl(1.0, 0.0), 300), Kind::SlowProgress);
@@ -38,11 +39,18 @@ fn oscillation_and_slowness_are_seen_in_signs() {
 }
 
 #[test]
-fn advice_on_oscillation_follows_the_erratum() {
-    let mut steep = bowl(1.0, 0.0);
-    steep.start = vec![vec![0.0, 0.0, 1.0]];
-    let hypers = [("lr", 0.0199), ("gamma", 1e-12)];
-    let found = only(&findings(tuned("meta_egd", &hypers), &steep, 300), Kind::Oscillation);
+fn oscillation_is_seen_where_one_coordinate_of_three_carries_the_loss() {
+    let told = |name, hypers: &[(&str, f64)]| {
+        let found = findings(tuned(name, hypers), &bowl(1.0, 0.0), 300);
+        found.into_iter().find(|f| f.kind == Kind::Oscillation)
+    };
+    let found = told("gd", &[("lr", 0.0199)]).unwrap();
+    assert_eq!((found.parameter, found.threshold), (None, -0.5));
+    assert!(found.measured < -0.99 && found.change.contains("Lower the learning rate"));
+    // Half of that is the best rate for the steepest of them.
+    assert!(told("gd", &[("lr", 0.01)]).is_none());
+    // With gains the advice is the erratum's.
+    let found = told("meta_egd", &[("lr", 0.0199), ("gamma", 1e-12)]).unwrap();
     assert!(found.change.contains("shrinks its own"), "{}", found.change);
 }
 
@@ -62,7 +70,9 @@ fn gains_at_their_bounds() {
     let turning: fn(usize) -> f32 = |step| if step % 2 == 0 { 1.0 } else { -1.0 };
     let found = findings(down, &steady(turning), 200);
     assert_eq!(only(&found, Kind::GainsAtLowerBound).measured, 1.0);
-    assert!(only(&found, Kind::Oscillation).change.contains("lower bound"));
+    for place in [None, Some("x")] {
+        assert!(at(&found, Kind::Oscillation, place).unwrap().change.contains("lower bound"));
+    }
 }
 
 #[test]
