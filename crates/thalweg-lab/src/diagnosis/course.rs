@@ -43,7 +43,7 @@ const SHARE: Quantity = Quantity {
 const RATIO: Quantity = Quantity { log: true, range: None, matters: |_| true, ..SHARE };
 
 /// Every quantity, in the order in which a reader meets them.
-pub static QUANTITIES: [Quantity; 14] = [
+pub static QUANTITIES: [Quantity; 15] = [
     Quantity {
         key: "rate",
         figure: "effective-rate",
@@ -69,6 +69,15 @@ pub static QUANTITIES: [Quantity; 14] = [
         },
         // A bias that starts at zero has no size to compare with.
         layer: |l| ratio(l.update_norm, l.weight_norm).filter(|_| l.axes >= 2),
+        ..RATIO
+    },
+    Quantity {
+        key: "growth",
+        figure: "growth",
+        label: "length of the parameters over that at the start",
+        level: Some(1.0),
+        whole: growth,
+        layer: |l| ratio(l.weight_norm, l.start_norm?).filter(|_| l.axes >= 2),
         ..RATIO
     },
     Quantity {
@@ -176,6 +185,18 @@ impl Quantity {
 
 fn ratio(a: f64, b: f64) -> Option<f64> {
     (b > 0.0).then(|| a / b)
+}
+
+/// How many times as long the matrices are as at the start; what starts at zero has no length to compare with.
+pub(super) fn growth(probe: &Probe) -> Option<f64> {
+    let sized = |l: &&Layer| l.axes >= 2 && l.start_norm.is_some_and(|norm| norm > 0.0);
+    let squares = probe
+        .layers
+        .iter()
+        .filter(sized)
+        .map(|l| [l.weight_norm, l.start_norm.unwrap_or(0.0)].map(|norm| norm * norm));
+    let [now, start] = squares.fold([0.0, 0.0], |[a, b], [x, y]| [a + x, b + y]);
+    ratio(now.sqrt(), start.sqrt())
 }
 
 /// What of a gradient the next one confirms: their product over the mean of their squared lengths, −1 if they are
@@ -342,6 +363,7 @@ mod tests {
             coordinates,
             gradient_norm: 1.0,
             weight_norm: 4.0,
+            start_norm: Some(0.5),
             update_norm: 3.0,
             untouched: 0.0,
             looked: 2,
@@ -387,6 +409,7 @@ mod tests {
         assert!((first("update-ratio", None).unwrap().1 - 0.75).abs() < 1e-12);
         assert_eq!(first("confirmed", None), Some((2, 0.25)));
         assert_eq!(first("rate", Some("b")), Some((2, 16.0)));
+        assert_eq!(first("growth", None), Some((2, 8.0)));
         // What an optimizer does not have is no course.
         assert_eq!(first("gains-at-upper", None), None);
         assert_eq!(first("momentum-agreement", Some("a")), None);
@@ -422,6 +445,7 @@ mod tests {
             "epsilon",
             "underflow",
             "update-ratio",
+            "growth",
             "untouched",
             "gradient-noise",
         ] {

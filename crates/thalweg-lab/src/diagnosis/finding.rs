@@ -70,6 +70,8 @@ pub enum Kind {
     StaleMoments,
     /// Steps are large beside the parameter.
     UpdatesLarge,
+    /// Steps have made the parameters many times as long while most of the loss was still there.
+    StartLost,
     /// Steps are tiny beside the parameter.
     UpdatesSmall,
     /// Nearly every step is clipped.
@@ -119,6 +121,7 @@ impl Kind {
             Kind::EpsilonDominates => "epsilon-dominates",
             Kind::StaleMoments => "stale-moments",
             Kind::UpdatesLarge => "updates-large",
+            Kind::StartLost => "start-lost",
             Kind::UpdatesSmall => "updates-small",
             Kind::ClipSaturated => "clip-saturated",
             Kind::TrustRatioLarge => "trust-ratio-large",
@@ -151,7 +154,7 @@ pub struct Finding {
     pub threshold: f64,
     /// In how many of the probes that were judged.
     pub beyond: usize,
-    /// The probes that were judged.
+    /// The probes that were judged; 1 of what happened to the run as a whole.
     pub probes: usize,
     /// The 95 % interval of the share of such probes.
     pub interval: [f64; 2],

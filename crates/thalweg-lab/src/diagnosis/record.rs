@@ -48,6 +48,8 @@ pub struct Layer {
     pub gradient_norm: f64,
     /// Norm of the parameter before the step.
     pub weight_norm: f64,
+    /// Norm of the parameter before the first step; absent in results of before it was recorded.
+    pub start_norm: Option<f64>,
     /// Norm of the step.
     pub update_norm: f64,
     /// Share of coordinates whose gradient was zero in every gradient looked at so far (two per probe).
@@ -105,6 +107,7 @@ impl Layer {
         let mut numbers: Vec<(String, Option<f64>)> = [
             ("gradient_norm", Some(self.gradient_norm)),
             ("weight_norm", Some(self.weight_norm)),
+            ("start_norm", self.start_norm),
             ("update_norm", Some(self.update_norm)),
             ("untouched", Some(self.untouched)),
             ("sign_agreement", self.successive),
@@ -154,6 +157,8 @@ pub struct Recorder {
     parameters: Vec<ParameterSpec>,
     previous: Vec<Vec<f32>>,
     before: Vec<Vec<f32>>,
+    /// The norm of each parameter before the first step.
+    start: Vec<f64>,
     touched: Vec<Vec<bool>>,
     /// Decay rate of the running means.
     memory: f64,
@@ -185,6 +190,7 @@ impl Recorder {
             parameters: parameters.to_vec(),
             previous: Vec::new(),
             before: Vec::new(),
+            start: Vec::new(),
             touched: parameters.iter().map(|p| vec![false; p.len()]).collect(),
             looked: 0,
             probes: Vec::new(),
@@ -216,8 +222,11 @@ impl Recorder {
     }
 
     /// To be called between gradient and step `step` if the step [is due](Self::is_due), or the next
-    /// one is; it does nothing at other steps.
+    /// one is, as it is at the first; it does nothing at other steps.
     pub fn before(&mut self, step: usize, values: &[Vec<f32>], gradients: &[Cow<'_, [f32]>]) {
+        if self.start.is_empty() {
+            self.start = values.iter().map(|v| norm(v.iter().map(|x| f64::from(*x)))).collect();
+        }
         if !self.is_due(step) {
             return self.keep(step, gradients);
         }
@@ -299,6 +308,7 @@ impl Recorder {
             coordinates: spec.len(),
             gradient_norm: norm(gradient.iter().map(|g| f64::from(*g))),
             weight_norm: norm(before.iter().map(|x| f64::from(*x))),
+            start_norm: self.start.get(k).copied(),
             update_norm: norm(moved.iter().copied()),
             untouched: share(self.touched[k].iter().map(|t| !t)).unwrap_or(0.0),
             looked: self.looked,

@@ -26,6 +26,7 @@ fn probe() -> Probe {
         coordinates: 12,
         gradient_norm: f64::MAX,
         weight_norm: 1.0 / 3.0,
+        start_norm: Some(1e-7),
         update_norm: 5e-324,
         untouched: 0.1 + 0.2,
         looked: 2,

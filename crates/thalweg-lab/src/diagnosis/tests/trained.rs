@@ -25,6 +25,8 @@ fn a_rate_far_too_high_is_told_though_nothing_diverges() {
     told("bowl", "gd", 0.0199, 200, Kind::Oscillation);
     told("noisy-quadratic", "gd", 1.9, 500, Kind::Oscillation);
     told("noisy-quadratic", "adam", 0.5, 500, Kind::Oscillation);
+    told("digits-mlp", "adam", 0.1, 200, Kind::StartLost);
+    told("lm-lincoln", "adam", 0.1, 60, Kind::StartLost);
 }
 
 #[test]
@@ -34,6 +36,10 @@ fn a_fair_rate_is_not() {
         ("noisy-quadratic", "gd", 0.1, 500),
         ("noisy-quadratic", "adam", 0.02, 500),
         ("late-feature", "momentum", 0.02, 500),
+        ("digits-mlp", "adam", 0.01, 200),
+        ("lm-lincoln", "adam", 0.01, 60),
+        // Three times as long as at the start, which is nothing to a matrix alone.
+        ("digits-softmax", "gd", 3.4, 200),
     ] {
         let found = warnings(task, optimizer, lr, budget);
         assert!(found.is_empty(), "{task} {optimizer} {lr}: {found:?}");

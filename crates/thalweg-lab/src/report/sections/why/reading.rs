@@ -6,6 +6,7 @@ pub(super) fn short(key: &str) -> &'static str {
         "rate" => "effective rate",
         "rate-spread" => "spread of rates",
         "update-ratio" => "step / weights",
+        "growth" => "growth",
         "sign-agreement" => "sign agreement",
         "momentum-agreement" => "with momentum",
         "confirmed" => "signal",
@@ -34,6 +35,11 @@ pub(super) fn how_to_read(key: &str) -> &'static str {
         "update-ratio" => {
             "Around 10⁻³ per step is usual for weights; above 0.1 a step replaces what was learned, far below \
              10⁻⁶ nothing is learned. Biases have no panel: one that starts at zero has no size."
+        }
+        "growth" => {
+            "How many times as long the parameters are as before the first step. Training lengthens them (1, dotted: \
+             not at all); many times as long before the loss has fallen, long steps have drowned the start. Biases \
+             have no panel: one that starts at zero has no size."
         }
         "sign-agreement" => {
             "The share of coordinates whose gradient has the sign it had one step before. Near 1 the way is \
