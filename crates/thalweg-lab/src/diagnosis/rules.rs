@@ -22,8 +22,8 @@ pub struct Case<'a> {
     pub losses: Option<[f64; 2]>,
     /// Whether parameters live on the simplex, where a gradient has an offset that means nothing.
     pub simplex: bool,
-    /// Whether the optimizer has momentum.
-    pub momentum: bool,
+    /// The decay rate of the optimizer's momentum, 0 if it has none.
+    pub memory: f64,
 }
 
 /// What the probes of one run show, the most severe first, and last what other storage would have
@@ -39,8 +39,23 @@ pub fn diagnose(case: &Case<'_>, probes: &[Probe]) -> Vec<Finding> {
             probes.iter().filter_map(|p| Some((p, p.layers.get(k)?))).collect();
         layer_findings(&series, &way, &mut findings);
     }
+    // Gradients of one direction are no call for longer steps where steps were too long: what they have lost is not
+    // found again.
+    let any = |is: &dyn Fn(&Finding) -> bool| findings.iter().any(is);
+    if any(&is_lost) && !any(&|f| f.kind == Kind::UpdatesSmall) {
+        findings.retain(|f| f.kind != Kind::SlowProgress);
+    }
     super::sort(&mut findings);
     findings
+}
+
+/// Whether it says that steps were too long for the run as a whole, or for a parameter for good.
+fn is_lost(f: &Finding) -> bool {
+    match f.kind {
+        Kind::NoProgress | Kind::StartLost | Kind::GradientVanished => true,
+        Kind::Oscillation => f.parameter.is_none(),
+        _ => false,
+    }
 }
 
 fn peak(probes: &[Probe]) -> f64 {
@@ -204,10 +219,8 @@ fn whole_run(case: &Case<'_>, probes: &[Probe], findings: &mut Vec<Finding>) {
     findings.extend(no_progress(case, probes));
     findings.extend(start_lost(case, probes));
     findings.extend(overshoots(probes));
-    match circles(case, probes) {
-        Some(finding) => findings.push(finding),
-        None => findings.extend(slow(case, probes).filter(|_| !case.solved)),
-    }
+    findings.extend(circles(case, probes));
+    findings.extend(slow(case, probes).filter(|_| !case.solved));
     findings.extend(noisy(case, probes));
 }
 
@@ -235,9 +248,12 @@ fn no_progress(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
             shown(end),
             shown(start),
         ),
-        change: "Lower the learning rate, by a factor of 10; where steps are tiny beside the parameters \
-                 (updates-small), raise it."
-            .to_owned(),
+        change: forget_sooner(
+            case,
+            last.step,
+            "Lower the learning rate, by a factor of 10; where steps are tiny beside the parameters \
+             (updates-small), raise it.",
+        ),
         figure: "loss".to_owned(),
         seeds: 1,
         seeds_of: 1,
@@ -309,6 +325,9 @@ fn overshoots(probes: &[Probe]) -> Option<Finding> {
     rule.judge(None, &series)
 }
 
+/// What to do about steps that are far too long.
+const CALMER: &str = "Lower the learning rate, by a factor of 3 to 10.";
+
 /// A run that keeps at least half of its loss, which has settled, though its gradients point somewhere and its steps
 /// are long enough to take it away: what they win by the slope, the curvature takes back.
 fn circles(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
@@ -341,7 +360,7 @@ fn circles(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
             shown(end),
             shown(start),
         ),
-        change: "Lower the learning rate, by a factor of 3 to 10.".to_owned(),
+        change: forget_sooner(case, half[half.len() - 1].step, CALMER),
         figure: "gradient-noise".to_owned(),
         seeds: 1,
         seeds_of: 1,
@@ -358,6 +377,25 @@ fn promised(half: &[Probe]) -> f64 {
     let mean = half.iter().map(win).sum::<f64>() / half.len() as f64;
     let steps = half.last().map_or(0, |last| last.step - half[0].step);
     mean * steps as f64 / 2.0
+}
+
+/// Momentum that leaves more than this of a swing until the end has no time to come to rest.
+const LASTING: f64 = 0.1;
+
+/// Advice against steps that are too long; before it, if momentum lasts as long as the run's `steps`, to shorten that.
+fn forget_sooner(case: &Case<'_>, steps: usize, change: &str) -> String {
+    // A swing of heavy ball shrinks by the root of the decay rate per step.
+    let left = case.memory.powf(steps as f64 / 2.0);
+    if left < LASTING {
+        return change.to_owned();
+    }
+    let about = 1.0 / (1.0 - case.memory);
+    format!(
+        "Lower the momentum's decay rate first, so that it forgets within the run: at {:.4} it remembers about {about:.0} \
+         steps, and {} of a swing are left after {steps}. Then: {change}",
+        case.memory,
+        percent(left)
+    )
 }
 
 /// How the advice to raise the learning rate begins, which its comparison [may change](super::within).
@@ -410,7 +448,7 @@ fn slow(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
         return None;
     }
     let gains = half.iter().flat_map(|p| &p.layers).any(|l| l.gains.is_some());
-    let change = match (gains, case.momentum) {
+    let change = match (gains, case.memory > 0.0) {
         (true, _) => {
             "Raise the learning rate, or the rate of the gains (`gamma`, `hyper_lr`) so that they grow faster; \
              check that they are not held by their upper bound."

@@ -435,7 +435,7 @@ impl Trainer {
             solved,
             losses: Some([self.initial_loss, self.run.end()]),
             simplex: task.domain == Domain::Simplex,
-            momentum: self.stepper.memory() > 0.0,
+            memory: self.stepper.memory(),
         };
         self.run.findings = diagnosis::diagnose(&case, &self.run.probes);
         Ok(self.run)

@@ -53,7 +53,7 @@ fn case() -> Case<'static> {
         solved: false,
         losses: None,
         simplex: false,
-        momentum: true,
+        memory: 0.9,
     }
 }
 

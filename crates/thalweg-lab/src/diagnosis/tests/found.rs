@@ -272,6 +272,33 @@ fn a_run_that_ends_no_lower_than_it_began_is_told() {
 }
 
 #[test]
+fn who_is_told_to_go_slower_is_not_told_to_go_faster() {
+    // Gradients of one direction, as those of a run that is far away.
+    let bench = Bench {
+        parameters: vec![spec("x", &[1, 3])],
+        start: vec![vec![1.0; 3]],
+        gradient: Box::new(|step, _| (1.0 / (1 + step) as f64, vec![vec![1.0; 3]])),
+    };
+    let (probes, _) = walk(tuned("momentum", &[("lr", 1e-3)]), &bench, 400);
+    let told = |losses, memory| diagnose(&Case { losses: Some(losses), memory, ..CASE }, &probes);
+    only(&told([2.0, 1.0], 0.9), Kind::SlowProgress);
+    let lost = told([2.0, 3.0], 0.9);
+    assert!(at(&lost, Kind::SlowProgress, None).is_none(), "{lost:?}");
+    assert!(only(&lost, Kind::NoProgress).change.starts_with("Lower the learning rate"));
+    // 0.9 to the power of 200 is nothing, 0.999 to it is 82 in a hundred.
+    let found = only(&told([2.0, 3.0], 0.999), Kind::NoProgress);
+    assert!(
+        found.change.contains("remembers about 1000 steps, and 81.9 % of a swing are left"),
+        "{}",
+        found.change
+    );
+    // Tiny steps are the reason that is left.
+    let (probes, _) = walk(tuned("momentum", &[("lr", 1e-9)]), &bench, 400);
+    let found = diagnose(&Case { losses: Some([2.0, 2.0]), ..CASE }, &probes);
+    assert!(at(&found, Kind::SlowProgress, None).is_some(), "{found:?}");
+}
+
+#[test]
 fn slow_progress_is_seen_under_noise_and_not_where_gradients_have_an_offset() {
     let slow = |case: Case<'_>| {
         let (probes, _) = walk(tuned("gd", &[("lr", 1e-5)]), &bowl(1.0, 15.0), 400);
@@ -282,7 +309,7 @@ fn slow_progress_is_seen_under_noise_and_not_where_gradients_have_an_offset() {
         found.what.contains("point one way") && found.change.contains("add momentum"),
         "{found:?}"
     );
-    let found = only(&slow(Case { momentum: true, ..CASE }), Kind::SlowProgress);
+    let found = only(&slow(Case { memory: 0.9, ..CASE }), Kind::SlowProgress);
     assert!(!found.change.contains("momentum"));
     assert!(slow(Case { simplex: true, ..CASE }).iter().all(|f| f.kind != Kind::SlowProgress));
 }

@@ -98,7 +98,7 @@ const CASE: Case<'static> = Case {
     solved: false,
     losses: None,
     simplex: false,
-    momentum: false,
+    memory: 0.0,
 };
 
 #[track_caller]
