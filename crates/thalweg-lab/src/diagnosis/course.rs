@@ -43,7 +43,7 @@ const SHARE: Quantity = Quantity {
 const RATIO: Quantity = Quantity { log: true, range: None, matters: |_| true, ..SHARE };
 
 /// Every quantity, in the order in which a reader meets them.
-pub static QUANTITIES: [Quantity; 15] = [
+pub static QUANTITIES: [Quantity; 16] = [
     Quantity {
         key: "rate",
         figure: "effective-rate",
@@ -172,6 +172,13 @@ pub static QUANTITIES: [Quantity; 15] = [
         figure: "underflow",
         label: "second moments that bf16 would lose",
         layer: |l| l.lost_in_bf16,
+        ..SHARE
+    },
+    Quantity {
+        key: "lowest-code",
+        figure: "underflow",
+        label: "second moments at the lowest 8-bit code",
+        layer: |l| l.at_lowest_code,
         ..SHARE
     },
 ];
@@ -375,6 +382,7 @@ mod tests {
             lost_in_f16: None,
             lost_in_bf16: None,
             lost_in_8_bit: None,
+            at_lowest_code: None,
             gains: None,
             clip_factor: None,
             trust_ratio: None,

@@ -93,6 +93,8 @@ pub enum Kind {
     /// 8-bit codes would hold second moments too large.
     #[serde(rename = "underflow-8-bit")]
     Underflow8Bit,
+    /// 8-bit codes, in which the run keeps them, hold second moments too large.
+    LowestCode,
     /// The noise of a gradient hides its direction.
     NoiseDominates,
 }
@@ -132,6 +134,7 @@ impl Kind {
             Kind::UnderflowF16 => "underflow-f16",
             Kind::UnderflowBf16 => "underflow-bf16",
             Kind::Underflow8Bit => "underflow-8-bit",
+            Kind::LowestCode => "lowest-code",
             Kind::NoiseDominates => "noise-dominates",
         }
     }

@@ -211,6 +211,7 @@ fn state_rules() -> Vec<(Row, Of)> {
     use Severity::{Note, Warning};
     let change = "Keep this state in single precision or bf16, or scale the loss, whose factor enters \
                   the second moment squared.";
+    let own_group = "Keep this parameter's state in bf16 or single precision (a group of its own).";
     vec![
         (
             Row::new(
@@ -232,7 +233,7 @@ fn state_rules() -> Vec<(Row, Of)> {
                 "underflow",
                 true,
                 "f16 would round {} of the second moments to zero; divided by ε alone, those steps \
-                 would be enormous. This run keeps them in single precision.",
+                 would be enormous.",
                 change,
             ),
             |l| l.lost_in_f16,
@@ -256,11 +257,23 @@ fn state_rules() -> Vec<(Row, Of)> {
                 "underflow",
                 true,
                 "{} of the second moments lie below the lowest 8-bit code of their block, which would \
-                 hold them too large and make their steps too short. This run keeps them in single \
-                 precision.",
-                "Keep this parameter's state in bf16 or single precision (a group of its own).",
+                 hold them too large and make their steps too short.",
+                own_group,
             ),
             |l| l.lost_in_8_bit,
+        ),
+        (
+            // As with ε: the same number for all of them, adapted to none.
+            Row::new(
+                Kind::LowestCode,
+                (Warning, 0.25, false),
+                "underflow",
+                true,
+                "{} of the second moments stand at the lowest of the 8-bit codes in which this run keeps them; it \
+                 stands for all that is smaller, too, and makes those steps too short.",
+                own_group,
+            ),
+            |l| l.at_lowest_code,
         ),
     ]
 }

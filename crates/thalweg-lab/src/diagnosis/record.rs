@@ -76,8 +76,12 @@ pub struct Layer {
     pub lost_in_f16: Option<f64>,
     /// Share of the second moments above zero that bf16 would round to zero.
     pub lost_in_bf16: Option<f64>,
-    /// Share of the second moments above zero that lie below the lowest 8-bit code of their block.
+    /// Share of the second moments above zero that lie below the lowest 8-bit code of their block; absent where they
+    /// are kept in 8 bits, or would not be because the parameter is small.
     pub lost_in_8_bit: Option<f64>,
+    /// Share of the second moments above zero that stand at the lowest 8-bit code of their block; absent where they are
+    /// not kept in 8 bits.
+    pub at_lowest_code: Option<f64>,
     /// Learned gains.
     pub gains: Option<Gains>,
     /// What clipping by this parameter's norm multiplied the gradient by.
@@ -117,6 +121,7 @@ impl Layer {
             ("lost_in_f16", self.lost_in_f16),
             ("lost_in_bf16", self.lost_in_bf16),
             ("lost_in_8_bit", self.lost_in_8_bit),
+            ("at_lowest_code", self.at_lowest_code),
             ("layer_clip_factor", self.clip_factor),
             ("trust_ratio", self.trust_ratio),
             ("gain_min", gain(|g| g.min)),
@@ -301,6 +306,8 @@ impl Recorder {
         let gains = report.readings.iter().find(|r| r.param == spec.name).map(|r| &r.gains);
         let moments = report.moments.iter().find(|r| r.param == spec.name).map(|r| &r.moments);
         let second = second_moment(&spec.name, optimizer);
+        let coded = second.as_ref().filter(|(slot, v)| is_coded(&spec.name, slot, v, optimizer));
+        let plain = second.as_ref().filter(|_| coded.is_none() && spec.len() >= SMALL);
         let moment = |f: fn(&thalweg::Moments) -> f64| moments.map(f).filter(|v| !v.is_nan());
         Layer {
             parameter: spec.name.clone(),
@@ -316,11 +323,15 @@ impl Recorder {
             successive: agreement(&self.previous[k], gradient),
             momentum: moment(|m| m.aligned),
             eps_dominates: moment(|m| m.eps_dominates)
-                .and_then(|share| above_round_off(share, second.as_deref()?)),
-            remembered: average_of_squares(&spec.name, optimizer).map(|v| remembered(&v, gradient)),
+                .and_then(|share| above_round_off(share, &second.as_ref()?.1)),
+            remembered: second
+                .as_ref()
+                .filter(|(slot, _)| *slot != SUM)
+                .map(|(_, v)| remembered(v, gradient)),
             lost_in_f16: moment(|m| m.lost_in_f16),
             lost_in_bf16: moment(|m| m.lost_in_bf16),
-            lost_in_8_bit: second.as_deref().and_then(below_codes),
+            lost_in_8_bit: plain.and_then(|(_, v)| below(v, BELOW_CODES)),
+            at_lowest_code: coded.and_then(|(_, v)| below(v, LOWEST_CODE)),
             gains: gains.map(|g| Gains {
                 min: finite(g.min),
                 max: finite(g.max),
@@ -355,14 +366,19 @@ fn agreement(a: &[f32], b: &[f32]) -> Option<f64> {
     share(both.map(|(a, b)| (*a > 0.0) == (*b > 0.0)))
 }
 
-/// The second moment of a parameter, whatever its name.
-fn second_moment(parameter: &str, optimizer: &Optimizer<f32>) -> Option<Vec<f32>> {
-    average_of_squares(parameter, optimizer).or_else(|| optimizer.slot_values(parameter, "sum"))
+/// The slot of a second moment that is a sum of squares, and no mean.
+const SUM: &str = "sum";
+
+/// The second moment of a parameter and its slot, whatever its name.
+fn second_moment(parameter: &str, optimizer: &Optimizer<f32>) -> Option<(&'static str, Vec<f32>)> {
+    let values = |slot| Some((slot, optimizer.slot_values(parameter, slot)?));
+    ["v_max", "v", "s", SUM].into_iter().find_map(values)
 }
 
-/// The second moment of a parameter if it is a mean of squares.
-fn average_of_squares(parameter: &str, optimizer: &Optimizer<f32>) -> Option<Vec<f32>> {
-    ["v_max", "v", "s"].iter().find_map(|slot| optimizer.slot_values(parameter, slot))
+/// Whether a slot with these values is kept in 8-bit codes: not as it is, and not in bf16, whose lower half is empty.
+fn is_coded(parameter: &str, slot: &str, values: &[f32], optimizer: &Optimizer<f32>) -> bool {
+    let packed = optimizer.slot(parameter, slot).is_none();
+    packed && values.iter().any(|v| v.to_bits() & 0xFFFF != 0)
 }
 
 fn remembered(moment: &[f32], gradient: &[f32]) -> f64 {
@@ -372,13 +388,19 @@ fn remembered(moment: &[f32], gradient: &[f32]) -> f64 {
 
 /// Coordinates that share the scale of an 8-bit format.
 const BLOCK: usize = 1024;
-/// The lowest 8-bit code of a number that is never negative, in units of the block's largest.
-const LOWEST_CODE: f32 = 1.0 / 16_777_216.0;
+/// Parameters of fewer coordinates are not kept in 8 bits.
+const SMALL: usize = 4096;
+/// What lies below all 8-bit codes of numbers that are never negative, in units of the block's largest: the lowest code
+/// stands for eight times as much and all below.
+const BELOW_CODES: f32 = 1.0 / 16_777_216.0;
+/// A bound between what the lowest and the second code give back.
+const LOWEST_CODE: f32 = 8.0 * BELOW_CODES;
 
-fn below_codes(moment: &[f32]) -> Option<f64> {
+/// The share of moments above zero that lie below a bound in units of their block's largest.
+fn below(moment: &[f32], bound: f32) -> Option<f64> {
     let below = moment.chunks(BLOCK).flat_map(|block| {
         let largest = block.iter().copied().fold(0.0, f32::max);
-        block.iter().filter(|v| **v > 0.0).map(move |v| v / largest < LOWEST_CODE)
+        block.iter().filter(|v| **v > 0.0).map(move |v| v / largest < bound)
     });
     share(below)
 }

@@ -38,6 +38,7 @@ fn probe() -> Probe {
         lost_in_f16: Some(1.0 / 7.0),
         lost_in_bf16: None,
         lost_in_8_bit: None,
+        at_lowest_code: None,
         gains: None,
         clip_factor: Some(1.0),
         trust_ratio: Some(0.5),

@@ -189,15 +189,27 @@ fn low_precision_would_lose_small_moments() {
     let found = findings(tuned("rmsprop", &[("lr", 3e-3)]), &bowl(1e-22, 1e-22), 200);
     only(&found, Kind::UnderflowBf16);
     // One large gradient in the block puts the others below its lowest code.
-    let bench = Bench {
-        parameters: vec![spec("x", &[64])],
-        start: vec![vec![1.0; 64]],
-        gradient: Box::new(|_, _| {
-            (1.0, vec![(0..64).map(|i| if i == 0 { 100.0 } else { 0.01 }).collect()])
+    let bench = |n: usize| Bench {
+        parameters: vec![spec("x", &[n])],
+        start: vec![vec![1.0; n]],
+        gradient: Box::new(move |_, _| {
+            let g = |i: usize| if i.is_multiple_of(64) { 100.0 } else { 0.01 };
+            (1.0, vec![(0..n).map(g).collect()])
         }),
     };
-    let found = findings(tuned("adam", &[("lr", 1e-3)]), &bench, 200);
-    assert_eq!(only(&found, Kind::Underflow8Bit).measured, 63.0 / 64.0);
+    let kept = |n, storage| {
+        let found = findings(tuned("adam", &[("lr", 1e-3)]).storage(storage), &bench(n), 200);
+        let told = [Kind::Underflow8Bit, Kind::LowestCode].map(|kind| at(&found, kind, Some("x")).cloned());
+        told.map(|f| f.map(|f| (f.severity, f.measured)))
+    };
+    let share = 63.0 / 64.0;
+    assert_eq!(kept(4096, Storage::Native), [Some((Severity::Note, share)), None]);
+    assert_eq!(kept(4096, Storage::Bf16), [Some((Severity::Note, share)), None]);
+    // What is kept so is no longer a matter of what would be.
+    assert_eq!(kept(4096, Storage::Block8), [None, Some((Severity::Warning, share))]);
+    // Small parameters are not kept in 8 bits.
+    assert_eq!(kept(4032, Storage::Native), [None, None]);
+    assert_eq!(kept(4032, Storage::Block8), [None, None]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod trained;
 use std::borrow::Cow;
 use std::num::NonZeroU64;
 
-use thalweg::{Builder, Chain, Optimizer, Param, Probe as Watch, rules::ClipNorm};
+use thalweg::{Builder, Chain, Optimizer, Param, Probe as Watch, Storage, rules::ClipNorm};
 use thalweg::{QUANTILES, recipes::*, registry};
 
 use super::*;

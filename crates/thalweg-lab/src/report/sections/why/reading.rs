@@ -74,6 +74,10 @@ pub(super) fn how_to_read(key: &str) -> &'static str {
         "untouched" => {
             "The share of coordinates whose gradient was zero whenever it was looked at."
         }
+        "lowest-code" => {
+            "The share of the second moments above zero that stand at the lowest 8-bit code of their block, which holds \
+             what is smaller too large."
+        }
         _ => "The share of the second moments above zero that bf16 would round to zero.",
     }
 }
