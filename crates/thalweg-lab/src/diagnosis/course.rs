@@ -43,7 +43,7 @@ const SHARE: Quantity = Quantity {
 const RATIO: Quantity = Quantity { log: true, range: None, matters: |_| true, ..SHARE };
 
 /// Every quantity, in the order in which a reader meets them.
-pub static QUANTITIES: [Quantity; 16] = [
+pub static QUANTITIES: [Quantity; 17] = [
     Quantity {
         key: "rate",
         figure: "effective-rate",
@@ -157,6 +157,15 @@ pub static QUANTITIES: [Quantity; 16] = [
         label: "trust ratio",
         level: Some(1.0),
         layer: |l| l.trust_ratio,
+        ..RATIO
+    },
+    Quantity {
+        key: "norm-counted",
+        figure: "trust-ratio",
+        label: "norm that the limits of the trust ratio count, over the norm",
+        level: Some(1.0),
+        matters: |v| v != 1.0,
+        layer: |l| l.norm_counted,
         ..RATIO
     },
     Quantity {
@@ -386,6 +395,7 @@ mod tests {
             gains: None,
             clip_factor: None,
             trust_ratio: None,
+            norm_counted: None,
         }
     }
 

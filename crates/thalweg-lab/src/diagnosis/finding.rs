@@ -78,6 +78,8 @@ pub enum Kind {
     ClipSaturated,
     /// A trust ratio stretches most updates far.
     TrustRatioLarge,
+    /// The limits of a trust ratio count a norm that is far from the parameter's.
+    TrustRatioHeld,
     /// Coordinates whose gradient was always zero.
     DeadCoordinates,
     /// A parameter whose gradient was always zero.
@@ -127,6 +129,7 @@ impl Kind {
             Kind::UpdatesSmall => "updates-small",
             Kind::ClipSaturated => "clip-saturated",
             Kind::TrustRatioLarge => "trust-ratio-large",
+            Kind::TrustRatioHeld => "trust-ratio-held",
             Kind::DeadCoordinates => "dead-coordinates",
             Kind::NoGradient => "no-gradient",
             Kind::GradientVanished => "gradient-vanished",

@@ -173,6 +173,31 @@ fn direction_rules(gains: Option<Gains>) -> Vec<(Row, Of)> {
             ),
             |l| l.trust_ratio,
         ),
+        // As far as what is large: a ratio that is ten times what the norm asks for, or a tenth of it.
+        (
+            Row::new(
+                Kind::TrustRatioHeld,
+                (Warning, 0.1, true),
+                "trust-ratio",
+                true,
+                "The largest norm that the trust ratio counts (`norm_max`) is {} of this parameter's, so its steps are as \
+                 much shorter than those of its size.",
+                "Raise `norm_max` above the parameters' norms, or take the ratio without limits.",
+            ),
+            |l| l.norm_counted,
+        ),
+        (
+            Row::new(
+                Kind::TrustRatioHeld,
+                (Warning, 10.0, false),
+                "trust-ratio",
+                false,
+                "The least norm that the trust ratio counts (`norm_min`) is {} times this parameter's, so its steps are \
+                 as much longer than those of its size.",
+                "Lower `norm_min` below the parameters' norms, or take the ratio without limits.",
+            ),
+            |l| l.norm_counted,
+        ),
     ]
 }
 

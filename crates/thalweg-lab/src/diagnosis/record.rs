@@ -88,6 +88,8 @@ pub struct Layer {
     pub clip_factor: Option<f64>,
     /// What its trust ratio multiplied the update by (LAMB, LARS).
     pub trust_ratio: Option<f64>,
+    /// What the limits of its trust ratio make of the parameter's norm, over that norm: 1 between them.
+    pub norm_counted: Option<f64>,
 }
 
 impl Probe {
@@ -124,6 +126,7 @@ impl Layer {
             ("at_lowest_code", self.at_lowest_code),
             ("layer_clip_factor", self.clip_factor),
             ("trust_ratio", self.trust_ratio),
+            ("norm_counted", self.norm_counted),
             ("gain_min", gain(|g| g.min)),
             ("gain_max", gain(|g| g.max)),
             ("gains_at_min", gain(|g| g.at_min)),
@@ -308,13 +311,15 @@ impl Recorder {
         let second = second_moment(&spec.name, optimizer);
         let coded = second.as_ref().filter(|(slot, v)| is_coded(&spec.name, slot, v, optimizer));
         let plain = second.as_ref().filter(|_| coded.is_none() && spec.len() >= SMALL);
+        let weight_norm = norm(before.iter().map(|x| f64::from(*x)));
+        let trust_ratio = optimizer.scalar(&spec.name, "ratio").map(finite);
         let moment = |f: fn(&thalweg::Moments) -> f64| moments.map(f).filter(|v| !v.is_nan());
         Layer {
             parameter: spec.name.clone(),
             axes: spec.shape.len(),
             coordinates: spec.len(),
             gradient_norm: norm(gradient.iter().map(|g| f64::from(*g))),
-            weight_norm: norm(before.iter().map(|x| f64::from(*x))),
+            weight_norm,
             start_norm: self.start.get(k).copied(),
             update_norm: norm(moved.iter().copied()),
             untouched: share(self.touched[k].iter().map(|t| !t)).unwrap_or(0.0),
@@ -340,7 +345,8 @@ impl Recorder {
                 aligned: Some(g.aligned).filter(|v| !v.is_nan()),
             }),
             clip_factor: optimizer.scalar(&spec.name, "factor"),
-            trust_ratio: optimizer.scalar(&spec.name, "ratio").map(finite),
+            trust_ratio,
+            norm_counted: trust_ratio.and_then(|_| counted(weight_norm, optimizer)),
         }
     }
 }
@@ -384,6 +390,13 @@ fn is_coded(parameter: &str, slot: &str, values: &[f32], optimizer: &Optimizer<f
 fn remembered(moment: &[f32], gradient: &[f32]) -> f64 {
     let now = moment.iter().zip(gradient).filter(|(_, g)| **g != 0.0);
     finite(now.map(|(v, _)| f64::from(*v)).sum::<f64>().sqrt())
+}
+
+/// What the limits of a trust ratio, those of the first group that has some, leave of a norm.
+fn counted(norm: f64, optimizer: &Optimizer<f32>) -> Option<f64> {
+    let limit = |name| optimizer.groups().find_map(|(_, chain)| chain.hyper(name).ok());
+    let [low, high] = [limit("norm_min")?, limit("norm_max")?].map(|hyper| hyper.value(0));
+    (norm > 0.0).then(|| finite(norm.max(low).min(high) / norm))
 }
 
 /// Coordinates that share the scale of an 8-bit format.

@@ -42,6 +42,7 @@ fn probe() -> Probe {
         gains: None,
         clip_factor: Some(1.0),
         trust_ratio: Some(0.5),
+        norm_counted: None,
     };
     let (loss, signal, noise) = (1.0 / 3.0, -1e-17, 0.3);
     Probe { step: 8, loss, lr: None, clip_factor: 1.0, signal, noise, layers: vec![layer] }

@@ -151,6 +151,29 @@ fn a_trust_ratio_that_stretches_most_updates_is_told() {
 }
 
 #[test]
+fn a_trust_ratio_that_is_held_far_from_the_norm_is_told() {
+    let lamb = |hypers: &[(&str, f64)]| {
+        let bounds: Vec<(&str, f64)> = [("lr", 1e-6)].iter().chain(hypers).copied().collect();
+        let (probes, _) = walk(tuned("lamb@paper", &bounds), &bowl(1.0, 0.0), 200);
+        let found = diagnose(&CASE, &probes);
+        (probes[0].layers[0].norm_counted, at(&found, Kind::TrustRatioHeld, Some("x")).cloned())
+    };
+    // The norm is the root of 3 and hardly moves.
+    let near = |counted: Option<f64>, norm: f64| {
+        (counted.unwrap() * 3f64.sqrt() / norm - 1.0).abs() < 1e-3
+    };
+    let (counted, found) = lamb(&[("norm_max", 0.1)]);
+    assert!(near(counted, 0.1) && found.unwrap().change.contains("Raise `norm_max`"));
+    let (counted, found) = lamb(&[("norm_min", 30.0), ("norm_max", 40.0)]);
+    assert!(near(counted, 30.0) && found.unwrap().change.contains("Lower `norm_min`"));
+    // The paper's limits do no harm here, and half of the norm is no tenth of it.
+    assert_eq!(lamb(&[]), (Some(1.0), None));
+    assert_eq!(lamb(&[("norm_max", 0.8)]).1, None);
+    let (probes, _) = walk(tuned("lamb", &[]), &bowl(1.0, 0.0), 10);
+    assert!(probes.iter().all(|p| p.layers[0].norm_counted.is_none()));
+}
+
+#[test]
 fn clipping_at_every_step() {
     let clipped = watched(adam().with("lr", 3e-3).unwrap()).clip_global_norm(1e-2);
     let found = only(&findings(clipped, &bowl(1.0, 1.0), 200), Kind::ClipSaturated);
@@ -199,7 +222,8 @@ fn low_precision_would_lose_small_moments() {
     };
     let kept = |n, storage| {
         let found = findings(tuned("adam", &[("lr", 1e-3)]).storage(storage), &bench(n), 200);
-        let told = [Kind::Underflow8Bit, Kind::LowestCode].map(|kind| at(&found, kind, Some("x")).cloned());
+        let told = [Kind::Underflow8Bit, Kind::LowestCode]
+            .map(|kind| at(&found, kind, Some("x")).cloned());
         told.map(|f| f.map(|f| (f.severity, f.measured)))
     };
     let share = 63.0 / 64.0;

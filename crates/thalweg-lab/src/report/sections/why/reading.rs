@@ -67,7 +67,7 @@ pub(super) fn how_to_read(key: &str) -> &'static str {
             "What clipping multiplied the gradient by: 1 is untouched. Always far below 1, the limit sets the \
              length of the steps, not the gradient."
         }
-        "trust-ratio" => {
+        "trust-ratio" | "norm-counted" => {
             "What the ratio of norms multiplied the update by (1, dotted: nothing). It sets a rate for each \
              parameter; held at a bound it sets none."
         }
