@@ -10,6 +10,8 @@ pub(super) struct Way {
     pub(super) peak: f64,
     /// The last probe before a schedule makes steps short.
     pub(super) until: usize,
+    /// Whether gradients keep a direction at the minimum.
+    pub(super) bounded: bool,
     /// Whether the loss still falls, and with it what the run is judged by.
     pub(super) underway: bool,
     /// Whether it falls fast.
@@ -35,7 +37,10 @@ pub(super) fn layer_findings(series: &[(&Probe, &Layer)], way: &Way, findings: &
     for (rule, of) in direction_rules(last.gains).iter().filter(|(rule, _)| !harmless(rule)) {
         findings.extend(rule.as_rule().judge(Some(name), &at_work(of)));
     }
-    for (rule, of) in gain_rules().into_iter().chain(state_rules()) {
+    // A gradient that never turns drives its gain up, and where a bound stops the step that is no call for more.
+    let idle = |rule: &Row| way.bounded && rule.kind == Kind::GainsAtUpperBound;
+    let rules = gain_rules().into_iter().chain(state_rules());
+    for (rule, of) in rules.filter(|(rule, _)| !idle(rule)) {
         findings.extend(judge(&rule.as_rule(), &|_, l| of(l)));
     }
     if way.underway {

@@ -20,8 +20,9 @@ pub struct Case<'a> {
     pub solved: bool,
     /// The loss before training, and what the run is judged by, where they are known.
     pub losses: Option<[f64; 2]>,
-    /// Whether parameters live on the simplex, where a gradient has an offset that means nothing.
-    pub simplex: bool,
+    /// Whether parameters live where a gradient need not vanish at the minimum: on the simplex or among positive
+    /// numbers.
+    pub bounded: bool,
     /// The decay rate of the optimizer's momentum, 0 if it has none.
     pub memory: f64,
 }
@@ -69,6 +70,7 @@ fn way(case: &Case<'_>, probes: &[Probe]) -> Way {
     let fits = case.losses.is_some_and(|[_, judged]| now < judged / 2.0);
     Way {
         peak: peak(probes),
+        bounded: case.bounded,
         until: at_work(probes).last().map_or(0, |p| p.step),
         underway: !case.solved && !fits && falls(before, now),
         fast: now < 0.5 * before,
@@ -339,7 +341,7 @@ fn circles(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     // At the lower end of the interval.
     let times = promised(half) / before * (1.0 - error / ratio);
     let kept = (0.5 * start..start).contains(&end);
-    if case.simplex || !kept || !crawls(before, after) || ratio <= error || times < 1.0 {
+    if case.bounded || !kept || !crawls(before, after) || ratio <= error || times < 1.0 {
         return None;
     }
     Some(Finding {
@@ -444,7 +446,7 @@ fn slow(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     let probes = at_work(probes);
     let half = &probes[probes.len() / 2..];
     let (before, after) = quarters(half);
-    if case.simplex {
+    if case.bounded {
         return None;
     }
     let gains = half.iter().flat_map(|p| &p.layers).any(|l| l.gains.is_some());

@@ -434,7 +434,7 @@ impl Trainer {
             batch: task.noisy_batch(),
             solved,
             losses: Some([self.initial_loss, self.run.end()]),
-            simplex: task.domain == Domain::Simplex,
+            bounded: task.domain != Domain::Free,
             memory: self.stepper.memory(),
         };
         self.run.findings = diagnosis::diagnose(&case, &self.run.probes);

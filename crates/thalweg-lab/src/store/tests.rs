@@ -54,7 +54,7 @@ fn case() -> Case<'static> {
         batch: Some(64),
         solved: false,
         losses: None,
-        simplex: false,
+        bounded: false,
         memory: 0.9,
     }
 }

@@ -66,6 +66,10 @@ fn gains_at_their_bounds() {
     let found = only(&findings(up, &steady(|_| 1.0), 200), Kind::GainsAtUpperBound);
     assert_eq!(found.measured, 1.0);
     assert!((10..=40).contains(&found.since), "{found:?}");
+    let up = tuned("meta_egd_sign", &[("lr", 1e-9), ("gamma", 0.5)]);
+    let (probes, _) = walk(up, &steady(|_| 1.0), 200);
+    let found = diagnose(&Case { bounded: true, ..CASE }, &probes);
+    assert!(at(&found, Kind::GainsAtUpperBound, Some("x")).is_none());
     let down = tuned("meta_egd_sign", &[("lr", 1e-9), ("gamma", 0.5)]);
     let turning: fn(usize) -> f32 = |step| if step % 2 == 0 { 1.0 } else { -1.0 };
     let found = findings(down, &steady(turning), 200);
@@ -347,7 +351,7 @@ fn slow_progress_is_seen_under_noise_and_not_where_gradients_have_an_offset() {
     );
     let found = only(&slow(Case { memory: 0.9, ..CASE }), Kind::SlowProgress);
     assert!(!found.change.contains("momentum"));
-    assert!(slow(Case { simplex: true, ..CASE }).iter().all(|f| f.kind != Kind::SlowProgress));
+    assert!(slow(Case { bounded: true, ..CASE }).iter().all(|f| f.kind != Kind::SlowProgress));
 }
 
 #[test]

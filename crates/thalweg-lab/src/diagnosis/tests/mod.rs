@@ -97,7 +97,7 @@ const CASE: Case<'static> = Case {
     batch: Some(1),
     solved: false,
     losses: None,
-    simplex: false,
+    bounded: false,
     memory: 0.0,
 };
 
