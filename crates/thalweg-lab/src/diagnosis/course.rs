@@ -43,7 +43,7 @@ const SHARE: Quantity = Quantity {
 const RATIO: Quantity = Quantity { log: true, range: None, matters: |_| true, ..SHARE };
 
 /// Every quantity, in the order in which a reader meets them.
-pub static QUANTITIES: [Quantity; 17] = [
+pub static QUANTITIES: [Quantity; 20] = [
     Quantity {
         key: "rate",
         figure: "effective-rate",
@@ -111,6 +111,24 @@ pub static QUANTITIES: [Quantity; 17] = [
         ..SHARE
     },
     Quantity {
+        key: "gradient-norm",
+        figure: "gradient-norm",
+        label: "length of the gradient",
+        // What was never there has not vanished.
+        layer: |l| Some(l.gradient_norm).filter(|_| l.untouched < 1.0),
+        matters: |v| v < f64::MIN_POSITIVE,
+        ..RATIO
+    },
+    Quantity {
+        key: "remembered",
+        figure: "remembered",
+        label: "root of the second moment over the gradient",
+        level: Some(1.0),
+        layer: remembered,
+        matters: |v| v > 10.0,
+        ..RATIO
+    },
+    Quantity {
         key: "gain-largest",
         figure: "gains",
         label: "largest learned gain",
@@ -132,6 +150,16 @@ pub static QUANTITIES: [Quantity; 17] = [
         label: "gains at their lower bound",
         whole: |p| weighted(p, |l| Some(l.gains?.at_min)),
         layer: |l| Some(l.gains?.at_min),
+        ..SHARE
+    },
+    Quantity {
+        key: "gains-aligned",
+        figure: "gains",
+        label: "gains whose gradient agrees with the last step",
+        level: Some(0.5),
+        whole: |p| weighted(p, |l| l.gains?.aligned),
+        layer: |l| l.gains?.aligned,
+        matters: |_| true,
         ..SHARE
     },
     Quantity {
@@ -219,6 +247,11 @@ pub(super) fn growth(probe: &Probe) -> Option<f64> {
 /// opposite and 0 by chance.
 pub(super) fn confirmed(probe: &Probe) -> Option<f64> {
     Some(probe.signal / (probe.signal + probe.noise)).filter(|share| share.is_finite())
+}
+
+/// How many times the gradient of today the root of the second moment is.
+pub(super) fn remembered(layer: &Layer) -> Option<f64> {
+    ratio(layer.remembered?, layer.gradient_norm)
 }
 
 /// The mean over the parameters that have it, each coordinate counting once.
@@ -464,6 +497,8 @@ mod tests {
             "underflow",
             "update-ratio",
             "growth",
+            "gradient-norm",
+            "remembered",
             "untouched",
             "gradient-noise",
         ] {

@@ -168,7 +168,7 @@ pub struct Finding {
     pub what: String,
     /// What to change.
     pub change: String,
-    /// The quantity whose course over the run shows it; the report's figure of that name.
+    /// The quantity whose course over the run shows it, the report's figure of that name; empty if none does.
     pub figure: String,
     /// In how many of the seeds it was found; all else is of the first of them.
     pub seeds: usize,

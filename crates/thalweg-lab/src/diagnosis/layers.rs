@@ -1,5 +1,6 @@
 //! Findings about single parameters.
 
+use super::course::remembered;
 use super::finding::{Finding, Kind, Severity};
 use super::record::{Gains, Layer, Probe};
 use super::rules::{Rule, percent};
@@ -44,9 +45,7 @@ pub(super) fn layer_findings(series: &[(&Probe, &Layer)], way: &Way, findings: &
         findings.extend(judge(&rule.as_rule(), &|_, l| of(l)));
     }
     if way.underway {
-        findings.extend(judge(&stale().as_rule(), &|_, l| {
-            l.remembered.filter(|_| l.gradient_norm > 0.0).map(|norm| norm / l.gradient_norm)
-        }));
+        findings.extend(judge(&stale().as_rule(), &|_, l| remembered(l)));
     }
     if last.untouched < 1.0 {
         findings.extend(judge(&vanished().as_rule(), &|_, l| Some(l.gradient_norm)));
@@ -236,6 +235,9 @@ fn gain_rules() -> Vec<(Row, Of)> {
     ]
 }
 
+/// The figure of what the run itself did not do.
+const NOWHERE: &str = "";
+
 /// Rules about what the optimizer remembers.
 fn state_rules() -> Vec<(Row, Of)> {
     use Severity::{Note, Warning};
@@ -260,7 +262,7 @@ fn state_rules() -> Vec<(Row, Of)> {
             Row::new(
                 Kind::UnderflowF16,
                 (Note, 0.05, false),
-                "underflow",
+                NOWHERE,
                 true,
                 "f16 would round {} of the second moments to zero; divided by ε alone, those steps \
                  would be enormous.",
@@ -284,7 +286,7 @@ fn state_rules() -> Vec<(Row, Of)> {
             Row::new(
                 Kind::Underflow8Bit,
                 (Note, 0.05, false),
-                "underflow",
+                NOWHERE,
                 true,
                 "{} of the second moments lie below the lowest 8-bit code of their block, which would \
                  hold them too large and make their steps too short.",
@@ -313,7 +315,7 @@ fn stale() -> Row {
     Row::new(
         Kind::StaleMoments,
         (Severity::Note, 10.0, false),
-        "update-ratio",
+        "remembered",
         false,
         "The root of the second moment is {} times the gradient of today: it remembers gradients that are long \
          gone (about 1/(1 - beta2) steps; a maximum forgets nothing). By now it adapts to nothing and divides by \
@@ -329,7 +331,7 @@ fn vanished() -> Row {
     Row::new(
         Kind::GradientVanished,
         (Severity::Warning, f64::MIN_POSITIVE, true),
-        "update-ratio",
+        "gradient-norm",
         false,
         "The gradient of this parameter has become exactly zero: its units have died or saturated, and it \
          is trained no more.",

@@ -13,6 +13,7 @@ pub(super) fn short(key: &str) -> &'static str {
         "gain-largest" => "largest gain",
         "gains-at-upper" => "gains at top",
         "gains-at-lower" => "gains at bottom",
+        "gains-aligned" => "gains in step",
         "epsilon" => "ε in charge",
         "clip-factor" => "clipping",
         "untouched" => "no gradient",
@@ -53,11 +54,20 @@ pub(super) fn how_to_read(key: &str) -> &'static str {
         "confirmed" => {
             "The scalar product of two successive gradients over the mean of their squared lengths. Near 1 a \
              gradient can be trusted; near 0 (dotted) it is noise, and smaller rates or larger batches help; below 0 \
-             each step turns the gradient round."
+             each step turns the gradient round. The noise scale, in batches, is one over it, less one."
         }
-        "gain-largest" | "gains-at-upper" | "gains-at-lower" => {
-            "What the learned gains did: the largest of them (1, dotted: nothing learned), and the shares that \
-             stand at their bounds, where they can learn no more."
+        "gradient-norm" => {
+            "Where a line falls to the lower edge, the gradient has become exactly zero, and the parameter is trained no \
+             more."
+        }
+        "remembered" => {
+            "How many times as long as the gradient of today the root of the second moment is. Near 1 (dotted) it \
+             follows; far above, it remembers gradients that are long gone."
+        }
+        "gain-largest" | "gains-at-upper" | "gains-at-lower" | "gains-aligned" => {
+            "What the learned gains did: the largest of them (1, dotted: nothing learned), the shares that stand at \
+             their bounds, where they can learn no more, and the share whose gradient still points along the last step, \
+             so that they grow."
         }
         "epsilon" => {
             "The share of coordinates where ε outweighs the root of the second moment: these go by plain \
