@@ -162,7 +162,8 @@ pub struct Finding {
     pub beyond: usize,
     /// The probes that were judged; 1 of what happened to the run as a whole.
     pub probes: usize,
-    /// The 95 % interval of the share of such probes.
+    /// The 95 % interval of the share of such probes, as if they were independent. Successive ones resemble each
+    /// other, so it is too narrow for what another run would show: see `seeds`.
     pub interval: [f64; 2],
     /// What was found, in words.
     pub what: String,

@@ -288,6 +288,18 @@ fn seeds_are_counted_and_those_of_the_majority_shared_but_a_lost_run_always_is()
 }
 
 #[test]
+fn gains_that_explode_in_some_seeds_are_the_cause_in_all() {
+    let hypers = [("lr", 1e-3), ("gamma", 0.1), ("clip", f64::INFINITY)];
+    let exploded = findings(tuned("meta_egd", &hypers), &bowl(1.0, 0.0), 200);
+    let lost = findings(tuned("gd", &[("lr", 0.1)]), &bowl(1.0, 0.0), 200);
+    let joined = over_seeds(&[&lost, &exploded, &lost]);
+    let found = only(&joined, Kind::RateExplosion);
+    assert_eq!((found.seeds, found.seeds_of), (3, 3));
+    assert!(found.change.contains("gamma") && at(&joined, Kind::Diverged, None).is_none());
+    assert_eq!(only(&over_seeds(&[&lost, &lost]), Kind::Diverged).seeds, 2);
+}
+
+#[test]
 fn a_gradient_that_dies_is_told_and_asks_for_no_larger_steps() {
     let bench = Bench {
         parameters: vec![spec("x", &[1, 3])],
