@@ -220,7 +220,7 @@ fn certainty(f: &Finding) -> String {
         1 => "one run".to_owned(),
         all => format!("in {} of {all} seeds", f.seeds),
     };
-    if f.severity == Severity::Critical || f.kind == Kind::NoProgress {
+    if f.probes == 1 {
         return format!("it happened, {seeds}");
     }
     let whose = if f.seeds_of > 1 { " of the first of them" } else { "" };

@@ -43,7 +43,7 @@ const SHARE: Quantity = Quantity {
 const RATIO: Quantity = Quantity { log: true, range: None, matters: |_| true, ..SHARE };
 
 /// Every quantity, in the order in which a reader meets them.
-pub static QUANTITIES: [Quantity; 14] = [
+pub static QUANTITIES: [Quantity; 20] = [
     Quantity {
         key: "rate",
         figure: "effective-rate",
@@ -72,6 +72,15 @@ pub static QUANTITIES: [Quantity; 14] = [
         ..RATIO
     },
     Quantity {
+        key: "growth",
+        figure: "growth",
+        label: "length of the parameters over that at the start",
+        level: Some(1.0),
+        whole: growth,
+        layer: |l| ratio(l.weight_norm, l.start_norm?).filter(|_| l.axes >= 2),
+        ..RATIO
+    },
+    Quantity {
         key: "sign-agreement",
         figure: "sign-agreement",
         label: "successive gradients of one sign",
@@ -97,12 +106,27 @@ pub static QUANTITIES: [Quantity; 14] = [
         label: "share of a gradient that the next confirms",
         level: Some(0.0),
         range: Some([-1.0, 1.0]),
-        whole: |p| {
-            let share = p.signal / (p.signal + p.noise);
-            Some(share).filter(|s| s.is_finite())
-        },
+        whole: confirmed,
         matters: |_| true,
         ..SHARE
+    },
+    Quantity {
+        key: "gradient-norm",
+        figure: "gradient-norm",
+        label: "length of the gradient",
+        // What was never there has not vanished.
+        layer: |l| Some(l.gradient_norm).filter(|_| l.untouched < 1.0),
+        matters: |v| v < f64::MIN_POSITIVE,
+        ..RATIO
+    },
+    Quantity {
+        key: "remembered",
+        figure: "remembered",
+        label: "root of the second moment over the gradient",
+        level: Some(1.0),
+        layer: remembered,
+        matters: |v| v > 10.0,
+        ..RATIO
     },
     Quantity {
         key: "gain-largest",
@@ -126,6 +150,16 @@ pub static QUANTITIES: [Quantity; 14] = [
         label: "gains at their lower bound",
         whole: |p| weighted(p, |l| Some(l.gains?.at_min)),
         layer: |l| Some(l.gains?.at_min),
+        ..SHARE
+    },
+    Quantity {
+        key: "gains-aligned",
+        figure: "gains",
+        label: "gains whose gradient agrees with the last step",
+        level: Some(0.5),
+        whole: |p| weighted(p, |l| l.gains?.aligned),
+        layer: |l| l.gains?.aligned,
+        matters: |_| true,
         ..SHARE
     },
     Quantity {
@@ -154,6 +188,15 @@ pub static QUANTITIES: [Quantity; 14] = [
         ..RATIO
     },
     Quantity {
+        key: "norm-counted",
+        figure: "trust-ratio",
+        label: "norm that the limits of the trust ratio count, over the norm",
+        level: Some(1.0),
+        matters: |v| v != 1.0,
+        layer: |l| l.norm_counted,
+        ..RATIO
+    },
+    Quantity {
         key: "untouched",
         figure: "untouched",
         label: "coordinates never given a gradient",
@@ -168,6 +211,13 @@ pub static QUANTITIES: [Quantity; 14] = [
         layer: |l| l.lost_in_bf16,
         ..SHARE
     },
+    Quantity {
+        key: "lowest-code",
+        figure: "underflow",
+        label: "second moments at the lowest 8-bit code",
+        layer: |l| l.at_lowest_code,
+        ..SHARE
+    },
 ];
 
 impl Quantity {
@@ -179,6 +229,29 @@ impl Quantity {
 
 fn ratio(a: f64, b: f64) -> Option<f64> {
     (b > 0.0).then(|| a / b)
+}
+
+/// How many times as long the matrices are as at the start; what starts at zero has no length to compare with.
+pub(super) fn growth(probe: &Probe) -> Option<f64> {
+    let sized = |l: &&Layer| l.axes >= 2 && l.start_norm.is_some_and(|norm| norm > 0.0);
+    let squares = probe
+        .layers
+        .iter()
+        .filter(sized)
+        .map(|l| [l.weight_norm, l.start_norm.unwrap_or(0.0)].map(|norm| norm * norm));
+    let [now, start] = squares.fold([0.0, 0.0], |[a, b], [x, y]| [a + x, b + y]);
+    ratio(now.sqrt(), start.sqrt())
+}
+
+/// What of a gradient the next one confirms: their product over the mean of their squared lengths, −1 if they are
+/// opposite and 0 by chance.
+pub(super) fn confirmed(probe: &Probe) -> Option<f64> {
+    Some(probe.signal / (probe.signal + probe.noise)).filter(|share| share.is_finite())
+}
+
+/// How many times the gradient of today the root of the second moment is.
+pub(super) fn remembered(layer: &Layer) -> Option<f64> {
+    ratio(layer.remembered?, layer.gradient_norm)
 }
 
 /// The mean over the parameters that have it, each coordinate counting once.
@@ -339,6 +412,7 @@ mod tests {
             coordinates,
             gradient_norm: 1.0,
             weight_norm: 4.0,
+            start_norm: Some(0.5),
             update_norm: 3.0,
             untouched: 0.0,
             looked: 2,
@@ -350,9 +424,11 @@ mod tests {
             lost_in_f16: None,
             lost_in_bf16: None,
             lost_in_8_bit: None,
+            at_lowest_code: None,
             gains: None,
             clip_factor: None,
             trust_ratio: None,
+            norm_counted: None,
         }
     }
 
@@ -384,6 +460,7 @@ mod tests {
         assert!((first("update-ratio", None).unwrap().1 - 0.75).abs() < 1e-12);
         assert_eq!(first("confirmed", None), Some((2, 0.25)));
         assert_eq!(first("rate", Some("b")), Some((2, 16.0)));
+        assert_eq!(first("growth", None), Some((2, 8.0)));
         // What an optimizer does not have is no course.
         assert_eq!(first("gains-at-upper", None), None);
         assert_eq!(first("momentum-agreement", Some("a")), None);
@@ -419,6 +496,9 @@ mod tests {
             "epsilon",
             "underflow",
             "update-ratio",
+            "growth",
+            "gradient-norm",
+            "remembered",
             "untouched",
             "gradient-noise",
         ] {

@@ -58,7 +58,7 @@ pub enum Kind {
     GainsAtUpperBound,
     /// Learned gains stand at their lower bound.
     GainsAtLowerBound,
-    /// Successive gradients point against each other.
+    /// Steps overshoot: successive gradients point against each other, or the loss stays though they do not.
     Oscillation,
     /// The gradient points against the momentum.
     MomentumOpposed,
@@ -70,12 +70,16 @@ pub enum Kind {
     StaleMoments,
     /// Steps are large beside the parameter.
     UpdatesLarge,
+    /// Steps have made the parameters many times as long while most of the loss was still there.
+    StartLost,
     /// Steps are tiny beside the parameter.
     UpdatesSmall,
     /// Nearly every step is clipped.
     ClipSaturated,
     /// A trust ratio stretches most updates far.
     TrustRatioLarge,
+    /// The limits of a trust ratio count a norm that is far from the parameter's.
+    TrustRatioHeld,
     /// Coordinates whose gradient was always zero.
     DeadCoordinates,
     /// A parameter whose gradient was always zero.
@@ -91,6 +95,8 @@ pub enum Kind {
     /// 8-bit codes would hold second moments too large.
     #[serde(rename = "underflow-8-bit")]
     Underflow8Bit,
+    /// 8-bit codes, in which the run keeps them, hold second moments too large.
+    LowestCode,
     /// The noise of a gradient hides its direction.
     NoiseDominates,
 }
@@ -119,9 +125,11 @@ impl Kind {
             Kind::EpsilonDominates => "epsilon-dominates",
             Kind::StaleMoments => "stale-moments",
             Kind::UpdatesLarge => "updates-large",
+            Kind::StartLost => "start-lost",
             Kind::UpdatesSmall => "updates-small",
             Kind::ClipSaturated => "clip-saturated",
             Kind::TrustRatioLarge => "trust-ratio-large",
+            Kind::TrustRatioHeld => "trust-ratio-held",
             Kind::DeadCoordinates => "dead-coordinates",
             Kind::NoGradient => "no-gradient",
             Kind::GradientVanished => "gradient-vanished",
@@ -129,6 +137,7 @@ impl Kind {
             Kind::UnderflowF16 => "underflow-f16",
             Kind::UnderflowBf16 => "underflow-bf16",
             Kind::Underflow8Bit => "underflow-8-bit",
+            Kind::LowestCode => "lowest-code",
             Kind::NoiseDominates => "noise-dominates",
         }
     }
@@ -151,15 +160,16 @@ pub struct Finding {
     pub threshold: f64,
     /// In how many of the probes that were judged.
     pub beyond: usize,
-    /// The probes that were judged.
+    /// The probes that were judged; 1 of what happened to the run as a whole.
     pub probes: usize,
-    /// The 95 % interval of the share of such probes.
+    /// The 95 % interval of the share of such probes, as if they were independent. Successive ones resemble each
+    /// other, so it is too narrow for what another run would show: see `seeds`.
     pub interval: [f64; 2],
     /// What was found, in words.
     pub what: String,
     /// What to change.
     pub change: String,
-    /// The quantity whose course over the run shows it; the report's figure of that name.
+    /// The quantity whose course over the run shows it, the report's figure of that name; empty if none does.
     pub figure: String,
     /// In how many of the seeds it was found; all else is of the first of them.
     pub seeds: usize,

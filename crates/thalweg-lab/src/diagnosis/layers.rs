@@ -1,5 +1,6 @@
 //! Findings about single parameters.
 
+use super::course::remembered;
 use super::finding::{Finding, Kind, Severity};
 use super::record::{Gains, Layer, Probe};
 use super::rules::{Rule, percent};
@@ -8,7 +9,11 @@ use super::rules::{Rule, percent};
 pub(super) struct Way {
     /// The largest learning rate.
     pub(super) peak: f64,
-    /// Whether the loss still falls.
+    /// The last probe before a schedule makes steps short.
+    pub(super) until: usize,
+    /// Whether gradients keep a direction at the minimum.
+    pub(super) bounded: bool,
+    /// Whether the loss still falls, and with it what the run is judged by.
     pub(super) underway: bool,
     /// Whether it falls fast.
     pub(super) fast: bool,
@@ -22,33 +27,41 @@ pub(super) fn layer_findings(series: &[(&Probe, &Layer)], way: &Way, findings: &
         let values: Vec<_> = series.iter().map(|(p, l)| (p.step, f(p, l))).collect();
         rule.judge(Some(name), &values)
     };
+    let at_work = |f: &dyn Fn(&Layer) -> Option<f64>| -> Vec<_> {
+        let series = series.iter().take_while(|(p, _)| p.step <= way.until);
+        series.map(|(p, l)| (p.step, f(l))).collect()
+    };
     findings.extend(dead(series));
-    let rules = direction_rules(last.gains).into_iter().chain(gain_rules()).chain(state_rules());
     // Momentum that is full of gradients long gone points against those of today, and does no harm while the
     // loss falls fast.
     let harmless = |rule: &Row| way.fast && rule.kind == Kind::MomentumOpposed;
-    for (rule, of) in rules.filter(|(rule, _)| !harmless(rule)) {
+    for (rule, of) in direction_rules(last.gains).iter().filter(|(rule, _)| !harmless(rule)) {
+        findings.extend(rule.as_rule().judge(Some(name), &at_work(of)));
+    }
+    // A gradient that never turns drives its gain up, and where a bound stops the step that is no call for more.
+    let idle = |rule: &Row| way.bounded && rule.kind == Kind::GainsAtUpperBound;
+    let rules = gain_rules().into_iter().chain(state_rules());
+    for (rule, of) in rules.filter(|(rule, _)| !idle(rule)) {
         findings.extend(judge(&rule.as_rule(), &|_, l| of(l)));
     }
     if way.underway {
-        findings.extend(judge(&stale().as_rule(), &|_, l| {
-            l.remembered.filter(|_| l.gradient_norm > 0.0).map(|norm| norm / l.gradient_norm)
-        }));
+        findings.extend(judge(&stale().as_rule(), &|_, l| remembered(l)));
     }
     if last.untouched < 1.0 {
         findings.extend(judge(&vanished().as_rule(), &|_, l| Some(l.gradient_norm)));
     }
     // Matrices only: a bias that starts at zero has no size to compare with.
     if last.axes >= 2 && last.untouched < 1.0 {
-        for (rule, to_peak) in size_rules() {
-            findings.extend(judge(&rule.as_rule(), &|p, l| {
-                let schedule =
-                    p.lr.filter(|lr| to_peak && *lr > 0.0).map_or(1.0, |lr| way.peak / lr);
-                // Without a gradient a step is short whatever the rate.
-                let moves = l.weight_norm > 0.0 && l.gradient_norm > 0.0;
-                moves.then(|| schedule * l.update_norm / l.weight_norm)
-            }));
-        }
+        // Without a gradient a step is short whatever the rate.
+        let size = |l: &Layer| {
+            let moves = l.weight_norm > 0.0 && l.gradient_norm > 0.0;
+            moves.then(|| l.update_norm / l.weight_norm)
+        };
+        findings.extend(large().as_rule().judge(Some(name), &at_work(&size)));
+        findings.extend(judge(&small().as_rule(), &|p, l| {
+            let schedule = p.lr.filter(|lr| *lr > 0.0).map_or(1.0, |lr| way.peak / lr);
+            Some(schedule * size(l)?)
+        }));
     }
 }
 
@@ -95,9 +108,9 @@ impl Row {
 
 type Of = fn(&Layer) -> Option<f64>;
 
-/// Rules about the direction and the length of gradients.
-fn direction_rules(gains: Option<Gains>) -> Vec<(Row, Of)> {
-    let oscillation = match gains {
+/// What to do about steps that overshoot.
+pub(super) fn against_overshoot(gains: Option<Gains>) -> &'static str {
+    match gains {
         Some(g) if g.at_min > 0.5 => {
             "Lower the learning rate itself: the gains of oscillating coordinates have shrunk to their \
              lower bound and can do no more."
@@ -109,7 +122,11 @@ fn direction_rules(gains: Option<Gains>) -> Vec<(Row, Of)> {
         None => {
             "Lower the learning rate, by a factor of 2 to 3; the curvature is too large for it."
         }
-    };
+    }
+}
+
+/// Rules about the direction and the length of gradients.
+fn direction_rules(gains: Option<Gains>) -> Vec<(Row, Of)> {
     use Severity::{Note, Warning};
     vec![
         (
@@ -120,7 +137,7 @@ fn direction_rules(gains: Option<Gains>) -> Vec<(Row, Of)> {
                 true,
                 "Successive gradients agree in sign at only {} of the coordinates (chance: 50 %): steps \
                  overshoot.",
-                oscillation,
+                against_overshoot(gains),
             ),
             |l| l.successive,
         ),
@@ -160,6 +177,31 @@ fn direction_rules(gains: Option<Gains>) -> Vec<(Row, Of)> {
             ),
             |l| l.trust_ratio,
         ),
+        // As far as what is large: a ratio that is ten times what the norm asks for, or a tenth of it.
+        (
+            Row::new(
+                Kind::TrustRatioHeld,
+                (Warning, 0.1, true),
+                "trust-ratio",
+                true,
+                "The largest norm that the trust ratio counts (`norm_max`) is {} of this parameter's, so its steps are as \
+                 much shorter than those of its size.",
+                "Raise `norm_max` above the parameters' norms, or take the ratio without limits.",
+            ),
+            |l| l.norm_counted,
+        ),
+        (
+            Row::new(
+                Kind::TrustRatioHeld,
+                (Warning, 10.0, false),
+                "trust-ratio",
+                false,
+                "The least norm that the trust ratio counts (`norm_min`) is {} times this parameter's, so its steps are \
+                 as much longer than those of its size.",
+                "Lower `norm_min` below the parameters' norms, or take the ratio without limits.",
+            ),
+            |l| l.norm_counted,
+        ),
     ]
 }
 
@@ -193,11 +235,15 @@ fn gain_rules() -> Vec<(Row, Of)> {
     ]
 }
 
+/// The figure of what the run itself did not do.
+const NOWHERE: &str = "";
+
 /// Rules about what the optimizer remembers.
 fn state_rules() -> Vec<(Row, Of)> {
     use Severity::{Note, Warning};
     let change = "Keep this state in single precision or bf16, or scale the loss, whose factor enters \
                   the second moment squared.";
+    let own_group = "Keep this parameter's state in bf16 or single precision (a group of its own).";
     vec![
         (
             Row::new(
@@ -216,10 +262,10 @@ fn state_rules() -> Vec<(Row, Of)> {
             Row::new(
                 Kind::UnderflowF16,
                 (Note, 0.05, false),
-                "underflow",
+                NOWHERE,
                 true,
                 "f16 would round {} of the second moments to zero; divided by ε alone, those steps \
-                 would be enormous. This run keeps them in single precision.",
+                 would be enormous.",
                 change,
             ),
             |l| l.lost_in_f16,
@@ -240,14 +286,26 @@ fn state_rules() -> Vec<(Row, Of)> {
             Row::new(
                 Kind::Underflow8Bit,
                 (Note, 0.05, false),
-                "underflow",
+                NOWHERE,
                 true,
                 "{} of the second moments lie below the lowest 8-bit code of their block, which would \
-                 hold them too large and make their steps too short. This run keeps them in single \
-                 precision.",
-                "Keep this parameter's state in bf16 or single precision (a group of its own).",
+                 hold them too large and make their steps too short.",
+                own_group,
             ),
             |l| l.lost_in_8_bit,
+        ),
+        (
+            // As with ε: the same number for all of them, adapted to none.
+            Row::new(
+                Kind::LowestCode,
+                (Warning, 0.25, false),
+                "underflow",
+                true,
+                "{} of the second moments stand at the lowest of the 8-bit codes in which this run keeps them; it \
+                 stands for all that is smaller, too, and makes those steps too short.",
+                own_group,
+            ),
+            |l| l.at_lowest_code,
         ),
     ]
 }
@@ -257,7 +315,7 @@ fn stale() -> Row {
     Row::new(
         Kind::StaleMoments,
         (Severity::Note, 10.0, false),
-        "update-ratio",
+        "remembered",
         false,
         "The root of the second moment is {} times the gradient of today: it remembers gradients that are long \
          gone (about 1/(1 - beta2) steps; a maximum forgets nothing). By now it adapts to nothing and divides by \
@@ -273,7 +331,7 @@ fn vanished() -> Row {
     Row::new(
         Kind::GradientVanished,
         (Severity::Warning, f64::MIN_POSITIVE, true),
-        "update-ratio",
+        "gradient-norm",
         false,
         "The gradient of this parameter has become exactly zero: its units have died or saturated, and it \
          is trained no more.",
@@ -282,35 +340,28 @@ fn vanished() -> Row {
     )
 }
 
-/// Rules about the size of steps beside the parameter; the flag says whether the schedule is
-/// divided out.
-fn size_rules() -> [(Row, bool); 2] {
-    use Severity::Warning;
-    [
-        (
-            Row::new(
-                Kind::UpdatesLarge,
-                (Warning, 0.1, false),
-                "update-ratio",
-                false,
-                "Each step changes the parameter by {} of its norm; around 1e-3 is usual.",
-                "Lower the learning rate, of this group at least.",
-            ),
-            false,
-        ),
-        (
-            Row::new(
-                Kind::UpdatesSmall,
-                (Warning, 1e-6, true),
-                "update-ratio",
-                false,
-                "Each step changes the parameter by {} of its norm, at the peak of the schedule; \
-                 around 1e-3 is usual.",
-                "Raise the learning rate, of this group at least.",
-            ),
-            true,
-        ),
-    ]
+/// Steps that are long beside the parameter.
+fn large() -> Row {
+    Row::new(
+        Kind::UpdatesLarge,
+        (Severity::Warning, 0.1, false),
+        "update-ratio",
+        false,
+        "Each step changes the parameter by {} of its norm; around 1e-3 is usual.",
+        "Lower the learning rate, of this group at least.",
+    )
+}
+
+/// Steps that are short beside the parameter, the schedule divided out.
+fn small() -> Row {
+    Row::new(
+        Kind::UpdatesSmall,
+        (Severity::Warning, 1e-6, true),
+        "update-ratio",
+        false,
+        "Each step changes the parameter by {} of its norm, at the peak of the schedule; around 1e-3 is usual.",
+        "Raise the learning rate, of this group at least.",
+    )
 }
 
 /// Gradients that must have been looked at before silence means anything.

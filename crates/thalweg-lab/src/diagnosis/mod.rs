@@ -6,7 +6,9 @@
 //!
 //! A finding about a persistent state is raised if the state held in so many of the later half of the
 //! probes that the lower end of the 95 % Wilson interval of its share is above one half. The half is
-//! fixed beforehand, so it is not chosen for what it shows.
+//! fixed beforehand, so it is not chosen for what it shows. The interval takes probes for independent,
+//! which successive ones are not: it says how persistent the state was in this run, and the seeds that share
+//! a finding say how sure it is of the optimizer.
 
 mod course;
 mod finding;
@@ -32,11 +34,17 @@ fn sort(findings: &mut [Finding]) {
 }
 
 /// The findings of an optimizer from those of each seed: each stands once, with the seeds that have it
-/// counted, in the words and numbers of the first one that does. See [`Finding::is_shared`].
+/// counted, in the words and numbers of the first one that does. Gains that have made some seeds diverge are the
+/// cause of the others' divergence, too. See [`Finding::is_shared`].
 pub fn over_seeds(seeds: &[&[Finding]]) -> Vec<Finding> {
+    let explodes = seeds.iter().copied().flatten().any(|f| f.kind == Kind::RateExplosion);
+    let cause = |f: &Finding| match f.kind {
+        Kind::Diverged if explodes => Kind::RateExplosion,
+        kind => kind,
+    };
     let mut all: Vec<Finding> = Vec::new();
-    for finding in seeds.iter().copied().flatten() {
-        let same = |f: &Finding| f.kind == finding.kind && f.parameter == finding.parameter;
+    for finding in seeds.iter().copied().flatten().filter(|f| f.kind == cause(f)) {
+        let same = |f: &Finding| cause(f) == finding.kind && f.parameter == finding.parameter;
         if !all.iter().any(same) {
             let count = seeds.iter().filter(|findings| findings.iter().any(same)).count();
             all.push(Finding { seeds: count, seeds_of: seeds.len(), ..finding.clone() });

@@ -3,10 +3,10 @@
 use super::finding::{Finding, Kind, Severity};
 use super::rules::RAISE;
 
-/// Rewrites the advice to raise the learning rate `lr` of runs by what other trials say, each a rate and the
-/// loss it came to, infinite if it diverged: the rate stays below half the smallest larger one at which a trial
-/// diverged. If the rate is `alone` in being tuned, a larger one that did worse speaks against raising it; the
-/// finding is then a note.
+/// Rewrites the advice to raise or to lower the learning rate `lr` of runs by what other trials say, each a rate and
+/// the loss it came to, infinite if it diverged: the rate stays below half the smallest larger one at which a trial
+/// diverged. If the rate is `alone` in being tuned, a larger one that did worse speaks against raising it. Smaller
+/// ones none of which did better speak against lowering it. Where nothing is left to change, the finding is a note.
 pub fn within(findings: &mut [Finding], lr: f64, trials: &[(f64, f64)], alone: bool) {
     let larger = |lost: bool, from: f64| {
         let rates = trials.iter().filter(move |(rate, loss)| {
@@ -18,18 +18,45 @@ pub fn within(findings: &mut [Finding], lr: f64, trials: &[(f64, f64)], alone: b
     let own = own.fold(f64::INFINITY, f64::min);
     let worse = if alone { larger(false, own) } else { f64::INFINITY };
     let diverged = larger(true, own);
-    for finding in findings.iter_mut().filter(|f| f.kind == Kind::SlowProgress) {
-        // Ten times the rate is the most that is advised.
-        if worse < 10.0 && worse < diverged {
+    let smaller = || trials.iter().filter(|(rate, _)| (0.1 * lr..lr).contains(rate));
+    // Where other hyper-parameters differ too, one trial says little.
+    let enough = if alone { 1 } else { 3 };
+    let lower_is_worse = smaller().count() >= enough && smaller().all(|(_, loss)| *loss >= own);
+    for finding in findings {
+        // Ten times the rate is the most that is advised, and a tenth.
+        match finding.kind {
+            Kind::SlowProgress if worse < 10.0 && worse < diverged => {
+                finding.change = format!(
+                    "{LEAVE}a trial at {worse:.2} times this rate ended higher. Longer training or a better-conditioned \
+                     direction would go further."
+                );
+            }
+            Kind::SlowProgress if diverged < 20.0 => {
+                finding.change = below(diverged, &finding.change);
+            }
+            _ if lower_is_worse && is_to_lower(finding) => {
+                let nearest = smaller().map(|(rate, _)| *rate).fold(0.0, f64::max) / lr;
+                finding.change = format!(
+                    "{LEAVE}a trial at {nearest:.2} times this rate ended no lower. What long steps cost, they win \
+                     elsewhere."
+                );
+            }
+            _ => {}
+        }
+        if finding.change.starts_with(LEAVE) {
             finding.severity = Severity::Note;
-            finding.change = format!(
-                "Leave the learning rate: a trial at {worse:.2} times this rate ended higher. Longer training \
-                 or a better-conditioned direction would go further."
-            );
-        } else if diverged < 20.0 {
-            finding.change = below(diverged, &finding.change);
         }
     }
+}
+
+/// How advice begins that leaves nothing to do.
+const LEAVE: &str = "Leave the learning rate: ";
+
+/// Whether the advice is to lower nothing but the learning rate of a run that has not been lost by it.
+fn is_to_lower(finding: &Finding) -> bool {
+    use Kind::{MomentumOpposed, NoProgress, Oscillation, StartLost, UpdatesLarge};
+    let kinds = [MomentumOpposed, NoProgress, Oscillation, StartLost, UpdatesLarge];
+    kinds.contains(&finding.kind) && finding.change.starts_with("Lower the learning rate")
 }
 
 /// Advice that stays below a factor at which a trial diverged.
@@ -43,7 +70,7 @@ fn below(factor: f64, change: &str) -> String {
             if momentum { ", or add momentum" } else { "" }
         ),
         (true, false) if momentum => format!("Add momentum; leave the learning rate: {seen}."),
-        (true, false) => format!("Leave the learning rate: {seen}."),
+        (true, false) => format!("{LEAVE}{seen}."),
         (false, _) => format!(
             "Raise the rate of the gains (`gamma`, `hyper_lr`) so that they grow faster, and leave the learning \
              rate: {seen}. Check that they are not held by their upper bound."
@@ -57,8 +84,12 @@ mod tests {
     use crate::diagnosis::{Severity, wilson};
 
     fn told(change: &str, trials: &[(f64, f64)], alone: bool) -> Finding {
+        rewritten(Kind::SlowProgress, change, trials, alone)
+    }
+
+    fn rewritten(kind: Kind, change: &str, trials: &[(f64, f64)], alone: bool) -> Finding {
         let mut findings = [Finding {
-            kind: Kind::SlowProgress,
+            kind,
             severity: Severity::Warning,
             parameter: None,
             since: 2,
@@ -111,9 +142,39 @@ mod tests {
         assert!(found.change.contains("a trial at 3.00 times this rate ended higher"));
         // Where other hyper-parameters differ too, it says little.
         assert_eq!(&told(raise, &trials, false).change, raise);
+        // Nor is there anything to do where it diverged, unless momentum can be added.
+        let diverged = [(0.1, 0.5), (0.19, f64::INFINITY)];
+        assert_eq!(told(raise, &diverged, false).severity, Severity::Note);
+        let other = told(&format!("{RAISE}, or add momentum."), &diverged, false);
+        assert_eq!(other.severity, Severity::Warning);
         let better = told(raise, &[(0.1, 0.5), (0.3, 0.4)], true);
         assert_eq!((&better.change, better.severity), (raise, Severity::Warning));
         let lost = told(raise, &[(0.1, 0.5), (0.4, f64::INFINITY), (0.5, 0.7)], true);
         assert!(lost.change.contains("at most 2.0"), "{}", lost.change);
+    }
+
+    #[test]
+    fn a_smaller_rate_that_did_worse_speaks_against_lowering_it() {
+        let lower = "Lower the learning rate.";
+        let told = |kind, trials: &[(f64, f64)], alone| {
+            let found = rewritten(kind, lower, trials, alone);
+            (found.severity, found.change)
+        };
+        let trials = [(0.1, 0.5), (0.02, 0.6), (0.05, 0.7), (0.3, f64::INFINITY)];
+        let (severity, change) = told(Kind::Oscillation, &trials, true);
+        assert_eq!(severity, Severity::Note);
+        assert!(change.starts_with("Leave the learning rate: a trial at 0.50 times"), "{change}");
+        let as_it_was = (Severity::Warning, lower.to_owned());
+        assert_eq!(told(Kind::Oscillation, &trials, false), as_it_was);
+        // What else there is to lower remains.
+        let other = rewritten(Kind::NoProgress, "Lower the momentum first.", &trials, true);
+        assert_eq!(other.change, "Lower the momentum first.");
+        // Three that agree say enough.
+        let three = [&trials[..], &[(0.07, 0.5)]].concat();
+        assert_eq!(told(Kind::Oscillation, &three, false).0, Severity::Note);
+        // A parameter whose gradient has died is lost at whatever rate did it.
+        assert_eq!(told(Kind::GradientVanished, &trials, true), as_it_was);
+        let better = [(0.1, 0.5), (0.05, 0.4), (0.001, 0.9)];
+        assert_eq!(told(Kind::Oscillation, &better, true), as_it_was);
     }
 }

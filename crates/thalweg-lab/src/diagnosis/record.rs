@@ -48,6 +48,8 @@ pub struct Layer {
     pub gradient_norm: f64,
     /// Norm of the parameter before the step.
     pub weight_norm: f64,
+    /// Norm of the parameter before the first step; absent in results of before it was recorded.
+    pub start_norm: Option<f64>,
     /// Norm of the step.
     pub update_norm: f64,
     /// Share of coordinates whose gradient was zero in every gradient looked at so far (two per probe).
@@ -74,14 +76,20 @@ pub struct Layer {
     pub lost_in_f16: Option<f64>,
     /// Share of the second moments above zero that bf16 would round to zero.
     pub lost_in_bf16: Option<f64>,
-    /// Share of the second moments above zero that lie below the lowest 8-bit code of their block.
+    /// Share of the second moments above zero that lie below the lowest 8-bit code of their block; absent where they
+    /// are kept in 8 bits, or would not be because the parameter is small.
     pub lost_in_8_bit: Option<f64>,
+    /// Share of the second moments above zero that stand at the lowest 8-bit code of their block; absent where they are
+    /// not kept in 8 bits.
+    pub at_lowest_code: Option<f64>,
     /// Learned gains.
     pub gains: Option<Gains>,
     /// What clipping by this parameter's norm multiplied the gradient by.
     pub clip_factor: Option<f64>,
     /// What its trust ratio multiplied the update by (LAMB, LARS).
     pub trust_ratio: Option<f64>,
+    /// What the limits of its trust ratio make of the parameter's norm, over that norm: 1 between them.
+    pub norm_counted: Option<f64>,
 }
 
 impl Probe {
@@ -105,6 +113,7 @@ impl Layer {
         let mut numbers: Vec<(String, Option<f64>)> = [
             ("gradient_norm", Some(self.gradient_norm)),
             ("weight_norm", Some(self.weight_norm)),
+            ("start_norm", self.start_norm),
             ("update_norm", Some(self.update_norm)),
             ("untouched", Some(self.untouched)),
             ("sign_agreement", self.successive),
@@ -114,8 +123,10 @@ impl Layer {
             ("lost_in_f16", self.lost_in_f16),
             ("lost_in_bf16", self.lost_in_bf16),
             ("lost_in_8_bit", self.lost_in_8_bit),
+            ("at_lowest_code", self.at_lowest_code),
             ("layer_clip_factor", self.clip_factor),
             ("trust_ratio", self.trust_ratio),
+            ("norm_counted", self.norm_counted),
             ("gain_min", gain(|g| g.min)),
             ("gain_max", gain(|g| g.max)),
             ("gains_at_min", gain(|g| g.at_min)),
@@ -154,6 +165,8 @@ pub struct Recorder {
     parameters: Vec<ParameterSpec>,
     previous: Vec<Vec<f32>>,
     before: Vec<Vec<f32>>,
+    /// The norm of each parameter before the first step.
+    start: Vec<f64>,
     touched: Vec<Vec<bool>>,
     /// Decay rate of the running means.
     memory: f64,
@@ -185,6 +198,7 @@ impl Recorder {
             parameters: parameters.to_vec(),
             previous: Vec::new(),
             before: Vec::new(),
+            start: Vec::new(),
             touched: parameters.iter().map(|p| vec![false; p.len()]).collect(),
             looked: 0,
             probes: Vec::new(),
@@ -216,8 +230,11 @@ impl Recorder {
     }
 
     /// To be called between gradient and step `step` if the step [is due](Self::is_due), or the next
-    /// one is; it does nothing at other steps.
+    /// one is, as it is at the first; it does nothing at other steps.
     pub fn before(&mut self, step: usize, values: &[Vec<f32>], gradients: &[Cow<'_, [f32]>]) {
+        if self.start.is_empty() {
+            self.start = values.iter().map(|v| norm(v.iter().map(|x| f64::from(*x)))).collect();
+        }
         if !self.is_due(step) {
             return self.keep(step, gradients);
         }
@@ -292,13 +309,18 @@ impl Recorder {
         let gains = report.readings.iter().find(|r| r.param == spec.name).map(|r| &r.gains);
         let moments = report.moments.iter().find(|r| r.param == spec.name).map(|r| &r.moments);
         let second = second_moment(&spec.name, optimizer);
+        let coded = second.as_ref().filter(|(slot, v)| is_coded(&spec.name, slot, v, optimizer));
+        let plain = second.as_ref().filter(|_| coded.is_none() && spec.len() >= SMALL);
+        let weight_norm = norm(before.iter().map(|x| f64::from(*x)));
+        let trust_ratio = optimizer.scalar(&spec.name, "ratio").map(finite);
         let moment = |f: fn(&thalweg::Moments) -> f64| moments.map(f).filter(|v| !v.is_nan());
         Layer {
             parameter: spec.name.clone(),
             axes: spec.shape.len(),
             coordinates: spec.len(),
             gradient_norm: norm(gradient.iter().map(|g| f64::from(*g))),
-            weight_norm: norm(before.iter().map(|x| f64::from(*x))),
+            weight_norm,
+            start_norm: self.start.get(k).copied(),
             update_norm: norm(moved.iter().copied()),
             untouched: share(self.touched[k].iter().map(|t| !t)).unwrap_or(0.0),
             looked: self.looked,
@@ -306,11 +328,15 @@ impl Recorder {
             successive: agreement(&self.previous[k], gradient),
             momentum: moment(|m| m.aligned),
             eps_dominates: moment(|m| m.eps_dominates)
-                .and_then(|share| above_round_off(share, second.as_deref()?)),
-            remembered: average_of_squares(&spec.name, optimizer).map(|v| remembered(&v, gradient)),
+                .and_then(|share| above_round_off(share, &second.as_ref()?.1)),
+            remembered: second
+                .as_ref()
+                .filter(|(slot, _)| *slot != SUM)
+                .map(|(_, v)| remembered(v, gradient)),
             lost_in_f16: moment(|m| m.lost_in_f16),
             lost_in_bf16: moment(|m| m.lost_in_bf16),
-            lost_in_8_bit: second.as_deref().and_then(below_codes),
+            lost_in_8_bit: plain.and_then(|(_, v)| below(v, BELOW_CODES)),
+            at_lowest_code: coded.and_then(|(_, v)| below(v, LOWEST_CODE)),
             gains: gains.map(|g| Gains {
                 min: finite(g.min),
                 max: finite(g.max),
@@ -319,7 +345,8 @@ impl Recorder {
                 aligned: Some(g.aligned).filter(|v| !v.is_nan()),
             }),
             clip_factor: optimizer.scalar(&spec.name, "factor"),
-            trust_ratio: optimizer.scalar(&spec.name, "ratio").map(finite),
+            trust_ratio,
+            norm_counted: trust_ratio.and_then(|_| counted(weight_norm, optimizer)),
         }
     }
 }
@@ -345,14 +372,19 @@ fn agreement(a: &[f32], b: &[f32]) -> Option<f64> {
     share(both.map(|(a, b)| (*a > 0.0) == (*b > 0.0)))
 }
 
-/// The second moment of a parameter, whatever its name.
-fn second_moment(parameter: &str, optimizer: &Optimizer<f32>) -> Option<Vec<f32>> {
-    average_of_squares(parameter, optimizer).or_else(|| optimizer.slot_values(parameter, "sum"))
+/// The slot of a second moment that is a sum of squares, and no mean.
+const SUM: &str = "sum";
+
+/// The second moment of a parameter and its slot, whatever its name.
+fn second_moment(parameter: &str, optimizer: &Optimizer<f32>) -> Option<(&'static str, Vec<f32>)> {
+    let values = |slot| Some((slot, optimizer.slot_values(parameter, slot)?));
+    ["v_max", "v", "s", SUM].into_iter().find_map(values)
 }
 
-/// The second moment of a parameter if it is a mean of squares.
-fn average_of_squares(parameter: &str, optimizer: &Optimizer<f32>) -> Option<Vec<f32>> {
-    ["v_max", "v", "s"].iter().find_map(|slot| optimizer.slot_values(parameter, slot))
+/// Whether a slot with these values is kept in 8-bit codes: not as it is, and not in bf16, whose lower half is empty.
+fn is_coded(parameter: &str, slot: &str, values: &[f32], optimizer: &Optimizer<f32>) -> bool {
+    let packed = optimizer.slot(parameter, slot).is_none();
+    packed && values.iter().any(|v| v.to_bits() & 0xFFFF != 0)
 }
 
 fn remembered(moment: &[f32], gradient: &[f32]) -> f64 {
@@ -360,15 +392,28 @@ fn remembered(moment: &[f32], gradient: &[f32]) -> f64 {
     finite(now.map(|(v, _)| f64::from(*v)).sum::<f64>().sqrt())
 }
 
+/// What the limits of a trust ratio, those of the first group that has some, leave of a norm.
+fn counted(norm: f64, optimizer: &Optimizer<f32>) -> Option<f64> {
+    let limit = |name| optimizer.groups().find_map(|(_, chain)| chain.hyper(name).ok());
+    let [low, high] = [limit("norm_min")?, limit("norm_max")?].map(|hyper| hyper.value(0));
+    (norm > 0.0).then(|| finite(norm.max(low).min(high) / norm))
+}
+
 /// Coordinates that share the scale of an 8-bit format.
 const BLOCK: usize = 1024;
-/// The lowest 8-bit code of a number that is never negative, in units of the block's largest.
-const LOWEST_CODE: f32 = 1.0 / 16_777_216.0;
+/// Parameters of fewer coordinates are not kept in 8 bits.
+const SMALL: usize = 4096;
+/// What lies below all 8-bit codes of numbers that are never negative, in units of the block's largest: the lowest code
+/// stands for eight times as much and all below.
+const BELOW_CODES: f32 = 1.0 / 16_777_216.0;
+/// A bound between what the lowest and the second code give back.
+const LOWEST_CODE: f32 = 8.0 * BELOW_CODES;
 
-fn below_codes(moment: &[f32]) -> Option<f64> {
+/// The share of moments above zero that lie below a bound in units of their block's largest.
+fn below(moment: &[f32], bound: f32) -> Option<f64> {
     let below = moment.chunks(BLOCK).flat_map(|block| {
         let largest = block.iter().copied().fold(0.0, f32::max);
-        block.iter().filter(|v| **v > 0.0).map(move |v| v / largest < LOWEST_CODE)
+        block.iter().filter(|v| **v > 0.0).map(move |v| v / largest < bound)
     });
     share(below)
 }

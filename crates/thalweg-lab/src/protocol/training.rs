@@ -433,8 +433,8 @@ impl Trainer {
             batch: task.noisy_batch(),
             solved,
             losses: Some([self.initial_loss, self.run.end()]),
-            simplex: task.domain == Domain::Simplex,
-            momentum: self.stepper.memory() > 0.0,
+            bounded: task.domain != Domain::Free,
+            memory: self.stepper.memory(),
         };
         self.run.findings = diagnosis::diagnose(&case, &self.run.probes);
         Ok(self.run)

@@ -26,6 +26,7 @@ fn probe() -> Probe {
         coordinates: 12,
         gradient_norm: f64::MAX,
         weight_norm: 1.0 / 3.0,
+        start_norm: Some(1e-7),
         update_norm: 5e-324,
         untouched: 0.1 + 0.2,
         looked: 2,
@@ -37,9 +38,11 @@ fn probe() -> Probe {
         lost_in_f16: Some(1.0 / 7.0),
         lost_in_bf16: None,
         lost_in_8_bit: None,
+        at_lowest_code: None,
         gains: None,
         clip_factor: Some(1.0),
         trust_ratio: Some(0.5),
+        norm_counted: None,
     };
     let (loss, signal, noise) = (1.0 / 3.0, -1e-17, 0.3);
     Probe { step: 8, loss, lr: None, clip_factor: 1.0, signal, noise, layers: vec![layer] }
@@ -51,8 +54,8 @@ fn case() -> Case<'static> {
         batch: Some(64),
         solved: false,
         losses: None,
-        simplex: false,
-        momentum: true,
+        bounded: false,
+        memory: 0.9,
     }
 }
 

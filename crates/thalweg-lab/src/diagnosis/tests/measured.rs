@@ -46,6 +46,7 @@ fn probes_agree_with_direct_computation() {
             near(probe.noise, noise / steps);
             (signal, noise, steps) = (0.0, 0.0, 0.0);
             near(layer.weight_norm, before);
+            near(layer.start_norm.unwrap(), 3f64.sqrt());
             near(layer.update_norm, update);
             assert_eq!((layer.successive, layer.momentum), (Some(same), Some(opposed)));
             // A sum that forgets a tenth per step holds ten mean gradients when it is full.

@@ -2,11 +2,12 @@
 
 mod found;
 mod measured;
+mod trained;
 
 use std::borrow::Cow;
 use std::num::NonZeroU64;
 
-use thalweg::{Builder, Chain, Optimizer, Param, Probe as Watch, rules::ClipNorm};
+use thalweg::{Builder, Chain, Optimizer, Param, Probe as Watch, Storage, rules::ClipNorm};
 use thalweg::{QUANTILES, recipes::*, registry};
 
 use super::*;
@@ -96,8 +97,8 @@ const CASE: Case<'static> = Case {
     batch: Some(1),
     solved: false,
     losses: None,
-    simplex: false,
-    momentum: false,
+    bounded: false,
+    memory: 0.0,
 };
 
 #[track_caller]
@@ -106,6 +107,11 @@ fn only(findings: &[Finding], kind: Kind) -> Finding {
     let kinds: Vec<Kind> = findings.iter().map(|f| f.kind).collect();
     assert_eq!(found.len(), 1, "{kinds:?}");
     found[0].clone()
+}
+
+/// What was found of a kind in a parameter, or in the whole run.
+fn at<'f>(findings: &'f [Finding], kind: Kind, parameter: Option<&str>) -> Option<&'f Finding> {
+    findings.iter().find(|f| f.kind == kind && f.parameter.as_deref() == parameter)
 }
 
 #[track_caller]
