@@ -198,6 +198,28 @@ await visit("keyboard", DESK, async (page) => {
   assert.equal(await span(), whole, "0 shows all");
 });
 
+// A box drawn over one chart zooms that one, and none of those that share its cursor.
+await visit("zoom", DESK, async (page) => {
+  await wake(page);
+  const scales = () => page.evaluate(() => [...live.charts.values()].map(({ plot }) =>
+    ["x", "y"].map((axis) => [plot.scales[axis].min, plot.scales[axis].max])));
+  const over = page.locator("#curves .u-over").first();
+  await over.scrollIntoViewIfNeeded();
+  const zoomed = await over.evaluate((e) => [...live.charts.values()].findIndex((c) => c.canvas.contains(e)));
+  const { x, y, width, height } = await over.boundingBox();
+  const before = await scales();
+  await page.mouse.move(x + 0.3 * width, y + 0.2 * height);
+  await page.mouse.down();
+  await page.mouse.move(x + 0.6 * width, y + 0.7 * height, { steps: 5 });
+  await page.mouse.up();
+  const after = await scales();
+  const span = ([[low, high]]) => high - low;
+  assert.ok(span(after[zoomed]) < 0.5 * span(before[zoomed]), "dragging zooms");
+  const others = (all) => all.filter((_, i) => i !== zoomed);
+  assert.ok(others(before).length > 2);
+  assert.deepEqual(others(after), others(before), "one chart at a time");
+});
+
 // Every scale of a chart has ticks, and two of them cannot be chosen at once.
 await visit("scales", DESK, async (page) => {
   await wake(page);

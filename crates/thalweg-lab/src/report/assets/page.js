@@ -174,7 +174,9 @@ const live = (() => {
       axes: [{ ...axis, ...(chart.logx ? logarithmic(width / 110) : {}), label: spec.x, labelSize: 22, size: 34 },
         { ...axis, ...y.axis, label: spec.y, labelSize: 22, size: 58 }],
       focus: { alpha: 0.25 },
-      cursor: { focus: { prox: 24 }, sync: { key: spec.group ?? spec.x, setSeries: false }, drag: { x: true, y: true, uni: 30 },
+      // Charts over the same clock share the cursor; what is dragged over one chart zooms that chart only.
+      cursor: { focus: { prox: 24 }, sync: { key: spec.group ?? spec.x, setSeries: false,
+        filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } }, drag: { x: true, y: true, uni: 30 },
         points: { show: (u, i) => u.series[i].label !== "" && u.series[i].width > 1 } },
       hooks: { draw: [(u) => marks(u, shown, spec)], setSelect: [() => { chart.zoom = "xy"; }], setCursor: [() => readout(chart)], setSeries: [(_, i) => near(chart, i)] },
     };
