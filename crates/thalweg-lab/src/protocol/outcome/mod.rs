@@ -119,7 +119,7 @@ fn rank(standings: &mut [Standing], task: &Task) {
     let trial = |s: &Standing| s.trials.iter().map(|t| t.validation_loss).fold(f64::NAN, f64::min);
     let steps = |s: &Standing| if s.solved(task.floor) { s.mean_best_step() } else { 0.0 };
     standings.sort_by(|a, b| {
-        (a.seeds.is_empty().cmp(&b.seeds.is_empty()))
+        (b.has_runs().cmp(&a.has_runs()))
             .then(a.test_loss.mean.total_cmp(&b.test_loss.mean))
             .then(steps(a).total_cmp(&steps(b)))
             .then(metric(a).total_cmp(&metric(b)))
@@ -136,7 +136,9 @@ fn profiles_of(tasks: &[TaskOutcome]) -> Vec<Profile> {
         }
     }
     let cost = |solver: &str, task: &TaskOutcome, i: usize| {
-        let standing = task.standings.iter().find(|s| s.optimizer == solver)?;
+        // Who was interrupted before the final runs has missed nothing.
+        let own = |s: &&Standing| s.optimizer == solver && s.has_runs();
+        let standing = task.standings.iter().find(own)?;
         Some(standing.to_target[i].median_gradients.unwrap_or(f64::INFINITY))
     };
     let costs: Vec<Vec<Option<f64>>> = solvers
@@ -151,4 +153,44 @@ fn profiles_of(tasks: &[TaskOutcome]) -> Vec<Profile> {
     let mut profiles = profiles(&solvers, &costs);
     profiles.sort_by(|a, b| b.score.total_cmp(&a.score));
     profiles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Silent, compare};
+    use crate::{optimizers, tasks};
+
+    /// A comparison on a task that some of its optimizers solve.
+    fn solved() -> Outcome {
+        let names = ["gd", "adagrad", "nesterov", "rmsprop"].map(str::to_owned);
+        let plan = Plan {
+            tasks: tasks::select(&["bowl@4".to_owned()], None).unwrap(),
+            optimizers: Some(optimizers::select(&names).unwrap()),
+            seeds: Some(3),
+            trials: Some(8),
+            budget: Some(500),
+            tune: Vec::new(),
+            targets: Vec::new(),
+            study: 0,
+            workers: 2,
+        };
+        compare(&plan, &Silent).unwrap()
+    }
+
+    #[test]
+    fn who_has_no_final_runs_has_missed_no_target() {
+        let mut tasks = solved().tasks;
+        let whole = profiles_of(&tasks);
+        let gone = tasks[0].standings[0].optimizer;
+        tasks[0].standings[0].seeds.clear();
+        let problems = |profiles: &[Profile], solver: &str| {
+            profiles.iter().find(|p| p.solver == solver).unwrap().problems
+        };
+        let left = profiles_of(&tasks);
+        assert!(problems(&whole, gone) > 0);
+        assert_eq!(problems(&left, gone), 0);
+        let other = tasks[0].standings[1].optimizer;
+        assert_eq!(problems(&left, other), problems(&whole, other));
+    }
 }

@@ -23,7 +23,7 @@ pub struct Outcome {
     pub tasks: Vec<TaskOutcome>,
     /// Performance profiles over all tasks and targets: a problem is a target of a task, the cost of an
     /// optimizer its median gradient evaluations to it over the final seeds, misses infinite. What an
-    /// optimizer was not run on is no problem of its. The highest score first.
+    /// optimizer has no final runs on is no problem of its. The highest score first.
     pub profiles: Vec<Profile>,
     /// What was not done because the comparison was interrupted; `None` if it is complete.
     pub interrupted: Option<String>,
@@ -369,10 +369,15 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether any of its final runs was made: the comparison may have been interrupted before.
+    pub fn has_runs(&self) -> bool {
+        !self.seeds.is_empty()
+    }
+
     /// Whether every final run got down to `floor`, the loss at which the task is solved.
     pub fn solved(&self, floor: Option<f64>) -> bool {
         let at_floor = |floor: f64| self.seeds.iter().all(|s| s.test_loss <= floor);
-        !self.seeds.is_empty() && floor.is_some_and(at_floor)
+        self.has_runs() && floor.is_some_and(at_floor)
     }
 
     /// The gradient evaluations to the lowest validation loss, mean over the final runs.

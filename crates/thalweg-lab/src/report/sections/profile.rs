@@ -39,15 +39,17 @@ fn role(place: usize, of: usize) -> Role {
 }
 
 fn profile(view: &View<'_>) -> Option<Figure> {
-    let profiles = &view.document.outcome.profiles;
-    let problems: usize = view.tasks().iter().map(|task| task.targets.len()).sum();
-    if problems == 0 || !view.tasks().iter().any(has_runs) {
+    let profiles: Vec<&Profile> =
+        view.document.outcome.profiles.iter().filter(|p| p.problems > 0).collect();
+    let tasks = || view.tasks().iter().filter(|task| has_runs(task));
+    let problems: usize = tasks().map(|task| task.targets.len()).sum();
+    if profiles.is_empty() {
         return None;
     }
     let partly = match profiles.iter().any(|p| p.problems < problems) {
         true => {
-            " Not every optimizer was run on every task: each share is of the targets of those it was run on, \
-             so two that were run on different tasks are not to be compared by it."
+            " Not every optimizer has final runs on every task: each share is of the targets of those on which it has, \
+             so two that have them on different tasks are not to be compared by it."
         }
         false => "",
     };
@@ -67,7 +69,7 @@ fn profile(view: &View<'_>) -> Option<Figure> {
     let live = json!({
         "kind": "profile", "x": "cost, as a multiple of the best", "y": "share of the targets met",
         "limit": LIMIT, "range": [0, 1], "logx": true, "steps": true, "unit": "× the best",
-        "leads": names(LEADS[0]), "named": names(labelled), "costs": costs(view),
+        "leads": names(LEADS[0]), "named": names(labelled), "costs": costs(view, &names(profiles.len())),
         "order": names(profiles.len()),
     });
     let chart = LineChart {
@@ -77,7 +79,7 @@ fn profile(view: &View<'_>) -> Option<Figure> {
             format!(
                 "One staircase per optimizer over {problems} targets of {} tasks; the higher the better. \
                  The table below the picture holds scores.",
-                view.tasks().len()
+                tasks().count()
             ),
         ),
         x_label:
@@ -100,12 +102,12 @@ fn profile(view: &View<'_>) -> Option<Figure> {
              profile is computed again among those shown."
         ),
         pictures: vec![chart.render()],
-        table: scores(profiles),
+        table: scores(&profiles),
         live: Some(live),
     })
 }
 
-fn scores(profiles: &[Profile]) -> String {
+fn scores(profiles: &[&Profile]) -> String {
     let rows = profiles.iter().map(|p| {
         vec![
             p.solver.clone(),
@@ -129,9 +131,9 @@ fn steps(p: &Profile) -> Vec<Point> {
     points
 }
 
-/// The gradient evaluations of every final run to every target, the problems in the order of the
+/// The gradient evaluations of every final run of `names` to every target, the problems in the order of the
 /// profiles: per optimizer and problem the seeds with their costs, `null` for a miss.
-fn costs<'a>(view: &View<'a>) -> BTreeMap<&'a str, Vec<Value>> {
+fn costs<'a>(view: &View<'_>, names: &[&'a str]) -> BTreeMap<&'a str, Vec<Value>> {
     let of = |name: &str| {
         let problem = |task: &TaskOutcome| {
             let standing = task.standings.iter().find(|s| s.optimizer == name);
@@ -141,7 +143,7 @@ fn costs<'a>(view: &View<'a>) -> BTreeMap<&'a str, Vec<Value>> {
         };
         view.tasks().iter().flat_map(problem).collect()
     };
-    view.order.iter().map(|name| (*name, of(name))).collect()
+    names.iter().map(|name| (*name, of(name))).collect()
 }
 
 fn runs(task: &TaskOutcome, s: &Standing, target: usize) -> Value {
@@ -158,6 +160,7 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
     let lines: Vec<Line<'_>> = task
         .standings
         .iter()
+        .filter(|s| s.has_runs())
         .map(|s| Line {
             name: s.optimizer,
             look: view.look(s.optimizer),
