@@ -68,6 +68,7 @@ fn task_outcome(
         contests.iter().map(|c| standing::standing(c, initial_loss, scale)).collect();
     rank(&mut standings, task);
     compared::place(&mut standings, scale);
+    place_soonest(&mut standings, task, plan.seeds(task).count());
     let given = plan.given_targets(task);
     let targets = given.map_or_else(|| compared::targets(&standings), <[_]>::to_vec);
     let budget = plan.budget(task);
@@ -127,6 +128,20 @@ fn rank(standings: &mut [Standing], task: &Task) {
     });
 }
 
+/// Writes into the standings who may be the soonest, where all runs were made and more than one solves the task on
+/// every one of several seeds.
+fn place_soonest(standings: &mut [Standing], task: &Task, seeds: usize) {
+    let solved: Vec<usize> =
+        (0..standings.len()).filter(|i| standings[*i].solved(task.floor)).collect();
+    if seeds < 2 || solved.len() < 2 || standings.iter().any(|s| s.seeds.len() < seeds) {
+        return;
+    }
+    let all: Vec<&Standing> = solved.iter().map(|i| &standings[*i]).collect();
+    for (i, p) in solved.into_iter().zip(words::p_soonest(&all)) {
+        standings[i].p_soonest = Some(p);
+    }
+}
+
 /// Profiles over every target of every task, the highest score first.
 fn profiles_of(tasks: &[TaskOutcome]) -> Vec<Profile> {
     let mut solvers: Vec<String> = Vec::new();
@@ -176,6 +191,28 @@ mod tests {
             workers: 2,
         };
         compare(&plan, &Silent).unwrap()
+    }
+
+    #[test]
+    fn of_those_that_solve_a_task_the_verdict_and_the_set_name_the_same() {
+        let mut task = solved().tasks.remove(0);
+        let solve = |s: &&Standing| s.solved(task.floor);
+        let count = task.standings.iter().filter(solve).count();
+        assert!(count > 1, "{}", task.verdict);
+        assert_eq!(task.standings.iter().filter(|s| s.p_soonest.is_some()).count(), count);
+        let soonest = task.may_be_best(0.05);
+        assert!(soonest.len() < count, "{}", task.verdict);
+        let told = task.verdict.split("confidence ").nth(1).unwrap();
+        for standing in &task.standings {
+            let name = standing.optimizer;
+            assert_eq!(soonest.contains(&name), told.contains(name), "{name}: {}", task.verdict);
+        }
+        // Who is asked for more than 95 % rules out fewer.
+        assert_eq!(task.may_be_best(0.0).len(), count);
+        // Where nobody solves it the losses decide.
+        task.standings.iter_mut().for_each(|s| s.p_soonest = None);
+        let lowest = task.standings.iter().filter(|s| s.may_be_best).count();
+        assert_eq!(task.may_be_best(0.05).len(), lowest);
     }
 
     #[test]

@@ -113,6 +113,19 @@ pub struct TaskOutcome {
     pub standings: Vec<Standing>,
 }
 
+impl TaskOutcome {
+    /// The optimizers that may be the best where one in `1 / error` such statements may be wrong: of those that solve
+    /// the task, if several do, the ones that may be the soonest. None if all diverged.
+    pub fn may_be_best(&self, error: f64) -> Vec<&'static str> {
+        let solved = self.standings.iter().any(|s| s.p_soonest.is_some());
+        let may_be = |s: &&Standing| match solved {
+            true => s.p_soonest.is_some_and(|p| p >= error),
+            false => s.p_best >= error && s.test_loss.mean.is_finite(),
+        };
+        self.standings.iter().filter(may_be).map(|s| s.optimizer).collect()
+    }
+}
+
 /// A function of two coordinates over a rectangle, sampled for contours.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Map {
@@ -342,6 +355,10 @@ pub struct Standing {
     /// loss is finite or the first's is not either. At 95 % confidence the best one is among these. With
     /// fewer than two finite losses of the first nothing is ruled out.
     pub may_be_best: bool,
+    /// How well the gradient evaluations agree with this being the soonest of those that solve the task on every
+    /// seed, as [`p_best`](Self::p_best) has it of losses; `None` if it does not, or no other one does, or there
+    /// is one seed, or runs are missing.
+    pub p_soonest: Option<f64>,
     /// Means over the final seeds, up to the last measurement before the first of them diverged.
     pub curve: Vec<CurvePoint>,
     /// What the diagnosis found in the final runs, each with the number of them: first what most have, the

@@ -236,11 +236,12 @@ fn ranks(view: &View<'_>) -> Figure {
     let cell = |task: &TaskOutcome, name: &str| {
         let standing = task.standings.iter().find(|s| s.optimizer == name);
         let shown = Shown(task.scale);
+        let best = task.may_be_best(0.05);
         standing.map_or(
             Cell { shade: None, text: String::new(), hint: "not run".to_owned() },
             |s| {
                 let last = (task.standings.len().max(2) - 1) as f64;
-                let equal = if s.may_be_best && s.rank > 1 { "=" } else { "" };
+                let equal = if s.rank > 1 && best.contains(&name) { "=" } else { "" };
                 Cell {
                     shade: Some((s.rank - 1) as f64 / last),
                     text: format!("{}{equal}", s.rank),
@@ -282,8 +283,10 @@ fn ranks(view: &View<'_>) -> Figure {
         id: "ranks".to_owned(),
         title: "Ranks by task".to_owned(),
         caption:
-            "1 has the lowest typical test loss; “=” may be the best as well. The more a cell \
-                  stands out from the page, the better; an empty cell was not run."
+            "1 has the lowest typical test loss, and where several solve a task it is the soonest; “=” may be \
+             the best as well, at 95 % confidence on that task by itself. What is said of all tasks together, at \
+             the top of the page, asks for more of each and so rules out fewer. The more a cell stands out from \
+             the page, the better; an empty cell was not run."
                 .to_owned(),
         pictures: vec![map.render()],
         table: numbers,
