@@ -564,6 +564,43 @@ fn what_is_left_above_a_known_smallest_loss_is_what_every_section_shows() {
 }
 
 #[test]
+fn nothing_is_said_of_final_runs_that_were_not_made() {
+    use crate::protocol::stats::Estimate;
+    let mut document = document(false);
+    let [partly, nobody] = &mut document.outcome.tasks[..] else { panic!("two tasks") };
+    let gone = partly.standings.last_mut().unwrap();
+    let name = gone.optimizer;
+    for standing in nobody.standings.iter_mut().chain([gone]) {
+        standing.seeds.clear();
+        standing.curve.clear();
+        standing.test_loss = Estimate::of(&[]);
+        standing.test_metric = standing.test_metric.map(|_| Estimate::of(&[]));
+    }
+    let [partly, nobody] = [partly.task, nobody.task];
+    let html = render(&document);
+    let tree = parse(&html);
+    let within = |id: &str, class: &str, of: Option<&str>| -> Vec<String> {
+        let figure = tree.descendants().find(|n| n.attribute("id") == Some(id)).unwrap();
+        let own = figure.descendants().filter(|n| of.is_none() || n.attribute("data-series") == of);
+        let all = own.flat_map(|n| n.descendants());
+        all.filter(|n| n.attribute("class") == Some(class)).map(words).collect()
+    };
+    // A row of empty cells: the optimizer on one task, everybody on the other.
+    let empty = within("fig-ranks", "cell none", Some(name));
+    assert_eq!(empty.len(), 2, "{empty:?}");
+    assert_eq!(within(&format!("fig-{partly}-seeds"), "end", Some(name)), [name, "–"]);
+    let whiskers = tree.descendants().filter(|n| n.attribute("class") == Some("whisker")).count();
+    assert_eq!(whiskers, 4);
+    for figure in ["validation-gradients", "targets"] {
+        assert!(within(&format!("fig-{partly}-{figure}"), "line", Some(name)).is_empty());
+    }
+    let captions = said(&tree, "results");
+    assert!(captions.contains("those without final runs come last"), "{captions}");
+    assert!(captions.contains("Ordered by the best trial: there are no final runs yet."));
+    assert!(!html.contains(&format!("fig-{nobody}-targets")));
+}
+
+#[test]
 fn losses_below_zero_are_drawn() {
     let document = lowered(document(false), 10.0);
     let html = render(&document);

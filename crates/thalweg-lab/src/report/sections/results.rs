@@ -19,7 +19,7 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
         parts.extend(pairs(task).map(Part::from));
         parts
     });
-    if view.tasks().len() > 1 {
+    if view.tasks().len() > 1 && view.tasks().iter().any(has_runs) {
         section.parts.insert(0, ranks(view).into());
     }
     section
@@ -138,10 +138,10 @@ fn strip<'a>(view: &View<'_>, task: &TaskOutcome, s: &'a Standing) -> Strip<'a> 
         values: s.seeds.iter().map(|r| shown.loss(r.test_loss)).collect(),
         mean: shown.loss(s.test_loss.mean),
         interval: shown.interval(s),
-        note: match (s.may_be_best, diverged) {
-            (_, true) => "–",
-            (true, false) => "may be",
-            (false, false) => "no",
+        note: match s.may_be_best {
+            _ if diverged || !s.has_runs() => "–",
+            true => "may be",
+            false => "no",
         },
     }
 }
@@ -234,11 +234,11 @@ fn pair(task: &TaskOutcome, row: &Standing, column: &Standing) -> Cell {
 fn ranks(view: &View<'_>) -> Figure {
     let tasks = view.tasks();
     let cell = |task: &TaskOutcome, name: &str| {
-        let standing = task.standings.iter().find(|s| s.optimizer == name);
+        let standing = task.standings.iter().find(|s| s.optimizer == name && s.has_runs());
         let shown = Shown(task.scale);
         let best = task.may_be_best(0.05);
         standing.map_or(
-            Cell { shade: None, text: String::new(), hint: "not run".to_owned() },
+            Cell { shade: None, text: String::new(), hint: "no final runs".to_owned() },
             |s| {
                 let last = (task.standings.len().max(2) - 1) as f64;
                 let equal = if s.rank > 1 && best.contains(&name) { "=" } else { "" };
@@ -286,7 +286,7 @@ fn ranks(view: &View<'_>) -> Figure {
             "1 has the lowest typical test loss, and where several solve a task it is the soonest; “=” may be \
              the best as well, at 95 % confidence on that task by itself. What is said of all tasks together, at \
              the top of the page, asks for more of each and so rules out fewer. The more a cell stands out from \
-             the page, the better; an empty cell was not run."
+             the page, the better; an empty cell has no final runs."
                 .to_owned(),
         pictures: vec![map.render()],
         table: numbers,
