@@ -220,6 +220,18 @@ await visit("zoom", DESK, async (page) => {
   assert.deepEqual(others(after), others(before), "one chart at a time");
 });
 
+// The axis has room for the losses of the defaults.
+await visit("defaults", DESK, async (page) => {
+  await wake(page);
+  const charts = await page.evaluate(() => [...live.charts.values()].filter((c) => c.figure.closest("#tunability")).map(({ spec, plot }) => {
+    const { min, max } = plot.scales.y;
+    const marks = spec.lines.filter((line) => line.mark && spec.named.includes(line.name)).map((line) => line.mark[1]);
+    return { min, max, marks: marks.filter((loss) => loss !== null) };
+  }));
+  assert.ok(charts.some(({ marks }) => marks.length > 2));
+  for (const { min, max, marks } of charts) assert.ok(marks.every((loss) => loss >= min && loss <= max), `${marks} between ${min} and ${max}`);
+});
+
 // Every scale of a chart has ticks, and two of them cannot be chosen at once.
 await visit("scales", DESK, async (page) => {
   await wake(page);

@@ -167,6 +167,11 @@ const live = (() => {
         bands.push({ series: [series.length - 1, series.length - 2], fill: colour(look.colour) + "28" });
       }
     }
+    // Single values beside a line: open circles.
+    for (const line of marked(chart, shown)) {
+      const stroke = colour(looks.get(line.name).colour);
+      series.push({ label: line.name, stroke, width: 0, paths: () => null, points: { show: true, size: 8, width: 1.8, stroke, fill: colour("paper") } });
+    }
     return {
       width, height: 400, series, bands, legend: { show: false }, pxAlign: 0,
       scales: { x: { time: false, distr: chart.logx ? 3 : 1, range: (_, min, max) => [min, max === min ? min + 1 : max] },
@@ -178,21 +183,12 @@ const live = (() => {
       cursor: { focus: { prox: 24 }, sync: { key: spec.group ?? spec.x, setSeries: false,
         filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } }, drag: { x: true, y: true, uni: 30 },
         points: { show: (u, i) => u.series[i].label !== "" && u.series[i].width > 1 } },
-      hooks: { draw: [(u) => marks(u, shown, spec)], setSelect: [() => { chart.zoom = "xy"; }], setCursor: [() => readout(chart)], setSeries: [(_, i) => near(chart, i)] },
+      hooks: { setSelect: [() => { chart.zoom = "xy"; }], setCursor: [() => readout(chart)], setSeries: [(_, i) => near(chart, i)] },
     };
   }
 
-  // Single values beside a line: open circles.
-  function marks(plot, shown, spec) {
-    for (const line of shown.filter((l) => l.mark && spec.named.includes(l.name))) {
-      const { ctx } = plot;
-      ctx.beginPath();
-      ctx.arc(plot.valToPos(line.mark[0], "x", true), plot.valToPos(line.mark[1], "y", true), 4 * devicePixelRatio, 0, 2 * Math.PI);
-      ctx.strokeStyle = colour(looks.get(line.name).colour);
-      ctx.lineWidth = 1.8 * devicePixelRatio;
-      ctx.stroke();
-    }
-  }
+  // The lines with a single value beside them; the colour of the others would not say whose it is.
+  const marked = (chart, shown) => shown.filter((line) => line.mark && chart.spec.named.includes(line.name));
 
   // A logarithmic axis has no place for what is not positive.
   function positive(line) {
@@ -249,8 +245,8 @@ const live = (() => {
     const order = names(chart.spec);
     shown.sort((a, b) => order.indexOf(b.name) - order.indexOf(a.name));
     chart.rows = new Map();
-    const marked = shown.filter((l) => l.mark).map((l) => ({ x: [l.mark[0]], y: [null] }));
-    const table = [recompute.align([...shown, ...marked], ["y"], false)[0]];
+    const marks = marked(chart, shown).map(({ mark: [x, y] }) => ({ x: [x], y: [y] }));
+    const table = [recompute.align([...shown, ...marks], ["y"], false)[0]];
     for (const line of shown) {
       chart.rows.set(line.name, table.length);
       const columns = wide(line) ? ["y", "low", "high"] : ["y"];
@@ -262,6 +258,8 @@ const live = (() => {
         table.push(full.map((v) => (chart.logy && v <= 0 ? null : v)));
       }
     }
+    // Lines of their own, so that the axis has room for them.
+    for (const { x, y } of marks) table.push(table[0].map((at) => (at === x[0] && !(chart.logy && y[0] <= 0) ? y[0] : null)));
     chart.table = table;
     return shown;
   }
