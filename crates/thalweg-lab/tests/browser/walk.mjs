@@ -220,6 +220,17 @@ await visit("zoom", DESK, async (page) => {
   assert.deepEqual(others(after), others(before), "one chart at a time");
 });
 
+// The page and the report write numbers alike.
+await visit("numbers", DESK, async (page) => {
+  const [alone, beside] = await page.evaluate(() => [
+    [0, 0.125, 20, 1234, 49920, 1e-4, 2.5e-6, 9.999e-7, Infinity, null].map((v) => axes.format(v)),
+    [[2.295, 2.3, 2.305], [100000, 100500], [0.23119, 0.23147, 0.5], [2.220446e-14, 3e-20], [0, 0.5, null]].map(axes.apart),
+  ]);
+  assert.deepEqual(alone, ["0", "0.125", "20", "1234", "49920", "10⁻⁴", "2.5·10⁻⁶", "10⁻⁶", "∞", "–"]);
+  assert.deepEqual(beside, [["2.295", "2.3", "2.305"], ["10⁵", "1.005·10⁵"], ["0.2312", "0.2315", "0.5"],
+    ["2.22·10⁻¹⁴", "3·10⁻²⁰"], ["0", "0.5", ""]]);
+});
+
 // The axis has room for the losses of the defaults.
 await visit("defaults", DESK, async (page) => {
   await wake(page);

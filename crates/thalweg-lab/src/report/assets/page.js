@@ -35,17 +35,6 @@ const live = (() => {
       !hidden.runs.has(`${task}/${optimizer}/${seed}`);
   }
 
-  // Numbers as the page writes them: three digits, powers of ten where they help.
-  function format(value) {
-    if (value === null || value === undefined || Number.isNaN(value)) return "–";
-    if (value === 0) return "0";
-    const size = Math.abs(value);
-    if (size >= 1e-3 && size < 1e5) return String(Number(value.toPrecision(3)));
-    const [mantissa, power] = value.toExponential(2).split("e");
-    const raised = [...String(Number(power))].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("");
-    return (Number(mantissa) === 1 ? "" : Number(mantissa) + "·") + "10" + raised;
-  }
-
   // ---- what a chart shows ----
 
   function lines(spec) {
@@ -71,74 +60,14 @@ const live = (() => {
 
   // ---- a chart ----
 
-  // As in the printed figures: a logarithmic axis shows no more than so many decades below its top.
-  const DECADES = 14;
-
-  function reach(min, max) {
-    if (!(max > 0)) return [1, 10];
-    const low = Math.max(min, max * 10 ** -DECADES);
-    return low < max ? [low, max] : [low / 2, max * 2];
-  }
-
-  function evenly(low, high, wanted) {
-    const raw = (high - low) / wanted;
-    const step = [1, 2, 5, 10].map((m) => m * 10 ** Math.floor(Math.log10(raw))).find((s) => s >= raw) ?? raw;
-    const all = [];
-    for (let i = Math.ceil(low / step); i * step <= high; i++) all.push(Number((i * step).toPrecision(12)));
-    return all;
-  }
-
-  // About so many round values between two ends of a logarithmic axis: the finest of three grids that is
-  // not much finer. A narrow range may lie between two of them, and there both scales are much the same.
-  function rounds(low, high, wanted) {
-    const all = grid(low, high, wanted);
-    return all.length < 2 && high < 10 * low ? evenly(low, high, wanted) : all;
-  }
-
-  function grid(low, high, wanted) {
-    const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
-    const within = (multiples, every) => {
-      const all = [];
-      for (let e = Math.ceil(first / every) * every; e <= last; e += every) {
-        for (const m of multiples) all.push(Number(`${m}e${e}`));
-      }
-      return all.filter((v) => v >= low && v <= high);
-    };
-    const fine = within([1, 2, 3, 4, 5, 6, 7, 8, 9], 1);
-    if (fine.length <= wanted + 1) return fine;
-    const medium = within([1, 2, 5], 1);
-    if (medium.length <= wanted + 2) return medium;
-    return within([1], Math.max(1, Math.ceil(Math.log10(high / low) / wanted)));
-  }
-
-  // Where an axis that is logarithmic on both sides of zero is linear: below nine tenths of the values.
-  function linear(table) {
-    const sizes = table.slice(1).flat().filter((v) => v).map(Math.abs).sort((a, b) => a - b);
-    if (!sizes.length) return 1;
-    return Math.max(sizes[Math.floor(sizes.length / 10)], sizes[sizes.length - 1] * 10 ** -DECADES);
-  }
-
-  // Round values on both sides of zero, and zero where there is room for it.
-  function both(low, high, middle, wanted) {
-    const side = (from, to) => (to > from ? grid(from, to, wanted / (low < 0 && high > 0 ? 2 : 1)) : []);
-    const all = [...side(Math.max(middle, -high), -low).map((v) => -v).reverse(), ...(low <= 0 && high >= 0 ? [0] : []),
-      ...side(Math.max(middle, low), high)];
-    return all.length < 3 ? evenly(low, high, wanted) : all;
-  }
-
-  // The ticks of uPlot itself throw where values are tiny, and label one value where there is no whole decade.
-  const ticks = (places) => ({ splits: (_, i, min, max) => places(min, max), filter: (_, splits) => splits,
-    incrs: (_, i, min, max) => [Math.max(5, max - min)], space: 0 });
-  const logarithmic = (wanted) => ticks((min, max) => rounds(min, max, wanted));
-
   // How values are laid out along y, and what uPlot is told of it.
   function upright(chart, fixed) {
     const { spec } = chart;
-    if (chart.logy) return { scale: { distr: 3, range: (_, min, max) => reach(min, max) }, axis: logarithmic(7) };
+    if (chart.logy) return { scale: { distr: 3, range: (_, min, max) => axes.reach(min, max) }, axis: axes.logarithmic(7) };
     if (chart.asinhy) {
-      const middle = linear(chart.table);
+      const middle = axes.linear(chart.table);
       const range = (_, min, max) => (min < max ? [min, max] : [min - middle, max + middle]);
-      return { scale: { distr: 4, asinh: middle, range }, axis: ticks((min, max) => both(min, max, middle, 7)) };
+      return { scale: { distr: 4, asinh: middle, range }, axis: axes.both(middle, 7) };
     }
     return { scale: { distr: 1, ...(spec.range ? { range: (_, min, max) => fixed(min, max) } : {}) }, axis: {} };
   }
@@ -149,7 +78,7 @@ const live = (() => {
     const y = upright(chart, fixed);
     const axis = { stroke: colour("soft"), grid: { stroke: colour("rule"), width: 1 },
       ticks: { show: false }, font: "11px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
-      values: (_, values) => values.map((v) => (v === null ? "" : format(v))) };
+      values: (_, values) => axes.apart(values) };
     const series = [{}];
     const bands = [];
     for (const line of shown) {
@@ -176,7 +105,7 @@ const live = (() => {
       width, height: 400, series, bands, legend: { show: false }, pxAlign: 0,
       scales: { x: { time: false, distr: chart.logx ? 3 : 1, range: (_, min, max) => [min, max === min ? min + 1 : max] },
         y: y.scale },
-      axes: [{ ...axis, ...(chart.logx ? logarithmic(width / 110) : {}), label: spec.x, labelSize: 22, size: 34 },
+      axes: [{ ...axis, ...(chart.logx ? axes.logarithmic(width / 110) : {}), label: spec.x, labelSize: 22, size: 34 },
         { ...axis, ...y.axis, label: spec.y, labelSize: 22, size: 58 }],
       focus: { alpha: 0.25 },
       // Charts over the same clock share the cursor; what is dragged over one chart zooms that chart only.
@@ -270,10 +199,10 @@ const live = (() => {
     const at = index ?? chart.table[0].length - 1;
     const x = chart.table[0][at];
     const unit = chart.spec.unit ?? "";
-    chart.at.textContent = x === undefined ? "nothing shown" : `${index === null || index === undefined ? "end: " : ""}${format(x)} ${x === 1 ? unit.replace(/s$/, "") : unit}`;
+    chart.at.textContent = x === undefined ? "nothing shown" : `${index === null || index === undefined ? "end: " : ""}${axes.format(x)} ${x === 1 ? unit.replace(/s$/, "") : unit}`;
     for (const [name, output] of chart.outputs) {
       const row = chart.rows.get(name);
-      output.textContent = row === undefined ? "" : format(recompute.before(chart.table[row], at));
+      output.textContent = row === undefined ? "" : axes.format(recompute.before(chart.table[row], at));
     }
   }
 

@@ -9,7 +9,7 @@ use crate::protocol::stats::profile::{HORIZON, Profile};
 use crate::protocol::{Standing, Target, TaskOutcome, ToTarget};
 use crate::report::draw::{Line, LineChart, Name, Point, Role, Scale, Shape};
 use crate::report::figure::{Figure, table};
-use crate::report::markup::{capital, number};
+use crate::report::markup::{apart, capital, number};
 use crate::report::shown::Shown;
 use crate::report::view::{View, id};
 
@@ -188,10 +188,8 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
     let losses: Vec<String> = task
         .targets
         .iter()
-        .map(|t| {
-            let level = format!("{:?}", t.level).to_lowercase();
-            format!("{level} {}", number(shown.loss(t.loss)))
-        })
+        .zip(losses(task))
+        .map(|(t, loss)| format!("{} {loss}", format!("{:?}", t.level).to_lowercase()))
         .collect();
     let held = match task.noisy {
         true => {
@@ -257,12 +255,18 @@ fn to_target(t: &ToTarget, gradients_per_step: usize) -> String {
     }
 }
 
+/// The losses of the targets.
+fn losses(task: &TaskOutcome) -> Vec<String> {
+    let shown = Shown(task.scale);
+    apart(&task.targets.iter().map(|t| shown.loss(t.loss)).collect::<Vec<_>>())
+}
+
 fn numbers(task: &TaskOutcome) -> String {
     let shown = Shown(task.scale);
-    let label = |t: &Target| {
-        format!("{:?}: {} {}", t.level, shown.label("loss"), number(shown.loss(t.loss)))
+    let label = |(t, loss): (&Target, String)| {
+        format!("{:?}: {} {loss}", t.level, shown.label("loss"))
     };
-    let labels: Vec<String> = task.targets.iter().map(label).collect();
+    let labels: Vec<String> = task.targets.iter().zip(losses(task)).map(label).collect();
     let header: Vec<&str> = ["optimizer"].into_iter().chain(labels.iter().map(|l| &**l)).collect();
     let rows = task.standings.iter().map(|s| {
         let cell = |t: &ToTarget| to_target(t, s.gradients_per_step);
