@@ -173,11 +173,19 @@ await visit("keyboard", DESK, async (page) => {
   await page.evaluate(() => { document.activeElement?.blur(); scrollTo(0, 0); });
   await page.locator("body").focus();
   const reached = new Set();
+  const covered = new Set();
   for (let i = 0; i < controls + 20; i++) {
     await page.keyboard.press("Tab");
     const stop = await page.evaluate(() => document.activeElement?.dataset?.stop);
     if (stop !== undefined) reached.add(stop);
+    const hidden = await page.evaluate(() => {
+      const [focus, bar] = [document.activeElement, document.getElementById("shown")];
+      const { top, bottom } = focus.getBoundingClientRect();
+      return !bar.contains(focus) && bottom - top < 300 && bottom > bar.getBoundingClientRect().top + 1;
+    });
+    if (hidden) covered.add(stop);
   }
+  assert.deepEqual([...covered], [], "nothing that has the focus is behind the bar");
   assert.equal(reached.size, controls, "every control can be reached with Tab");
 
   const chart = page.locator("#curves .canvas").first();

@@ -404,9 +404,12 @@ const live = (() => {
       theme.textContent = "Theme: " + next;
       for (const chart of charts.values()) draw(chart, true);
     } }, "Theme: auto");
-    document.body.append(make("div", { id: "shown", role: "region", "aria-label": "Runs shown" },
-      make("div", {}, opener, make("span", { class: "state", role: "status" }), make("span", { class: "spring" }), reset, theme), 
-      make("div", { class: "holder" }, chips)));
+    const bar = make("div", { id: "shown", role: "region", "aria-label": "Runs shown" },
+      make("div", {}, opener, make("span", { class: "state", role: "status" }), make("span", { class: "spring" }), reset, theme),
+      make("div", { class: "holder" }, chips));
+    document.body.append(bar);
+    // What has the focus is not hidden behind it.
+    new ResizeObserver(() => { document.documentElement.style.scrollPaddingBottom = `${bar.offsetHeight + 8}px`; }).observe(bar);
   }
 
   function boxes() {
