@@ -684,7 +684,8 @@ fn captions_fit_special_cases() {
     assert!(!basin.to_lowercase().contains("lowest validation loss"), "{basin}");
     assert!(html.contains("One that is ruled out as the best was ahead of"));
     assert!(said(&tree, "manifest").contains("thalweg compare --out 'my runs'"));
-    assert!(said(&tree, "tunability").contains("quasi-random"));
+    let tunability = said(&tree, "tunability");
+    assert!(tunability.contains("quasi-random") && tunability.contains("of the first screen"));
     let main = tree.descendants().find(|n| n.has_tag_name("main")).unwrap();
     let stamp = main.attribute("data-stamp").unwrap();
     let basis = "2 tasks · tier smoke · 3 final seeds · 40 gradient evaluations per run";

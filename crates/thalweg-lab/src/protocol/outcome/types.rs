@@ -323,8 +323,8 @@ pub struct Standing {
     /// The lowest validation loss with the optimizer's own defaults, on the tuning seed; infinite if it
     /// diverged. `None` if that run was not made.
     pub default_loss: Option<f64>,
-    /// The expected lowest validation loss of 1, 2, ... screening trials. A trial that diverged counts as
-    /// the loss before training: whoever tried it has an untrained model.
+    /// The expected lowest validation loss of 1, 2, ... screening trials. A trial that diverged or did
+    /// worse counts as the loss before training: whoever tried it has an untrained model.
     pub tunability: Vec<BestOf>,
     /// The learning rates that work; `None` if all diverged or the rate is not tuned.
     pub basin: Option<Basin>,
