@@ -184,6 +184,7 @@ fn pairs(task: &TaskOutcome) -> Option<Figure> {
                 shown.len()
             ),
         ),
+        key: "+ the row is better than the column (numbered by rank), − worse, ≈ not distinguishable",
         columns: ranks.iter().map(|r| &**r).collect(),
         rows,
     };
@@ -276,6 +277,7 @@ fn ranks(view: &View<'_>) -> Figure {
                 tasks.len()
             ),
         ),
+        key: "1 has the lowest typical test loss or is the soonest, = may be the best as well",
         columns,
         rows,
     };
