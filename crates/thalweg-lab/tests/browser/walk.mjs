@@ -14,6 +14,8 @@ const url = pathToFileURL(report).href;
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const OPTIMIZERS = [...new Set(JSON.parse(readFileSync(report.replace(/report\.html$/, "results.json"), "utf8"))
   .outcome.tasks.flatMap((task) => task.standings.map((standing) => standing.optimizer)))];
+// Of equal targets the first counts.
+const distinct = (targets) => targets.filter(({ loss }, i) => targets.findIndex((t) => t.loss === loss) === i);
 const DESK = { viewport: { width: 1280, height: 900 } };
 
 async function visit(name, options, steps) {
@@ -314,7 +316,7 @@ await visit("hidden-runs", DESK, async (page) => {
   for (const task of outcome.tasks) {
     for (const line of await lines(`fig-${task.task}-targets`)) {
       const targets = task.standings.find((s) => s.optimizer === line.name).to_target;
-      const all = targets.flatMap((t) => t.gradients);
+      const all = distinct(targets).flatMap((t) => t.gradients);
       near(line.y.at(-1), all.filter((at) => at !== null).length / all.length, `targets of ${line.name}`);
     }
   }
@@ -349,7 +351,7 @@ await visit("hidden-runs", DESK, async (page) => {
   const seed = await page.locator(`#chips button[data-kind="seeds"]`).first().getAttribute("data-name");
   for (const line of await lines(`fig-${task.task}-targets`)) {
     const standing = task.standings.find((s) => s.optimizer === line.name);
-    const kept = standing.to_target.flatMap((t) => t.gradients.filter((_, i) => String(standing.seeds[i].seed) !== seed));
+    const kept = distinct(standing.to_target).flatMap((t) => t.gradients.filter((_, i) => String(standing.seeds[i].seed) !== seed));
     near(line.y.at(-1), kept.filter((at) => at !== null).length / kept.length, `kept targets of ${line.name}`);
   }
   await page.locator("#shown .reset").click();

@@ -160,7 +160,8 @@ fn profiles_of(tasks: &[TaskOutcome]) -> Vec<Profile> {
         .iter()
         .map(|solver| {
             let of = |task: &TaskOutcome| {
-                (0..task.targets.len()).map(|i| cost(solver, task, i)).collect::<Vec<_>>()
+                let targets = task.distinct_targets().into_iter();
+                targets.map(|i| cost(solver, task, i)).collect::<Vec<_>>()
             };
             tasks.iter().flat_map(of).collect()
         })
@@ -213,6 +214,16 @@ mod tests {
         task.standings.iter_mut().for_each(|s| s.p_soonest = None);
         let lowest = task.standings.iter().filter(|s| s.may_be_best).count();
         assert_eq!(task.may_be_best(0.05).len(), lowest);
+    }
+
+    #[test]
+    fn equal_targets_count_once() {
+        let mut tasks = solved().tasks;
+        let loss = tasks[0].targets[0].loss;
+        let problems = |tasks: &[TaskOutcome]| profiles_of(tasks)[0].problems;
+        tasks[0].targets[1].loss = 0.5 * loss;
+        tasks[0].targets[2].loss = loss;
+        assert_eq!((tasks[0].distinct_targets(), problems(&tasks)), (vec![0, 1], 2));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Outcome {
     pub rules: Rules,
     /// One result per task.
     pub tasks: Vec<TaskOutcome>,
-    /// Performance profiles over all tasks and targets: a problem is a target of a task, the cost of an
+    /// Performance profiles over all tasks and targets: a problem is a target of a task (equal ones are one), the cost of an
     /// optimizer its median gradient evaluations to it over the final seeds, misses infinite. What an
     /// optimizer has no final runs on is no problem of its. The highest score first.
     pub profiles: Vec<Profile>,
@@ -123,6 +123,14 @@ impl TaskOutcome {
             false => s.p_best >= error && s.test_loss.mean.is_finite(),
         };
         self.standings.iter().filter(may_be).map(|s| s.optimizer).collect()
+    }
+
+    /// The places of the targets that count: where many optimizers end at the same loss, targets of several levels
+    /// are one.
+    pub fn distinct_targets(&self) -> Vec<usize> {
+        let loss = |i: usize| self.targets[i].loss;
+        let distinct = |i: &usize| (0..*i).all(|before| loss(before) != loss(*i));
+        (0..self.targets.len()).filter(distinct).collect()
     }
 }
 

@@ -42,7 +42,7 @@ fn profile(view: &View<'_>) -> Option<Figure> {
     let profiles: Vec<&Profile> =
         view.document.outcome.profiles.iter().filter(|p| p.problems > 0).collect();
     let tasks = || view.tasks().iter().filter(|task| has_runs(task));
-    let problems: usize = tasks().map(|task| task.targets.len()).sum();
+    let problems: usize = tasks().map(|task| task.distinct_targets().len()).sum();
     if profiles.is_empty() {
         return None;
     }
@@ -96,7 +96,7 @@ fn profile(view: &View<'_>) -> Option<Figure> {
         id: "profile".to_owned(),
         title: "Performance profile".to_owned(),
         caption: format!(
-            "For every optimizer the share of the {problems} targets (three per task) that it meets with \
+            "For every optimizer the share of the {problems} targets (three per task, or fewer where some are equal) that it meets with \
              at most so many times the gradient evaluations of the fastest. At 1: how often it is the \
              fastest. The score is the mean height from 1 to {HORIZON}.{partly} When runs are hidden the \
              profile is computed again among those shown."
@@ -137,7 +137,8 @@ fn costs<'a>(view: &View<'_>, names: &[&'a str]) -> BTreeMap<&'a str, Vec<Value>
     let of = |name: &str| {
         let problem = |task: &TaskOutcome| {
             let standing = task.standings.iter().find(|s| s.optimizer == name);
-            (0..task.targets.len())
+            let targets = task.distinct_targets().into_iter();
+            targets
                 .map(|i| standing.map_or(Value::Null, |s| runs(task, s, i)))
                 .collect::<Vec<_>>()
         };
@@ -173,7 +174,8 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         lines.iter().filter(|l| roles.contains(&l.role)).map(|l| l.name).collect::<Vec<_>>()
     };
     let runs = task.standings.iter().map(|s| {
-        let targets = (0..task.targets.len()).map(|i| runs(task, s, i)).collect::<Vec<_>>();
+        let targets = task.distinct_targets().into_iter();
+        let targets = targets.map(|i| runs(task, s, i)).collect::<Vec<_>>();
         (s.optimizer.to_owned(), Value::from(targets))
     });
     let live = json!({
@@ -217,7 +219,7 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         title,
         caption: format!(
             "{} to reach: {}.{held} Each staircase counts the final runs and targets met so \
-             far; those never met keep it below 1. The numbers are medians over the seeds: gradient \
+             far, equal targets once; those never met keep it below 1. The numbers are medians over the seeds: gradient \
              evaluations, steps and seconds (on this machine, gradients and steps only) to the target, and in \
              brackets how many seeds met it.",
             capital(&shown.label("validation loss")),
@@ -230,10 +232,11 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
 }
 
 fn distribution(task: &TaskOutcome, s: &Standing) -> Vec<Point> {
-    let mut met: Vec<usize> =
-        s.to_target.iter().flat_map(|t| t.gradients.iter().copied().flatten()).collect();
+    let targets = task.distinct_targets();
+    let reached = || targets.iter().flat_map(|i| &s.to_target[*i].gradients);
+    let mut met: Vec<usize> = reached().copied().flatten().collect();
     met.sort_unstable();
-    let all = s.to_target.iter().map(|t| t.gradients.len()).sum::<usize>().max(1) as f64;
+    let all = reached().count().max(1) as f64;
     let step = |(i, at): (usize, &usize)| Point::bare(*at as f64, (i + 1) as f64 / all);
     let mut points = vec![Point::bare(0.0, 0.0)];
     points.extend(met.iter().enumerate().map(step));
