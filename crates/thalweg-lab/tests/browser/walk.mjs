@@ -204,6 +204,25 @@ await visit("keyboard", DESK, async (page) => {
   const whole = await span();
   await page.keyboard.press("+");
   assert.ok((await span()) < whole, "plus zooms in");
+  // What the cursor points at is in sight, however far it goes.
+  const cursor = () => page.evaluate(() => {
+    const { plot } = [...live.charts.values()].find((c) => c.figure.closest("#curves"));
+    const { min, max } = plot.scales.x;
+    return { left: plot.cursor.left, width: plot.over.clientWidth, x: plot.data[0][plot.cursor.idx], last: plot.data[0].at(-1), min, max };
+  });
+  await page.keyboard.press("+");
+  await page.keyboard.press("Home");
+  const near = await span();
+  for (const key of [...Array(40).fill("ArrowRight"), "End"]) {
+    await page.keyboard.press(key);
+    const { left, width, x, min, max } = await cursor();
+    assert.ok(left >= 0 && left <= width + 1 && x >= min - 1e-6 && x <= max + 1e-6, `${key}: ${left} of ${width}`);
+  }
+  const end = await cursor();
+  assert.equal(end.x, end.last, "End is the end");
+  assert.ok(Math.abs((await span()) - near) < 1e-6 * near, "moving does not zoom");
+  const told = await page.locator("#curves .hush").first().textContent();
+  assert.match(told, /[a-z]+ [0-9.]+/, "values are told");
   await page.keyboard.press("0");
   assert.equal(await span(), whole, "0 shows all");
 });

@@ -251,11 +251,11 @@ const live = (() => {
     const canvas = make("div", { class: "canvas", tabindex: "0", role: "application",
       "aria-label": title + " Left and right move the cursor, plus and minus zoom, 0 shows all." });
     const chart = { spec, figure, canvas, logx: !!spec.logx, logy: !!spec.log, asinhy: false, outputs: new Map(), buttons: new Map(),
-      zoom: "", controls: [], at: make("div", { class: "at", "aria-live": "polite" }) };
+      zoom: "", controls: [], at: make("div", { class: "at" }), told: make("div", { class: "hush", "aria-live": "polite" }) };
     canvas.addEventListener("keydown", (event) => keys(chart, event));
     // Before uPlot itself, which shows all then.
     canvas.addEventListener("dblclick", () => { chart.zoom = ""; }, true);
-    chart.box = make("div", { class: "live" }, canvas, legend(chart));
+    chart.box = make("div", { class: "live" }, canvas, legend(chart), chart.told);
     one(".plot", figure).before(chart.box);
     charts.set(figure, chart);
     if (draw(chart)) {
@@ -283,7 +283,7 @@ const live = (() => {
       scale("logy", "log y", "logarithmic: what is not positive is left out", "asinhy"),
       scale("asinhy", "asinh y", "logarithmic on both sides of zero, linear in between", "logy"),
       make("button", { type: "button", onclick: () => draw(chart) }, "Show all"),
-      make("span", {}, "drag to zoom · ")];
+      make("span", {}, "drag to zoom; keys: ← → move, + − zoom, 0 all · ")];
     bar.prepend(...chart.controls);
   }
 
@@ -292,7 +292,11 @@ const live = (() => {
     const xs = table[0];
     const { min, max } = plot.scales.x;
     const index = plot.cursor.idx ?? xs.length - 1;
-    const move = (to) => plot.setCursor({ left: plot.valToPos(xs[Math.max(0, Math.min(xs.length - 1, to))], "x"), top: plot.bbox.height / devicePixelRatio / 2 });
+    const move = (to) => {
+      const x = xs[Math.max(0, Math.min(xs.length - 1, to))];
+      if (x < min || x > max) pan(chart, x < min ? min : max, x);
+      plot.setCursor({ left: plot.valToPos(x, "x"), top: plot.bbox.height / devicePixelRatio / 2 });
+    };
     // Never beyond the data: there is nothing to see, and on a logarithmic axis no place.
     const zoom = (factor) => {
       const middle = Math.min(max, Math.max(min, xs[index]));
@@ -308,6 +312,25 @@ const live = (() => {
     if (!actions[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     actions[event.key]();
+    tell(chart);
+  }
+
+  // Moves what is seen along the axis until its edge is where `x` was.
+  function pan(chart, edge, x) {
+    const { plot } = chart;
+    const [across, up] = ["x", "y"].map((axis) => ({ min: plot.scales[axis].min, max: plot.scales[axis].max }));
+    const along = chart.logx ? (v) => v * (x / edge) : (v) => v + (x - edge);
+    plot.batch(() => {
+      plot.setScale("x", { min: along(across.min), max: along(across.max) });
+      if (chart.zoom === "xy") plot.setScale("y", up);
+    });
+  }
+
+  // What the legend reads, for those who do not see it: of the best only, for it is said at every key.
+  function tell(chart) {
+    readout(chart);
+    const best = chart.spec.leads.filter((name) => chart.rows.has(name)).map((name) => `${name} ${chart.outputs.get(name).textContent}`);
+    chart.told.textContent = [chart.at.textContent, ...best].join(", ");
   }
 
   // ---- hiding ----
