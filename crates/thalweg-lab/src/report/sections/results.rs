@@ -163,7 +163,8 @@ const PAIRED: usize = 24;
 /// Every two optimizers of a task, where there are more than the ranking compares.
 fn pairs(task: &TaskOutcome) -> Option<Figure> {
     let shown: Vec<&Standing> = task.standings.iter().take(PAIRED).collect();
-    if shown.len() < 3 || task.pairs.is_empty() {
+    // One seed tells nobody apart: every cell would say so.
+    if shown.len() < 3 || task.pairs.is_empty() || task.seeds.len() < 2 {
         return None;
     }
     let ranks: Vec<String> = shown.iter().map(|s| s.rank.to_string()).collect();
