@@ -266,9 +266,10 @@ await visit("defaults", DESK, async (page) => {
   const charts = await page.evaluate(() => [...live.charts.values()].filter((c) => c.figure.closest("#tunability")).map(({ spec, plot }) => {
     const { min, max } = plot.scales.y;
     const marks = spec.lines.filter((line) => line.mark && spec.named.includes(line.name)).map((line) => line.mark[1]);
-    return { min, max, marks: marks.filter((loss) => loss !== null) };
+    return { min, max, marks: marks.filter((loss) => loss !== null), trials: plot.axes[0]._values };
   }));
   assert.ok(charts.some(({ marks }) => marks.length > 2));
+  for (const { trials } of charts) assert.ok(trials.length > 1 && !trials.some((label) => label.includes(".")), `ticks at ${trials}`);
   for (const { min, max, marks } of charts) assert.ok(marks.every((loss) => loss >= min && loss <= max), `${marks} between ${min} and ${max}`);
 });
 

@@ -86,5 +86,9 @@ const axes = (() => {
   const logarithmic = (wanted) => ticks((min, max) => rounds(min, max, wanted));
   const both = (middle, wanted) => ticks((min, max) => sides(min, max, middle, wanted));
 
-  return { format, apart, reach, linear, logarithmic, both };
+  // What lies at whole numbers has no ticks between them.
+  const WHOLE = Array.from({ length: 30 }, (_, i) => [1, 2, 5][i % 3] * 10 ** Math.floor(i / 3));
+  const whole = (xs) => (xs.every(Number.isInteger) ? { incrs: WHOLE } : {});
+
+  return { format, apart, reach, linear, logarithmic, both, whole };
 })();

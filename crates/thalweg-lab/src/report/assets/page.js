@@ -105,7 +105,7 @@ const live = (() => {
       width, height: 400, series, bands, legend: { show: false }, pxAlign: 0,
       scales: { x: { time: false, distr: chart.logx ? 3 : 1, range: (_, min, max) => [min, max === min ? min + 1 : max] },
         y: y.scale },
-      axes: [{ ...axis, ...(chart.logx ? axes.logarithmic(width / 110) : {}), label: spec.x, labelSize: 22, size: 34 },
+      axes: [{ ...axis, ...(chart.logx ? axes.logarithmic(width / 110) : axes.whole(chart.table[0])), label: spec.x, labelSize: 22, size: 34 },
         { ...axis, ...y.axis, label: spec.y, labelSize: 22, size: 58 }],
       focus: { alpha: 0.25 },
       // Charts over the same clock share the cursor; what is dragged over one chart zooms that chart only.
