@@ -28,10 +28,12 @@ pub(super) fn number(value: f64) -> String {
     digits(value, 2)
 }
 
-/// Values side by side as [`number`] writes them, each with as many more digits as tell it from the nearest other one.
+/// Values side by side as [`number`] writes them, each with as many more digits as tell it from the nearest one that
+/// differs by more than round-off.
 pub(super) fn apart(values: &[f64]) -> Vec<String> {
     let nearest = |value: f64| {
-        let others = values.iter().map(|v| (v - value).abs()).filter(|away| *away > 0.0);
+        let others =
+            values.iter().map(|v| (v - value).abs()).filter(|away| *away > 1e-6 * value.abs());
         others.fold(f64::INFINITY, f64::min)
     };
     let more = |value: f64| magnitude(value).saturating_sub(magnitude(nearest(value))).max(2);
@@ -179,6 +181,7 @@ mod tests {
         assert_eq!(apart(&[2e-14, 2e-14]), ["2·10⁻¹⁴", "2·10⁻¹⁴"]);
         // A value much smaller than the others is no reason for more digits of theirs.
         assert_eq!(apart(&[2.220_446e-14, 3e-20]), ["2.22·10⁻¹⁴", "3·10⁻²⁰"]);
+        assert_eq!(apart(&[0.123_456_789, 0.123_456_788]), ["0.123", "0.123"]);
         assert_eq!(apart(&[0.0, 0.5, f64::INFINITY]), ["0", "0.5", "∞"]);
     }
 

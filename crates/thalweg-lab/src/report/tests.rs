@@ -172,10 +172,7 @@ fn nobody_is_called_the_best_of_all_tasks_who_is_not_on_each() {
     let basis = "40 gradient evaluations per run and 3 final seeds";
     let nobody = headline([&[one], &[other]], 0.02);
     let each = format!("on {} it is {one}; on {} it is {other}.", names[0], names[1]);
-    assert!(
-        nobody.starts_with("None of the optimizers may be the best on both tasks"),
-        "{nobody}"
-    );
+    assert!(nobody.starts_with("None of the optimizers may be the best on both tasks"), "{nobody}");
     assert!(nobody.contains(basis) && nobody.ends_with(&each), "{nobody}");
     let only = headline([&[one], &[one, other]], 0.0);
     assert!(

@@ -69,12 +69,14 @@ fn looks(count: usize, leaders: &[Vec<usize>]) -> Vec<usize> {
     let mut looks: Vec<Option<usize>> = vec![None; count];
     for group in leaders {
         for &i in group {
+            if looks[i].is_some() {
+                continue;
+            }
             let colours: Vec<usize> =
                 group.iter().filter_map(|j| looks[*j]).map(|look| look % SERIES).collect();
-            let other = (0..SERIES * count)
+            looks[i] = (0..SERIES * count)
                 .filter(|look| !looks.contains(&Some(*look)))
                 .find(|look| !colours.contains(&(look % SERIES)));
-            looks[i] = looks[i].or(other);
         }
     }
     let taken = looks.clone();

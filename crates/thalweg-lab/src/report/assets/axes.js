@@ -18,10 +18,11 @@ const axes = (() => {
   // The power of ten of the first digit.
   const magnitude = (value) => Math.floor(Math.log10(Math.abs(value)));
 
-  // Values side by side, each with as many more digits as tell it from the nearest other one; nothing for those that
-  // have no label.
+  // Values side by side, each with as many more digits as tell it from the nearest one that differs by more than
+  // round-off; nothing for those that have no label.
   function apart(values) {
-    const nearest = (value) => Math.min(...values.filter((v) => v !== null && v !== value).map((v) => Math.abs(v - value)));
+    const nearest = (value) => Math.min(...values.filter((v) => v !== null).map((v) => Math.abs(v - value))
+      .filter((away) => away > 1e-6 * Math.abs(value)));
     return values.map((v) => (v === null ? "" : format(v, Math.max(2, magnitude(v) - magnitude(nearest(v))))));
   }
 

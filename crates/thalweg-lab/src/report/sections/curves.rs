@@ -327,7 +327,8 @@ fn multiples(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Figure {
         };
         panel.render()
     };
-    let (shown, left_out) = view.detail.panels(task.standings.iter().filter(|s| s.has_runs()).collect());
+    let (shown, left_out) =
+        view.detail.panels(task.standings.iter().filter(|s| s.has_runs()).collect());
     let beyond = match all.iter().any(|p| p.y > ceiling) {
         true => format!(" Lines that leave at the top rose above {rose}."),
         false => String::new(),

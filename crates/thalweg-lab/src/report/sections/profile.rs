@@ -138,9 +138,7 @@ fn costs<'a>(view: &View<'_>, names: &[&'a str]) -> BTreeMap<&'a str, Vec<Value>
         let problem = |task: &TaskOutcome| {
             let standing = task.standings.iter().find(|s| s.optimizer == name);
             let targets = task.distinct_targets().into_iter();
-            targets
-                .map(|i| standing.map_or(Value::Null, |s| runs(task, s, i)))
-                .collect::<Vec<_>>()
+            targets.map(|i| standing.map_or(Value::Null, |s| runs(task, s, i))).collect::<Vec<_>>()
         };
         view.tasks().iter().flat_map(problem).collect()
     };
@@ -266,9 +264,8 @@ fn losses(task: &TaskOutcome) -> Vec<String> {
 
 fn numbers(task: &TaskOutcome) -> String {
     let shown = Shown(task.scale);
-    let label = |(t, loss): (&Target, String)| {
-        format!("{:?}: {} {loss}", t.level, shown.label("loss"))
-    };
+    let label =
+        |(t, loss): (&Target, String)| format!("{:?}: {} {loss}", t.level, shown.label("loss"));
     let labels: Vec<String> = task.targets.iter().zip(losses(task)).map(label).collect();
     let header: Vec<&str> = ["optimizer"].into_iter().chain(labels.iter().map(|l| &**l)).collect();
     let rows = task.standings.iter().map(|s| {

@@ -80,9 +80,9 @@ fn overall(outcome: &Outcome) -> String {
         if listed_alike { "the optimizers" } else { "those that were run on all of them" };
     match everywhere[..] {
         [] => nobody(whoever, &basis, tasks, &per_task),
-        [only] if listed_alike => format!(
-            "{only} is the only optimizer that may be the best on {every}, at {basis}."
-        ),
+        [only] if listed_alike => {
+            format!("{only} is the only optimizer that may be the best on {every}, at {basis}.")
+        }
         [only] => {
             format!("Of {whoever}, {only} alone may be the best on {every}, at {basis}.")
         }
