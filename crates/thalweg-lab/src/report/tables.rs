@@ -67,7 +67,8 @@ impl Shown {
         }
         let mut ranked = ranked.to_owned();
         if task.standings.iter().filter(|s| s.solved(task.floor)).count() > 1 {
-            ranked += "; of those at the floor the soonest comes first";
+            ranked += "; of those at the floor the soonest comes first, while “may be” goes by their losses, \
+                       which are equal";
         }
         if without > 0 {
             ranked += "; those without final runs come last, in the order of their best trials";

@@ -162,7 +162,8 @@ const PAIRED: usize = 24;
 
 /// Every two optimizers of a task, where there are more than the ranking compares.
 fn pairs(task: &TaskOutcome) -> Option<Figure> {
-    let shown: Vec<&Standing> = task.standings.iter().take(PAIRED).collect();
+    let run = || task.standings.iter().filter(|s| s.has_runs());
+    let shown: Vec<&Standing> = run().take(PAIRED).collect();
     // One seed tells nobody apart: every cell would say so.
     if shown.len() < 3 || task.pairs.is_empty() || task.seeds.len() < 2 {
         return None;
@@ -199,7 +200,7 @@ fn pairs(task: &TaskOutcome) -> Option<Figure> {
              not search this picture for differences; who may be the best stands above. The numbers say how \
              far the row is behind the column, with p.{}",
             count(task.seeds.len(), "seed"),
-            left_out(shown.len(), task.standings.len(), "pairs"),
+            left_out(shown.len(), run().count(), "pairs"),
         ),
         pictures: vec![map.render()],
         table: numbers,
