@@ -20,10 +20,10 @@ pub(super) fn scripts(view: &View<'_>) -> String {
     let optimizers: Vec<Value> = view
         .order
         .iter()
-        .enumerate()
-        .map(|(i, name)| {
-            let dash = DASHES[(i / SERIES + i % SERIES) % DASHES.len()];
-            json!({"name": name, "colour": format!("c{}", i % SERIES), "dash": dash})
+        .map(|name| {
+            let look = view.look(name);
+            let dash = DASHES[(look / SERIES + look % SERIES) % DASHES.len()];
+            json!({"name": name, "colour": format!("c{}", look % SERIES), "dash": dash})
         })
         .collect();
     let mut packs = String::new();

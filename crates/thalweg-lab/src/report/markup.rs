@@ -22,8 +22,31 @@ pub(super) fn px(value: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
-/// A value as people write it: three significant digits, powers of ten only when they help.
+/// A value as people write it: three significant digits, powers of ten only when they help. `axes.js` has the same
+/// rule.
 pub(super) fn number(value: f64) -> String {
+    digits(value, 2)
+}
+
+/// Values side by side as [`number`] writes them, each with as many more digits as tell it from the nearest one that
+/// differs by more than round-off.
+pub(super) fn apart(values: &[f64]) -> Vec<String> {
+    let nearest = |value: f64| {
+        let others =
+            values.iter().map(|v| (v - value).abs()).filter(|away| *away > 1e-6 * value.abs());
+        others.fold(f64::INFINITY, f64::min)
+    };
+    let more = |value: f64| magnitude(value).saturating_sub(magnitude(nearest(value))).max(2);
+    values.iter().map(|v| digits(*v, more(*v))).collect()
+}
+
+/// The power of ten of the first digit.
+fn magnitude(value: f64) -> i32 {
+    value.abs().log10().floor() as i32
+}
+
+/// A value with so many digits after its first.
+fn digits(value: f64, after: i32) -> String {
     if value.is_nan() {
         return "–".to_owned();
     }
@@ -33,10 +56,10 @@ pub(super) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    let exponent = value.abs().log10().floor() as i32;
+    let exponent = magnitude(value);
     match exponent {
         -3..=4 => {
-            let text = format!("{value:.*}", (2 - exponent).clamp(0, 6) as usize);
+            let text = format!("{value:.*}", (after - exponent).max(0) as usize);
             match text.contains('.') {
                 true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
                 false => text,
@@ -44,7 +67,7 @@ pub(super) fn number(value: f64) -> String {
         }
         _ => {
             // Rounding may carry into another power.
-            let text = format!("{value:.2e}");
+            let text = format!("{value:.*e}", after as usize);
             let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
             let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
             let power = superscript(exponent);
@@ -140,6 +163,7 @@ mod tests {
             (0.1, "0.1"),
             (20.0, "20"),
             (1234.0, "1234"),
+            (49_920.0, "49920"),
             (1e-4, "10⁻⁴"),
             (2.5e-6, "2.5·10⁻⁶"),
             (9.999e-7, "10⁻⁶"),
@@ -147,6 +171,18 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
+    }
+
+    #[test]
+    fn values_side_by_side_do_not_read_alike() {
+        assert_eq!(apart(&[2.295, 2.3, 2.305]), ["2.295", "2.3", "2.305"]);
+        assert_eq!(apart(&[100_000.0, 100_500.0]), ["10⁵", "1.005·10⁵"]);
+        assert_eq!(apart(&[0.23119, 0.23147, 0.5]), ["0.2312", "0.2315", "0.5"]);
+        assert_eq!(apart(&[2e-14, 2e-14]), ["2·10⁻¹⁴", "2·10⁻¹⁴"]);
+        // A value much smaller than the others is no reason for more digits of theirs.
+        assert_eq!(apart(&[2.220_446e-14, 3e-20]), ["2.22·10⁻¹⁴", "3·10⁻²⁰"]);
+        assert_eq!(apart(&[0.123_456_789, 0.123_456_788]), ["0.123", "0.123"]);
+        assert_eq!(apart(&[0.0, 0.5, f64::INFINITY]), ["0", "0.5", "∞"]);
     }
 
     #[test]

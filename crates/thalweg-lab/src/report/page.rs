@@ -10,6 +10,7 @@ use crate::store::Document;
 const STYLE: &str = include_str!("assets/page.css");
 const PLOT: &str = include_str!("assets/uPlot.iife.min.js");
 const PLOT_STYLE: &str = include_str!("assets/uPlot.min.css");
+const AXES: &str = include_str!("assets/axes.js");
 const RECOMPUTE: &str = include_str!("assets/recompute.js");
 const SCRIPT: &str = include_str!("assets/page.js");
 
@@ -70,7 +71,7 @@ pub(super) fn page(view: &View<'_>) -> String {
         escape(&sections::stamp_of_all(view)),
         sections::verdict::html(view),
         live::scripts(view),
-        script(&[PLOT, RECOMPUTE, SCRIPT].join("\n")),
+        script(&[PLOT, AXES, RECOMPUTE, SCRIPT].join("\n")),
     )
 }
 

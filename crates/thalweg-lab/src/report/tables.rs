@@ -20,7 +20,7 @@ impl Shown {
     /// How far a standing is behind the first, and the intervals of that: a line each, for over decades they
     /// are long. Nobody is behind one that diverged.
     fn behind(self, s: &Standing, first: &Standing) -> String {
-        if s.rank == 1 || !first.test_loss.mean.is_finite() {
+        if s.rank == 1 || !s.has_runs() || !first.test_loss.mean.is_finite() {
             return "–".to_owned();
         }
         let mut all = match self.0 {
@@ -35,7 +35,12 @@ impl Shown {
     }
 
     /// How the ranking is to be read.
-    fn caption(self, others: usize, seeds: usize) -> String {
+    fn caption(self, task: &TaskOutcome) -> String {
+        let (others, seeds) = (task.standings.len().saturating_sub(1), task.seeds.len());
+        let without = task.standings.iter().filter(|s| !s.has_runs()).count();
+        if without > others {
+            return "Ordered by the best trial: there are no final runs yet.".to_owned();
+        }
         if seeds < 2 {
             return "Ranked by test loss on a single seed, which tells nothing about another: “may be” stands \
                     with all, for nothing is ruled out."
@@ -59,6 +64,14 @@ impl Shown {
                 "The loss is {ranked}. A single optimizer has nobody to be compared with. “↑ edge” and “↓ edge” mark \
                  a best value that was the highest or lowest tried."
             );
+        }
+        let mut ranked = ranked.to_owned();
+        if task.standings.iter().filter(|s| s.solved(task.floor)).count() > 1 {
+            ranked += "; of those at the floor the soonest comes first, while “may be” goes by their losses, \
+                       which are equal";
+        }
+        if without > 0 {
+            ranked += "; those without final runs come last, in the order of their best trials";
         }
         format!(
             "Ranked by {ranked}. The optimizers marked “may be” are those that cannot be ruled out as the best \
@@ -102,7 +115,7 @@ pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> 
          <th scope=\"col\">{}</th><th scope=\"col\">{metric}</th>\
          <th scope=\"col\">behind the first</th><th scope=\"col\">chosen by tuning</th>\
          <th scope=\"col\">diverged</th><th scope=\"col\">step, µs</th></tr></thead><tbody>",
-        shown.caption(task.standings.len().saturating_sub(1), task.seeds.len()),
+        shown.caption(task),
         shown.label("test loss"),
     );
     let Some(first) = task.standings.first() else { return String::new() };
@@ -113,7 +126,7 @@ pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> 
              <td class=\"n\">{}{whisker}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
              <td>{}</td><td class=\"n\">{}</td></tr>",
-            s.rank,
+            if s.has_runs() { s.rank.to_string() } else { "–".to_owned() },
             best(s, first),
             sample(styles(s.optimizer)),
             breakable(s.optimizer),
@@ -122,7 +135,7 @@ pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> 
             shown.behind(s, first),
             chosen(s),
             diverged(s),
-            if s.seeds.is_empty() { "–".to_owned() } else { number(s.step_microseconds) },
+            if s.has_runs() { number(s.step_microseconds) } else { "–".to_owned() },
         );
     }
     html + "</tbody></table></div>\n"
@@ -204,15 +217,13 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
             "<tr><th scope=\"row\">{}</th><td>{ranges}{extended}</td><td>{fixed}</td>\
              <td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{}: {} µs of {} µs</td></tr>",
+             <td class=\"n\">{}</td></tr>",
             escape(s.optimizer),
             s.trials.len(),
             s.gradients_per_step,
             s.gradients_spent,
             number(s.seconds_spent),
             share(s),
-            number(s.step_microseconds),
-            number(s.step_microseconds + s.gradient_microseconds),
         );
     }
     html + "</tbody></table></div>\n"
@@ -220,8 +231,16 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
 
 /// The share of a step's time that is the optimizer's.
 fn share(s: &Standing) -> String {
-    let share = s.step_microseconds / (s.step_microseconds + s.gradient_microseconds);
-    if share.is_finite() { format!("{}\u{a0}%", number(100.0 * share)) } else { "–".to_owned() }
+    let (own, whole) = (s.step_microseconds, s.step_microseconds + s.gradient_microseconds);
+    match s.has_runs() {
+        true => format!(
+            "{}\u{a0}%: {} µs of {} µs",
+            number(100.0 * own / whole),
+            number(own),
+            number(whole)
+        ),
+        false => "–".to_owned(),
+    }
 }
 
 /// The alarm that a range had to be left.
@@ -257,6 +276,9 @@ fn whiskers(task: &TaskOutcome) -> Vec<String> {
     let inside = |v: &f64| *v <= ceiling && *v >= best - (ceiling - best);
     let axis = Axis::new(scale, values.filter(inside), 4.0, 106.0);
     let draw = |s: &Standing| {
+        if !s.has_runs() {
+            return String::new();
+        }
         let [low, high] = ends(s).map(|v| px(axis.at(v)));
         let first = px(axis.at(best));
         let mark = match axis.shows(mean(s)) {

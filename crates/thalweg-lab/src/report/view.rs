@@ -2,6 +2,7 @@
 
 use super::detail::Detail;
 use super::draw::Role;
+use super::palette::SERIES;
 use crate::protocol::{Standing, TaskOutcome};
 use crate::store::Document;
 
@@ -20,6 +21,8 @@ pub(super) struct View<'a> {
     pub(super) document: &'a Document,
     /// Every optimizer, the best of the first task first.
     pub(super) order: Vec<&'a str>,
+    /// Which look each of them has.
+    looks: Vec<usize>,
     /// How much of it is shown.
     pub(super) detail: Detail,
 }
@@ -32,7 +35,12 @@ impl<'a> View<'a> {
                 order.push(standing.optimizer);
             }
         }
-        View { document, order, detail }
+        let of = |task: &TaskOutcome| -> Vec<usize> {
+            let best = task.standings.iter().take(LABELLED);
+            best.filter_map(|s| order.iter().position(|o| *o == s.optimizer)).collect()
+        };
+        let leaders: Vec<Vec<usize>> = document.outcome.tasks.iter().map(of).collect();
+        View { document, looks: looks(order.len(), &leaders), order, detail }
     }
 
     pub(super) fn tasks(&self) -> &'a [TaskOutcome] {
@@ -41,7 +49,7 @@ impl<'a> View<'a> {
 
     /// The look of an optimizer, the same in every figure.
     pub(super) fn look(&self, name: &str) -> usize {
-        self.order.iter().position(|o| *o == name).unwrap_or(0)
+        self.order.iter().position(|o| *o == name).map_or(0, |i| self.looks[i])
     }
 
     /// How much of the reader's eye a standing gets in the figures of its task.
@@ -55,8 +63,50 @@ impl<'a> View<'a> {
     }
 }
 
+/// Looks for `count` optimizers, so that the colours of those that lead on a task differ as far as they can: the first
+/// task chooses first, and who leads nowhere takes what is left.
+fn looks(count: usize, leaders: &[Vec<usize>]) -> Vec<usize> {
+    let mut looks: Vec<Option<usize>> = vec![None; count];
+    for group in leaders {
+        for &i in group {
+            if looks[i].is_some() {
+                continue;
+            }
+            let colours: Vec<usize> =
+                group.iter().filter_map(|j| looks[*j]).map(|look| look % SERIES).collect();
+            looks[i] = (0..SERIES * count)
+                .filter(|look| !looks.contains(&Some(*look)))
+                .find(|look| !colours.contains(&(look % SERIES)));
+        }
+    }
+    let taken = looks.clone();
+    let mut left = (0..).filter(|look| !taken.contains(&Some(*look)));
+    looks.into_iter().filter_map(|look| look.or_else(|| left.next())).collect()
+}
+
 /// The name of a part of a task's figures, as it can stand in an id.
 pub(super) fn id(parts: &[&str]) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
     parts.join("-").chars().map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn those_that_lead_on_a_task_differ_in_colour() {
+        // By their places alone 0, 7 and 14 would be of one colour.
+        let leaders = [(0..7).collect(), vec![14, 7, 0, 15, 8, 1, 2]];
+        let all = looks(20, &leaders);
+        for group in &leaders {
+            let colours: BTreeSet<usize> = group.iter().map(|i| all[*i] % SERIES).collect();
+            assert_eq!(colours.len(), 7, "{all:?}");
+        }
+        assert_eq!(all[..7], [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 20);
+        // On one task nothing changes.
+        assert_eq!(looks(9, &[(0..7).collect()]), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    }
 }

@@ -14,6 +14,8 @@ const url = pathToFileURL(report).href;
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const OPTIMIZERS = [...new Set(JSON.parse(readFileSync(report.replace(/report\.html$/, "results.json"), "utf8"))
   .outcome.tasks.flatMap((task) => task.standings.map((standing) => standing.optimizer)))];
+// Of equal targets the first counts.
+const distinct = (targets) => targets.filter(({ loss }, i) => targets.findIndex((t) => t.loss === loss) === i);
 const DESK = { viewport: { width: 1280, height: 900 } };
 
 async function visit(name, options, steps) {
@@ -173,11 +175,19 @@ await visit("keyboard", DESK, async (page) => {
   await page.evaluate(() => { document.activeElement?.blur(); scrollTo(0, 0); });
   await page.locator("body").focus();
   const reached = new Set();
+  const covered = new Set();
   for (let i = 0; i < controls + 20; i++) {
     await page.keyboard.press("Tab");
     const stop = await page.evaluate(() => document.activeElement?.dataset?.stop);
     if (stop !== undefined) reached.add(stop);
+    const hidden = await page.evaluate(() => {
+      const [focus, bar] = [document.activeElement, document.getElementById("shown")];
+      const { top, bottom } = focus.getBoundingClientRect();
+      return !bar.contains(focus) && bottom - top < 300 && bottom > bar.getBoundingClientRect().top + 1;
+    });
+    if (hidden) covered.add(stop);
   }
+  assert.deepEqual([...covered], [], "nothing that has the focus is behind the bar");
   assert.equal(reached.size, controls, "every control can be reached with Tab");
 
   const chart = page.locator("#curves .canvas").first();
@@ -194,8 +204,73 @@ await visit("keyboard", DESK, async (page) => {
   const whole = await span();
   await page.keyboard.press("+");
   assert.ok((await span()) < whole, "plus zooms in");
+  // What the cursor points at is in sight, however far it goes.
+  const cursor = () => page.evaluate(() => {
+    const { plot } = [...live.charts.values()].find((c) => c.figure.closest("#curves"));
+    const { min, max } = plot.scales.x;
+    return { left: plot.cursor.left, width: plot.over.clientWidth, x: plot.data[0][plot.cursor.idx], last: plot.data[0].at(-1), min, max };
+  });
+  await page.keyboard.press("+");
+  await page.keyboard.press("Home");
+  const near = await span();
+  for (const key of [...Array(40).fill("ArrowRight"), "End"]) {
+    await page.keyboard.press(key);
+    const { left, width, x, min, max } = await cursor();
+    assert.ok(left >= 0 && left <= width + 1 && x >= min - 1e-6 && x <= max + 1e-6, `${key}: ${left} of ${width}`);
+  }
+  const end = await cursor();
+  assert.equal(end.x, end.last, "End is the end");
+  assert.ok(Math.abs((await span()) - near) < 1e-6 * near, "moving does not zoom");
+  const told = await page.locator("#curves .hush").first().textContent();
+  assert.match(told, /[a-z]+ [0-9.]+/, "values are told");
   await page.keyboard.press("0");
   assert.equal(await span(), whole, "0 shows all");
+});
+
+// A box drawn over one chart zooms that one, and none of those that share its cursor.
+await visit("zoom", DESK, async (page) => {
+  await wake(page);
+  const scales = () => page.evaluate(() => [...live.charts.values()].map(({ plot }) =>
+    ["x", "y"].map((axis) => [plot.scales[axis].min, plot.scales[axis].max])));
+  const over = page.locator("#curves .u-over").first();
+  await over.scrollIntoViewIfNeeded();
+  const zoomed = await over.evaluate((e) => [...live.charts.values()].findIndex((c) => c.canvas.contains(e)));
+  const { x, y, width, height } = await over.boundingBox();
+  const before = await scales();
+  await page.mouse.move(x + 0.3 * width, y + 0.2 * height);
+  await page.mouse.down();
+  await page.mouse.move(x + 0.6 * width, y + 0.7 * height, { steps: 5 });
+  await page.mouse.up();
+  const after = await scales();
+  const span = ([[low, high]]) => high - low;
+  assert.ok(span(after[zoomed]) < 0.5 * span(before[zoomed]), "dragging zooms");
+  const others = (all) => all.filter((_, i) => i !== zoomed);
+  assert.ok(others(before).length > 2);
+  assert.deepEqual(others(after), others(before), "one chart at a time");
+});
+
+// The page and the report write numbers alike.
+await visit("numbers", DESK, async (page) => {
+  const [alone, beside] = await page.evaluate(() => [
+    [0, 0.125, 20, 1234, 49920, 1e-4, 2.5e-6, 9.999e-7, Infinity, null].map((v) => axes.format(v)),
+    [[2.295, 2.3, 2.305], [100000, 100500], [0.23119, 0.23147, 0.5], [2.220446e-14, 3e-20], [0, 0.5, null]].map(axes.apart),
+  ]);
+  assert.deepEqual(alone, ["0", "0.125", "20", "1234", "49920", "10⁻⁴", "2.5·10⁻⁶", "10⁻⁶", "∞", "–"]);
+  assert.deepEqual(beside, [["2.295", "2.3", "2.305"], ["10⁵", "1.005·10⁵"], ["0.2312", "0.2315", "0.5"],
+    ["2.22·10⁻¹⁴", "3·10⁻²⁰"], ["0", "0.5", ""]]);
+});
+
+// The axis has room for the losses of the defaults.
+await visit("defaults", DESK, async (page) => {
+  await wake(page);
+  const charts = await page.evaluate(() => [...live.charts.values()].filter((c) => c.figure.closest("#tunability")).map(({ spec, plot }) => {
+    const { min, max } = plot.scales.y;
+    const marks = spec.lines.filter((line) => line.mark && spec.named.includes(line.name)).map((line) => line.mark[1]);
+    return { min, max, marks: marks.filter((loss) => loss !== null), trials: plot.axes[0]._values };
+  }));
+  assert.ok(charts.some(({ marks }) => marks.length > 2));
+  for (const { trials } of charts) assert.ok(trials.length > 1 && !trials.some((label) => label.includes(".")), `ticks at ${trials}`);
+  for (const { min, max, marks } of charts) assert.ok(marks.every((loss) => loss >= min && loss <= max), `${marks} between ${min} and ${max}`);
 });
 
 // Every scale of a chart has ticks, and two of them cannot be chosen at once.
@@ -261,7 +336,7 @@ await visit("hidden-runs", DESK, async (page) => {
   for (const task of outcome.tasks) {
     for (const line of await lines(`fig-${task.task}-targets`)) {
       const targets = task.standings.find((s) => s.optimizer === line.name).to_target;
-      const all = targets.flatMap((t) => t.gradients);
+      const all = distinct(targets).flatMap((t) => t.gradients);
       near(line.y.at(-1), all.filter((at) => at !== null).length / all.length, `targets of ${line.name}`);
     }
   }
@@ -296,7 +371,7 @@ await visit("hidden-runs", DESK, async (page) => {
   const seed = await page.locator(`#chips button[data-kind="seeds"]`).first().getAttribute("data-name");
   for (const line of await lines(`fig-${task.task}-targets`)) {
     const standing = task.standings.find((s) => s.optimizer === line.name);
-    const kept = standing.to_target.flatMap((t) => t.gradients.filter((_, i) => String(standing.seeds[i].seed) !== seed));
+    const kept = distinct(standing.to_target).flatMap((t) => t.gradients.filter((_, i) => String(standing.seeds[i].seed) !== seed));
     near(line.y.at(-1), kept.filter((at) => at !== null).length / kept.length, `kept targets of ${line.name}`);
   }
   await page.locator("#shown .reset").click();

@@ -49,7 +49,7 @@ pub(super) fn place(ranked: &mut [Standing], scale: Scale) {
 
 /// Every two of the ranked standings, the better one first.
 pub(super) fn pairs(ranked: &[Standing], scale: Scale) -> Vec<Pair> {
-    let run: Vec<&Standing> = ranked.iter().filter(|s| !s.seeds.is_empty()).collect();
+    let run: Vec<&Standing> = ranked.iter().filter(|s| s.has_runs()).collect();
     let twos = run.iter().enumerate().flat_map(|(i, a)| run[i + 1..].iter().map(move |b| (*a, *b)));
     let pair = |(a, b): (&Standing, &Standing)| {
         let (own, first) = shared(b, a);

@@ -68,6 +68,7 @@ fn task_outcome(
         contests.iter().map(|c| standing::standing(c, initial_loss, scale)).collect();
     rank(&mut standings, task);
     compared::place(&mut standings, scale);
+    place_soonest(&mut standings, task, plan.seeds(task).count());
     let given = plan.given_targets(task);
     let targets = given.map_or_else(|| compared::targets(&standings), <[_]>::to_vec);
     let budget = plan.budget(task);
@@ -119,12 +120,26 @@ fn rank(standings: &mut [Standing], task: &Task) {
     let trial = |s: &Standing| s.trials.iter().map(|t| t.validation_loss).fold(f64::NAN, f64::min);
     let steps = |s: &Standing| if s.solved(task.floor) { s.mean_best_step() } else { 0.0 };
     standings.sort_by(|a, b| {
-        (a.seeds.is_empty().cmp(&b.seeds.is_empty()))
+        (b.has_runs().cmp(&a.has_runs()))
             .then(a.test_loss.mean.total_cmp(&b.test_loss.mean))
             .then(steps(a).total_cmp(&steps(b)))
             .then(metric(a).total_cmp(&metric(b)))
             .then(trial(a).total_cmp(&trial(b)))
     });
+}
+
+/// Writes into the standings who may be the soonest, where all runs were made and more than one solves the task on
+/// every one of several seeds.
+fn place_soonest(standings: &mut [Standing], task: &Task, seeds: usize) {
+    let solved: Vec<usize> =
+        (0..standings.len()).filter(|i| standings[*i].solved(task.floor)).collect();
+    if seeds < 2 || solved.len() < 2 || standings.iter().any(|s| s.seeds.len() < seeds) {
+        return;
+    }
+    let all: Vec<&Standing> = solved.iter().map(|i| &standings[*i]).collect();
+    for (i, p) in solved.into_iter().zip(words::p_soonest(&all)) {
+        standings[i].p_soonest = Some(p);
+    }
 }
 
 /// Profiles over every target of every task, the highest score first.
@@ -136,14 +151,17 @@ fn profiles_of(tasks: &[TaskOutcome]) -> Vec<Profile> {
         }
     }
     let cost = |solver: &str, task: &TaskOutcome, i: usize| {
-        let standing = task.standings.iter().find(|s| s.optimizer == solver)?;
+        // Who was interrupted before the final runs has missed nothing.
+        let own = |s: &&Standing| s.optimizer == solver && s.has_runs();
+        let standing = task.standings.iter().find(own)?;
         Some(standing.to_target[i].median_gradients.unwrap_or(f64::INFINITY))
     };
     let costs: Vec<Vec<Option<f64>>> = solvers
         .iter()
         .map(|solver| {
             let of = |task: &TaskOutcome| {
-                (0..task.targets.len()).map(|i| cost(solver, task, i)).collect::<Vec<_>>()
+                let targets = task.distinct_targets().into_iter();
+                targets.map(|i| cost(solver, task, i)).collect::<Vec<_>>()
             };
             tasks.iter().flat_map(of).collect()
         })
@@ -151,4 +169,76 @@ fn profiles_of(tasks: &[TaskOutcome]) -> Vec<Profile> {
     let mut profiles = profiles(&solvers, &costs);
     profiles.sort_by(|a, b| b.score.total_cmp(&a.score));
     profiles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Silent, compare};
+    use crate::{optimizers, tasks};
+
+    /// A comparison on a task that some of its optimizers solve.
+    fn solved() -> Outcome {
+        let names = ["gd", "adagrad", "nesterov", "rmsprop"].map(str::to_owned);
+        let plan = Plan {
+            tasks: tasks::select(&["bowl@4".to_owned()], None).unwrap(),
+            optimizers: Some(optimizers::select(&names).unwrap()),
+            seeds: Some(3),
+            trials: Some(8),
+            budget: Some(500),
+            tune: Vec::new(),
+            targets: Vec::new(),
+            study: 0,
+            workers: 2,
+        };
+        compare(&plan, &Silent).unwrap()
+    }
+
+    #[test]
+    fn of_those_that_solve_a_task_the_verdict_and_the_set_name_the_same() {
+        let mut task = solved().tasks.remove(0);
+        let solve = |s: &&Standing| s.solved(task.floor);
+        let count = task.standings.iter().filter(solve).count();
+        assert!(count > 1, "{}", task.verdict);
+        assert_eq!(task.standings.iter().filter(|s| s.p_soonest.is_some()).count(), count);
+        let soonest = task.may_be_best(0.05);
+        assert!(soonest.len() < count, "{}", task.verdict);
+        let told = task.verdict.split("confidence ").nth(1).unwrap();
+        for standing in &task.standings {
+            let name = standing.optimizer;
+            assert_eq!(soonest.contains(&name), told.contains(name), "{name}: {}", task.verdict);
+        }
+        // Who is asked for more than 95 % rules out fewer.
+        assert_eq!(task.may_be_best(0.0).len(), count);
+        // Where nobody solves it the losses decide.
+        task.standings.iter_mut().for_each(|s| s.p_soonest = None);
+        let lowest = task.standings.iter().filter(|s| s.may_be_best).count();
+        assert_eq!(task.may_be_best(0.05).len(), lowest);
+    }
+
+    #[test]
+    fn equal_targets_count_once() {
+        let mut tasks = solved().tasks;
+        let loss = tasks[0].targets[0].loss;
+        let problems = |tasks: &[TaskOutcome]| profiles_of(tasks)[0].problems;
+        tasks[0].targets[1].loss = 0.5 * loss;
+        tasks[0].targets[2].loss = loss;
+        assert_eq!((tasks[0].distinct_targets(), problems(&tasks)), (vec![0, 1], 2));
+    }
+
+    #[test]
+    fn who_has_no_final_runs_has_missed_no_target() {
+        let mut tasks = solved().tasks;
+        let whole = profiles_of(&tasks);
+        let gone = tasks[0].standings[0].optimizer;
+        tasks[0].standings[0].seeds.clear();
+        let problems = |profiles: &[Profile], solver: &str| {
+            profiles.iter().find(|p| p.solver == solver).unwrap().problems
+        };
+        let left = profiles_of(&tasks);
+        assert!(problems(&whole, gone) > 0);
+        assert_eq!(problems(&left, gone), 0);
+        let other = tasks[0].standings[1].optimizer;
+        assert_eq!(problems(&left, other), problems(&whole, other));
+    }
 }

@@ -56,6 +56,7 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> St
         behind_interval: None,
         p_best: 1.0,
         may_be_best: false,
+        p_soonest: None,
         curve: curve(&finals, task, cost, scale),
         findings: findings(&finals, &trials),
         courses: Courses::of(&finals.iter().map(|run| &run.probes[..]).collect::<Vec<&[Probe]>>()),

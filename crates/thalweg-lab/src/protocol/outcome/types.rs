@@ -21,9 +21,9 @@ pub struct Outcome {
     pub rules: Rules,
     /// One result per task.
     pub tasks: Vec<TaskOutcome>,
-    /// Performance profiles over all tasks and targets: a problem is a target of a task, the cost of an
+    /// Performance profiles over all tasks and targets: a problem is a target of a task (equal ones are one), the cost of an
     /// optimizer its median gradient evaluations to it over the final seeds, misses infinite. What an
-    /// optimizer was not run on is no problem of its. The highest score first.
+    /// optimizer has no final runs on is no problem of its. The highest score first.
     pub profiles: Vec<Profile>,
     /// What was not done because the comparison was interrupted; `None` if it is complete.
     pub interrupted: Option<String>,
@@ -111,6 +111,27 @@ pub struct TaskOutcome {
     pub verdict: String,
     /// One result per optimizer, the lowest typical test loss first.
     pub standings: Vec<Standing>,
+}
+
+impl TaskOutcome {
+    /// The optimizers that may be the best where one in `1 / error` such statements may be wrong: of those that solve
+    /// the task, if several do, the ones that may be the soonest. None if all diverged.
+    pub fn may_be_best(&self, error: f64) -> Vec<&'static str> {
+        let solved = self.standings.iter().any(|s| s.p_soonest.is_some());
+        let may_be = |s: &&Standing| match solved {
+            true => s.p_soonest.is_some_and(|p| p >= error),
+            false => s.p_best >= error && s.test_loss.mean.is_finite(),
+        };
+        self.standings.iter().filter(may_be).map(|s| s.optimizer).collect()
+    }
+
+    /// The places of the targets that count: where many optimizers end at the same loss, targets of several levels
+    /// are one.
+    pub fn distinct_targets(&self) -> Vec<usize> {
+        let loss = |i: usize| self.targets[i].loss;
+        let distinct = |i: &usize| (0..*i).all(|before| loss(before) != loss(*i));
+        (0..self.targets.len()).filter(distinct).collect()
+    }
 }
 
 /// A function of two coordinates over a rectangle, sampled for contours.
@@ -310,8 +331,8 @@ pub struct Standing {
     /// The lowest validation loss with the optimizer's own defaults, on the tuning seed; infinite if it
     /// diverged. `None` if that run was not made.
     pub default_loss: Option<f64>,
-    /// The expected lowest validation loss of 1, 2, ... screening trials. A trial that diverged counts as
-    /// the loss before training: whoever tried it has an untrained model.
+    /// The expected lowest validation loss of 1, 2, ... screening trials. A trial that diverged or did
+    /// worse counts as the loss before training: whoever tried it has an untrained model.
     pub tunability: Vec<BestOf>,
     /// The learning rates that work; `None` if all diverged or the rate is not tuned.
     pub basin: Option<Basin>,
@@ -342,6 +363,10 @@ pub struct Standing {
     /// loss is finite or the first's is not either. At 95 % confidence the best one is among these. With
     /// fewer than two finite losses of the first nothing is ruled out.
     pub may_be_best: bool,
+    /// How well the gradient evaluations agree with this being the soonest of those that solve the task on every
+    /// seed, as [`p_best`](Self::p_best) has it of losses; `None` if it does not, or no other one does, or there
+    /// is one seed, or runs are missing.
+    pub p_soonest: Option<f64>,
     /// Means over the final seeds, up to the last measurement before the first of them diverged.
     pub curve: Vec<CurvePoint>,
     /// What the diagnosis found in the final runs, each with the number of them: first what most have, the
@@ -369,10 +394,15 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether any of its final runs was made: the comparison may have been interrupted before.
+    pub fn has_runs(&self) -> bool {
+        !self.seeds.is_empty()
+    }
+
     /// Whether every final run got down to `floor`, the loss at which the task is solved.
     pub fn solved(&self, floor: Option<f64>) -> bool {
         let at_floor = |floor: f64| self.seeds.iter().all(|s| s.test_loss <= floor);
-        !self.seeds.is_empty() && floor.is_some_and(at_floor)
+        self.has_runs() && floor.is_some_and(at_floor)
     }
 
     /// Gradient evaluations between measurements, if there was more than one.

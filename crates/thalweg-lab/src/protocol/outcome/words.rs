@@ -292,16 +292,11 @@ fn soonest(solved: &[&Standing], seeds: usize) -> String {
             some_of(&equal)
         );
     }
-    let grid = solved.iter().filter_map(|s| s.every()).max().unwrap_or(0) as f64;
-    let steps: Vec<Vec<f64>> =
-        solved.iter().map(|s| s.seeds.iter().map(|r| r.best_step as f64).collect()).collect();
-    let later = |i: usize, j: usize| {
-        let (a, b) = (&steps[i], &steps[j]);
-        above_zero(paired_p_on(a, b, grid), Estimate::of_differences(a, b).mean)
-    };
-    let p = may_be_best(solved.len(), later);
-    let may_be: Vec<&str> =
-        solved.iter().zip(p).filter(|(_, p)| *p >= SIGNIFICANT).map(|(s, _)| s.optimizer).collect();
+    let may_be: Vec<&str> = solved
+        .iter()
+        .filter(|s| s.p_soonest.is_some_and(|p| p >= SIGNIFICANT))
+        .map(|s| s.optimizer)
+        .collect();
     let them = match may_be[..] {
         [only] => format!("{only} is the soonest"),
         _ => format!("the soonest is one of {}", some_of(&may_be)),
@@ -313,6 +308,19 @@ fn soonest(solved: &[&Standing], seeds: usize) -> String {
         count(seeds, "seed"),
         solved.len() - 1
     )
+}
+
+/// How well the gradient evaluations of each of those that solve a task on every seed agree with its being the
+/// soonest to do so.
+pub(super) fn p_soonest(solved: &[&Standing]) -> Vec<f64> {
+    let grid = solved.iter().filter_map(|s| s.every()).max().unwrap_or(0) as f64;
+    let steps: Vec<Vec<f64>> =
+        solved.iter().map(|s| s.seeds.iter().map(|r| r.best_step as f64).collect()).collect();
+    let later = |i: usize, j: usize| {
+        let (a, b) = (&steps[i], &steps[j]);
+        above_zero(paired_p_on(a, b, grid), Estimate::of_differences(a, b).mean)
+    };
+    may_be_best(solved.len(), later)
 }
 
 /// Which optimizers may be the best.

@@ -35,17 +35,6 @@ const live = (() => {
       !hidden.runs.has(`${task}/${optimizer}/${seed}`);
   }
 
-  // Numbers as the page writes them: three digits, powers of ten where they help.
-  function format(value) {
-    if (value === null || value === undefined || Number.isNaN(value)) return "–";
-    if (value === 0) return "0";
-    const size = Math.abs(value);
-    if (size >= 1e-3 && size < 1e5) return String(Number(value.toPrecision(3)));
-    const [mantissa, power] = value.toExponential(2).split("e");
-    const raised = [...String(Number(power))].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("");
-    return (Number(mantissa) === 1 ? "" : Number(mantissa) + "·") + "10" + raised;
-  }
-
   // ---- what a chart shows ----
 
   function lines(spec) {
@@ -71,74 +60,14 @@ const live = (() => {
 
   // ---- a chart ----
 
-  // As in the printed figures: a logarithmic axis shows no more than so many decades below its top.
-  const DECADES = 14;
-
-  function reach(min, max) {
-    if (!(max > 0)) return [1, 10];
-    const low = Math.max(min, max * 10 ** -DECADES);
-    return low < max ? [low, max] : [low / 2, max * 2];
-  }
-
-  function evenly(low, high, wanted) {
-    const raw = (high - low) / wanted;
-    const step = [1, 2, 5, 10].map((m) => m * 10 ** Math.floor(Math.log10(raw))).find((s) => s >= raw) ?? raw;
-    const all = [];
-    for (let i = Math.ceil(low / step); i * step <= high; i++) all.push(Number((i * step).toPrecision(12)));
-    return all;
-  }
-
-  // About so many round values between two ends of a logarithmic axis: the finest of three grids that is
-  // not much finer. A narrow range may lie between two of them, and there both scales are much the same.
-  function rounds(low, high, wanted) {
-    const all = grid(low, high, wanted);
-    return all.length < 2 && high < 10 * low ? evenly(low, high, wanted) : all;
-  }
-
-  function grid(low, high, wanted) {
-    const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
-    const within = (multiples, every) => {
-      const all = [];
-      for (let e = Math.ceil(first / every) * every; e <= last; e += every) {
-        for (const m of multiples) all.push(Number(`${m}e${e}`));
-      }
-      return all.filter((v) => v >= low && v <= high);
-    };
-    const fine = within([1, 2, 3, 4, 5, 6, 7, 8, 9], 1);
-    if (fine.length <= wanted + 1) return fine;
-    const medium = within([1, 2, 5], 1);
-    if (medium.length <= wanted + 2) return medium;
-    return within([1], Math.max(1, Math.ceil(Math.log10(high / low) / wanted)));
-  }
-
-  // Where an axis that is logarithmic on both sides of zero is linear: below nine tenths of the values.
-  function linear(table) {
-    const sizes = table.slice(1).flat().filter((v) => v).map(Math.abs).sort((a, b) => a - b);
-    if (!sizes.length) return 1;
-    return Math.max(sizes[Math.floor(sizes.length / 10)], sizes[sizes.length - 1] * 10 ** -DECADES);
-  }
-
-  // Round values on both sides of zero, and zero where there is room for it.
-  function both(low, high, middle, wanted) {
-    const side = (from, to) => (to > from ? grid(from, to, wanted / (low < 0 && high > 0 ? 2 : 1)) : []);
-    const all = [...side(Math.max(middle, -high), -low).map((v) => -v).reverse(), ...(low <= 0 && high >= 0 ? [0] : []),
-      ...side(Math.max(middle, low), high)];
-    return all.length < 3 ? evenly(low, high, wanted) : all;
-  }
-
-  // The ticks of uPlot itself throw where values are tiny, and label one value where there is no whole decade.
-  const ticks = (places) => ({ splits: (_, i, min, max) => places(min, max), filter: (_, splits) => splits,
-    incrs: (_, i, min, max) => [Math.max(5, max - min)], space: 0 });
-  const logarithmic = (wanted) => ticks((min, max) => rounds(min, max, wanted));
-
   // How values are laid out along y, and what uPlot is told of it.
   function upright(chart, fixed) {
     const { spec } = chart;
-    if (chart.logy) return { scale: { distr: 3, range: (_, min, max) => reach(min, max) }, axis: logarithmic(7) };
+    if (chart.logy) return { scale: { distr: 3, range: (_, min, max) => axes.reach(min, max) }, axis: axes.logarithmic(7) };
     if (chart.asinhy) {
-      const middle = linear(chart.table);
+      const middle = axes.linear(chart.table);
       const range = (_, min, max) => (min < max ? [min, max] : [min - middle, max + middle]);
-      return { scale: { distr: 4, asinh: middle, range }, axis: ticks((min, max) => both(min, max, middle, 7)) };
+      return { scale: { distr: 4, asinh: middle, range }, axis: axes.both(middle, 7) };
     }
     return { scale: { distr: 1, ...(spec.range ? { range: (_, min, max) => fixed(min, max) } : {}) }, axis: {} };
   }
@@ -149,7 +78,7 @@ const live = (() => {
     const y = upright(chart, fixed);
     const axis = { stroke: colour("soft"), grid: { stroke: colour("rule"), width: 1 },
       ticks: { show: false }, font: "11px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
-      values: (_, values) => values.map((v) => (v === null ? "" : format(v))) };
+      values: (_, values) => axes.apart(values) };
     const series = [{}];
     const bands = [];
     for (const line of shown) {
@@ -167,30 +96,28 @@ const live = (() => {
         bands.push({ series: [series.length - 1, series.length - 2], fill: colour(look.colour) + "28" });
       }
     }
+    // Single values beside a line: open circles.
+    for (const line of marked(chart, shown)) {
+      const stroke = colour(looks.get(line.name).colour);
+      series.push({ label: line.name, stroke, width: 0, paths: () => null, points: { show: true, size: 8, width: 1.8, stroke, fill: colour("paper") } });
+    }
     return {
       width, height: 400, series, bands, legend: { show: false }, pxAlign: 0,
       scales: { x: { time: false, distr: chart.logx ? 3 : 1, range: (_, min, max) => [min, max === min ? min + 1 : max] },
         y: y.scale },
-      axes: [{ ...axis, ...(chart.logx ? logarithmic(width / 110) : {}), label: spec.x, labelSize: 22, size: 34 },
+      axes: [{ ...axis, ...(chart.logx ? axes.logarithmic(width / 110) : axes.whole(chart.table[0])), label: spec.x, labelSize: 22, size: 34 },
         { ...axis, ...y.axis, label: spec.y, labelSize: 22, size: 58 }],
       focus: { alpha: 0.25 },
-      cursor: { focus: { prox: 24 }, sync: { key: spec.group ?? spec.x, setSeries: false }, drag: { x: true, y: true, uni: 30 },
+      // Charts over the same clock share the cursor; what is dragged over one chart zooms that chart only.
+      cursor: { focus: { prox: 24 }, sync: { key: spec.group ?? spec.x, setSeries: false,
+        filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } }, drag: { x: true, y: true, uni: 30 },
         points: { show: (u, i) => u.series[i].label !== "" && u.series[i].width > 1 } },
-      hooks: { draw: [(u) => marks(u, shown, spec)], setSelect: [() => { chart.zoom = "xy"; }], setCursor: [() => readout(chart)], setSeries: [(_, i) => near(chart, i)] },
+      hooks: { setSelect: [() => { chart.zoom = "xy"; }], setCursor: [() => readout(chart)], setSeries: [(_, i) => near(chart, i)] },
     };
   }
 
-  // Single values beside a line: open circles.
-  function marks(plot, shown, spec) {
-    for (const line of shown.filter((l) => l.mark && spec.named.includes(l.name))) {
-      const { ctx } = plot;
-      ctx.beginPath();
-      ctx.arc(plot.valToPos(line.mark[0], "x", true), plot.valToPos(line.mark[1], "y", true), 4 * devicePixelRatio, 0, 2 * Math.PI);
-      ctx.strokeStyle = colour(looks.get(line.name).colour);
-      ctx.lineWidth = 1.8 * devicePixelRatio;
-      ctx.stroke();
-    }
-  }
+  // The lines with a single value beside them; the colour of the others would not say whose it is.
+  const marked = (chart, shown) => shown.filter((line) => line.mark && chart.spec.named.includes(line.name));
 
   // A logarithmic axis has no place for what is not positive.
   function positive(line) {
@@ -247,8 +174,8 @@ const live = (() => {
     const order = names(chart.spec);
     shown.sort((a, b) => order.indexOf(b.name) - order.indexOf(a.name));
     chart.rows = new Map();
-    const marked = shown.filter((l) => l.mark).map((l) => ({ x: [l.mark[0]], y: [null] }));
-    const table = [recompute.align([...shown, ...marked], ["y"], false)[0]];
+    const marks = marked(chart, shown).map(({ mark: [x, y] }) => ({ x: [x], y: [y] }));
+    const table = [recompute.align([...shown, ...marks], ["y"], false)[0]];
     for (const line of shown) {
       chart.rows.set(line.name, table.length);
       const columns = wide(line) ? ["y", "low", "high"] : ["y"];
@@ -260,6 +187,8 @@ const live = (() => {
         table.push(full.map((v) => (chart.logy && v <= 0 ? null : v)));
       }
     }
+    // Lines of their own, so that the axis has room for them.
+    for (const { x, y } of marks) table.push(table[0].map((at) => (at === x[0] && !(chart.logy && y[0] <= 0) ? y[0] : null)));
     chart.table = table;
     return shown;
   }
@@ -270,10 +199,10 @@ const live = (() => {
     const at = index ?? chart.table[0].length - 1;
     const x = chart.table[0][at];
     const unit = chart.spec.unit ?? "";
-    chart.at.textContent = x === undefined ? "nothing shown" : `${index === null || index === undefined ? "end: " : ""}${format(x)} ${x === 1 ? unit.replace(/s$/, "") : unit}`;
+    chart.at.textContent = x === undefined ? "nothing shown" : `${index === null || index === undefined ? "end: " : ""}${axes.format(x)} ${x === 1 ? unit.replace(/s$/, "") : unit}`;
     for (const [name, output] of chart.outputs) {
       const row = chart.rows.get(name);
-      output.textContent = row === undefined ? "" : format(recompute.before(chart.table[row], at));
+      output.textContent = row === undefined ? "" : axes.format(recompute.before(chart.table[row], at));
     }
   }
 
@@ -322,11 +251,11 @@ const live = (() => {
     const canvas = make("div", { class: "canvas", tabindex: "0", role: "application",
       "aria-label": title + " Left and right move the cursor, plus and minus zoom, 0 shows all." });
     const chart = { spec, figure, canvas, logx: !!spec.logx, logy: !!spec.log, asinhy: false, outputs: new Map(), buttons: new Map(),
-      zoom: "", controls: [], at: make("div", { class: "at", "aria-live": "polite" }) };
+      zoom: "", controls: [], at: make("div", { class: "at" }), told: make("div", { class: "hush", "aria-live": "polite" }) };
     canvas.addEventListener("keydown", (event) => keys(chart, event));
     // Before uPlot itself, which shows all then.
     canvas.addEventListener("dblclick", () => { chart.zoom = ""; }, true);
-    chart.box = make("div", { class: "live" }, canvas, legend(chart));
+    chart.box = make("div", { class: "live" }, canvas, legend(chart), chart.told);
     one(".plot", figure).before(chart.box);
     charts.set(figure, chart);
     if (draw(chart)) {
@@ -354,7 +283,7 @@ const live = (() => {
       scale("logy", "log y", "logarithmic: what is not positive is left out", "asinhy"),
       scale("asinhy", "asinh y", "logarithmic on both sides of zero, linear in between", "logy"),
       make("button", { type: "button", onclick: () => draw(chart) }, "Show all"),
-      make("span", {}, "drag to zoom · ")];
+      make("span", {}, "drag to zoom; keys: ← → move, + − zoom, 0 all · ")];
     bar.prepend(...chart.controls);
   }
 
@@ -363,7 +292,11 @@ const live = (() => {
     const xs = table[0];
     const { min, max } = plot.scales.x;
     const index = plot.cursor.idx ?? xs.length - 1;
-    const move = (to) => plot.setCursor({ left: plot.valToPos(xs[Math.max(0, Math.min(xs.length - 1, to))], "x"), top: plot.bbox.height / devicePixelRatio / 2 });
+    const move = (to) => {
+      const x = xs[Math.max(0, Math.min(xs.length - 1, to))];
+      if (x < min || x > max) pan(chart, x < min ? min : max, x);
+      plot.setCursor({ left: plot.valToPos(x, "x"), top: plot.bbox.height / devicePixelRatio / 2 });
+    };
     // Never beyond the data: there is nothing to see, and on a logarithmic axis no place.
     const zoom = (factor) => {
       const middle = Math.min(max, Math.max(min, xs[index]));
@@ -379,6 +312,25 @@ const live = (() => {
     if (!actions[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     actions[event.key]();
+    tell(chart);
+  }
+
+  // Moves what is seen along the axis until its edge is where `x` was.
+  function pan(chart, edge, x) {
+    const { plot } = chart;
+    const [across, up] = ["x", "y"].map((axis) => ({ min: plot.scales[axis].min, max: plot.scales[axis].max }));
+    const along = chart.logx ? (v) => v * (x / edge) : (v) => v + (x - edge);
+    plot.batch(() => {
+      plot.setScale("x", { min: along(across.min), max: along(across.max) });
+      if (chart.zoom === "xy") plot.setScale("y", up);
+    });
+  }
+
+  // What the legend reads, for those who do not see it: of the best only, for it is said at every key.
+  function tell(chart) {
+    readout(chart);
+    const best = chart.spec.leads.filter((name) => chart.rows.has(name)).map((name) => `${name} ${chart.outputs.get(name).textContent}`);
+    chart.told.textContent = [chart.at.textContent, ...best].join(", ");
   }
 
   // ---- hiding ----
@@ -475,9 +427,12 @@ const live = (() => {
       theme.textContent = "Theme: " + next;
       for (const chart of charts.values()) draw(chart, true);
     } }, "Theme: auto");
-    document.body.append(make("div", { id: "shown", role: "region", "aria-label": "Runs shown" },
-      make("div", {}, opener, make("span", { class: "state", role: "status" }), make("span", { class: "spring" }), reset, theme), 
-      make("div", { class: "holder" }, chips)));
+    const bar = make("div", { id: "shown", role: "region", "aria-label": "Runs shown" },
+      make("div", {}, opener, make("span", { class: "state", role: "status" }), make("span", { class: "spring" }), reset, theme),
+      make("div", { class: "holder" }, chips));
+    document.body.append(bar);
+    // What has the focus is not hidden behind it.
+    new ResizeObserver(() => { document.documentElement.style.scrollPaddingBottom = `${bar.offsetHeight + 8}px`; }).observe(bar);
   }
 
   function boxes() {

@@ -94,15 +94,15 @@ const recompute = {
 
   // The performance profile of Dolan and Moré: for each solver the share of problems that it solves at
   // a cost of at most `ratio` times that of the best solver shown. costs[solver][problem] is null for
-  // a miss, and undefined for a problem that it was not given. Problems that no shown solver solves stay in
+  // a miss, and undefined for a problem that it was not given. Who was given none has no profile. Problems that no shown solver solves stay in
   // the denominator.
   profile(costs, limit) {
-    const solvers = Object.keys(costs);
+    const solvers = Object.keys(costs).filter((name) => costs[name].some((cost) => cost !== undefined));
     const problems = solvers.length ? costs[solvers[0]].length : 0;
     const best = Array.from({ length: problems }, (_, p) =>
       Math.min(...solvers.map((s) => costs[s][p] ?? Infinity)));
     return solvers.map((name) => {
-      const given = costs[name].filter((cost) => cost !== undefined).length || 1;
+      const given = costs[name].filter((cost) => cost !== undefined).length;
       const ratios = costs[name].map((cost, p) => (cost === best[p] ? 1 : (cost ?? Infinity) / best[p]))
         .filter((r) => r <= limit).sort((a, b) => a - b);
       const line = { name, x: [1], y: [ratios.filter((r) => r <= 1).length / given] };

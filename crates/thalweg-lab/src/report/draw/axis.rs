@@ -1,6 +1,6 @@
 //! Scales: from values to positions, and where the ticks go.
 
-use crate::report::markup::number;
+use crate::report::markup::apart;
 
 /// Whether equal distances mean equal differences or equal ratios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Axis {
             Scale::Linear => self.linear_ticks(wanted),
             Scale::Log => self.log_ticks(wanted),
         };
-        values.into_iter().map(|v| (self.at(v), number(v))).collect()
+        values.iter().map(|v| self.at(*v)).zip(apart(&values)).collect()
     }
 
     fn linear_ticks(&self, wanted: usize) -> Vec<f64> {
@@ -162,6 +162,7 @@ mod tests {
             ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"]
         );
         assert_eq!(labels(Scale::Log, 2.24, 2.3, 3), ["2.26", "2.28"]);
+        assert_eq!(labels(Scale::Linear, 2.294, 2.306, 3), ["2.295", "2.3", "2.305"]);
         assert_eq!(labels(Scale::Log, 20.0, 800.0, 6), ["20", "50", "100", "200", "500"]);
         assert_eq!(labels(Scale::Log, 1e-6, 1.0, 3), ["10⁻⁶", "10⁻⁴", "0.01", "1"]);
     }

@@ -20,6 +20,8 @@ pub(in crate::report) struct Cell {
 #[derive(Debug, Clone)]
 pub(in crate::report) struct HeatMap<'a> {
     pub(in crate::report) name: Name,
+    /// What stands in the cells, below them: unlike axes they do not say it themselves.
+    pub(in crate::report) key: &'a str,
     pub(in crate::report) columns: Vec<&'a str>,
     /// The name of each row, and a cell per column.
     pub(in crate::report) rows: Vec<(&'a str, Vec<Cell>)>,
@@ -44,7 +46,8 @@ impl HeatMap<'_> {
         let lean = angle.to_radians();
         let (over, top) = (longest * lean.cos(), longest * lean.sin() + LETTER + 10.0);
         let width = ((WIDTH - left - over) / self.columns.len().max(1) as f64).min(WIDEST);
-        let mut svg = self.name.open(WIDTH, top + self.rows.len() as f64 * ROW + 6.0);
+        let bottom = top + self.rows.len() as f64 * ROW;
+        let mut svg = self.name.open(WIDTH, bottom + 26.0);
         for (i, column) in self.columns.iter().enumerate() {
             let _ = write!(
                 svg,
@@ -70,7 +73,14 @@ impl HeatMap<'_> {
             }
             svg += "</g>";
         }
-        svg + "</svg>"
+        let _ = write!(
+            svg,
+            "<text class=\"label\" x=\"0\" y=\"{}\"><tspan class=\"name\">{}</tspan>: {}</text></svg>",
+            px(bottom + 18.0),
+            escape(&self.name.title),
+            escape(self.key)
+        );
+        svg
     }
 }
 
@@ -92,4 +102,23 @@ fn draw(svg: &mut String, cell: &Cell, x: f64, y: f64, width: f64) {
         px(y + 14.0),
         escape(&cell.text),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_says_itself_what_stands_in_its_cells() {
+        let cell = Cell { shade: None, text: "≈".to_owned(), hint: "alike".to_owned() };
+        let map = HeatMap {
+            name: Name::new("m", "Every pair", "d"),
+            key: "≈ alike",
+            columns: vec!["1"],
+            rows: vec![("a", vec![cell])],
+        };
+        let svg = map.render();
+        roxmltree::Document::parse(&svg).unwrap();
+        assert!(svg.contains("<tspan class=\"name\">Every pair</tspan>: ≈ alike</text>"), "{svg}");
+    }
 }

@@ -96,7 +96,7 @@ impl LineChart<'_> {
         let y =
             Axis::between(self.y_scale, self.y_range.unwrap_or_else(|| self.reach()), bottom, TOP);
         let mut svg = self.name.open(WIDTH, bottom + 44.0);
-        grid(&mut svg, (&x, &self.x_label, 6), (&y, &self.y_label, 7));
+        grid(&mut svg, (&x, &self.x_label, self.across(&x)), (&y, &self.y_label, 7));
         let ends: Vec<f64> = named().map(|l| end(l, &y)).collect();
         let floor = bottom - if rest > 0 { LINE + 4.0 } else { 0.0 };
         let mut places = spread(&ends, TOP + 4.0, floor).into_iter();
@@ -122,6 +122,14 @@ impl LineChart<'_> {
             );
         }
         svg + "</svg>"
+    }
+
+    /// How many ticks the horizontal axis gets: of a few trials there are no halves.
+    fn across(&self, x: &Axis) -> usize {
+        const TICKS: usize = 6;
+        let [low, high] = x.range();
+        let whole = self.lines.iter().flat_map(|l| &l.points).all(|p| p.x.fract() == 0.0);
+        if whole { TICKS.min((high - low) as usize) } else { TICKS }
     }
 
     fn span(&self) -> [f64; 2] {
@@ -294,6 +302,8 @@ mod tests {
             lines: vec![line("a", Role::Lead, 10.0), line("b", Role::Rest, 1e9)],
         };
         assert_eq!(chart.reach(), [1.0, 10.0]);
+        assert_eq!(chart.across(&Axis::between(Scale::Linear, [0.0, 3.0], 0.0, 1.0)), 3);
+        assert_eq!(chart.across(&Axis::between(Scale::Linear, [0.0, 80.0], 0.0, 1.0)), 6);
         let svg = chart.render();
         assert!(svg.contains("1 other") && svg.contains("data-series=\"b\"><title>b</title>"));
         assert!(!svg.contains(">b</text>") && svg.contains(">a</text>"));

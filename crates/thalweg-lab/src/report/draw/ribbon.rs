@@ -80,10 +80,17 @@ impl RibbonGrid {
                 }
             }
             for (at, label) in x.ticks(((width / 60.0) as usize).clamp(1, 5)) {
+                // Numbers stay below their own panel: the next one is near.
+                let half = 0.5 * LETTER * label.chars().count() as f64;
+                let anchor = match at {
+                    _ if at < half => "start",
+                    _ if at > width - half => "end",
+                    _ => "middle",
+                };
                 let _ = write!(
                     svg,
                     "<line class=\"grid\" x1=\"{0}\" x2=\"{0}\" y1=\"{TOP}\" y2=\"{BOTTOM}\"/>\
-                     <text class=\"tick\" x=\"{0}\" y=\"{1}\" text-anchor=\"middle\">{label}</text>",
+                     <text class=\"tick\" x=\"{0}\" y=\"{1}\" text-anchor=\"{anchor}\">{label}</text>",
                     px(left + at),
                     px(BOTTOM + 15.0)
                 );
@@ -177,6 +184,9 @@ mod tests {
             (svg.matches("class=\"band\"").count(), svg.matches("class=\"line\"").count()),
             (4, 2)
         );
+        // The last number of a panel does not run into the first of the next.
+        assert_eq!(svg.matches("text-anchor=\"start\">0</text>").count(), 2);
+        assert_eq!(svg.matches("text-anchor=\"end\">10</text>").count(), 2);
         // The outer band reaches from the bottom to the top of the axis, and both end in a point.
         assert!(svg.contains(&format!("M0 {TOP}")) && svg.contains(&format!("L0 {BOTTOM}Z")));
         assert!(!svg.contains("class=\"reference\"") && svg.contains("data-series=\"a\""));

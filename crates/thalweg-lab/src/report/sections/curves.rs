@@ -193,6 +193,7 @@ fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock)
     let lines: Vec<Line<'_>> = task
         .standings
         .iter()
+        .filter(|s| s.has_runs())
         .map(|s| Line {
             name: s.optimizer,
             look: view.look(s.optimizer),
@@ -326,7 +327,8 @@ fn multiples(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Figure {
         };
         panel.render()
     };
-    let (shown, left_out) = view.detail.panels(task.standings.iter().collect());
+    let (shown, left_out) =
+        view.detail.panels(task.standings.iter().filter(|s| s.has_runs()).collect());
     let beyond = match all.iter().any(|p| p.y > ceiling) {
         true => format!(" Lines that leave at the top rose above {rose}."),
         false => String::new(),

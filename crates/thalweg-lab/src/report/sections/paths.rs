@@ -113,7 +113,8 @@ fn each(view: &View<'_>, task: &TaskOutcome) -> Figure {
         let map = ground.map(vec![trajectory(view, s)?], true);
         Some(Contour { name, shared: Some(&land), ..map }.render())
     };
-    let (shown, left_out) = view.detail.panels(task.standings.iter().collect());
+    let (shown, left_out) =
+        view.detail.panels(task.standings.iter().filter(|s| way(s).is_some()).collect());
     Figure {
         id: id(&[task.task, "each-path"]),
         title: format!("Trajectories on {}, one by one", task.task),

@@ -9,7 +9,7 @@ use crate::protocol::stats::profile::{HORIZON, Profile};
 use crate::protocol::{Standing, Target, TaskOutcome, ToTarget};
 use crate::report::draw::{Line, LineChart, Name, Point, Role, Scale, Shape};
 use crate::report::figure::{Figure, table};
-use crate::report::markup::{capital, number};
+use crate::report::markup::{apart, capital, number};
 use crate::report::shown::Shown;
 use crate::report::view::{View, id};
 
@@ -39,15 +39,17 @@ fn role(place: usize, of: usize) -> Role {
 }
 
 fn profile(view: &View<'_>) -> Option<Figure> {
-    let profiles = &view.document.outcome.profiles;
-    let problems: usize = view.tasks().iter().map(|task| task.targets.len()).sum();
-    if problems == 0 || !view.tasks().iter().any(has_runs) {
+    let profiles: Vec<&Profile> =
+        view.document.outcome.profiles.iter().filter(|p| p.problems > 0).collect();
+    let tasks = || view.tasks().iter().filter(|task| has_runs(task));
+    let problems: usize = tasks().map(|task| task.distinct_targets().len()).sum();
+    if profiles.is_empty() {
         return None;
     }
     let partly = match profiles.iter().any(|p| p.problems < problems) {
         true => {
-            " Not every optimizer was run on every task: each share is of the targets of those it was run on, \
-             so two that were run on different tasks are not to be compared by it."
+            " Not every optimizer has final runs on every task: each share is of the targets of those on which it has, \
+             so two that have them on different tasks are not to be compared by it."
         }
         false => "",
     };
@@ -67,7 +69,7 @@ fn profile(view: &View<'_>) -> Option<Figure> {
     let live = json!({
         "kind": "profile", "x": "cost, as a multiple of the best", "y": "share of the targets met",
         "limit": LIMIT, "range": [0, 1], "logx": true, "steps": true, "unit": "× the best",
-        "leads": names(LEADS[0]), "named": names(labelled), "costs": costs(view),
+        "leads": names(LEADS[0]), "named": names(labelled), "costs": costs(view, &names(profiles.len())),
         "order": names(profiles.len()),
     });
     let chart = LineChart {
@@ -77,7 +79,7 @@ fn profile(view: &View<'_>) -> Option<Figure> {
             format!(
                 "One staircase per optimizer over {problems} targets of {} tasks; the higher the better. \
                  The table below the picture holds scores.",
-                view.tasks().len()
+                tasks().count()
             ),
         ),
         x_label:
@@ -94,18 +96,18 @@ fn profile(view: &View<'_>) -> Option<Figure> {
         id: "profile".to_owned(),
         title: "Performance profile".to_owned(),
         caption: format!(
-            "For every optimizer the share of the {problems} targets (three per task) that it meets with \
+            "For every optimizer the share of the {problems} targets (three per task, or fewer where some are equal) that it meets with \
              at most so many times the gradient evaluations of the fastest. At 1: how often it is the \
              fastest. The score is the mean height from 1 to {HORIZON}.{partly} When runs are hidden the \
              profile is computed again among those shown."
         ),
         pictures: vec![chart.render()],
-        table: scores(profiles),
+        table: scores(&profiles),
         live: Some(live),
     })
 }
 
-fn scores(profiles: &[Profile]) -> String {
+fn scores(profiles: &[&Profile]) -> String {
     let rows = profiles.iter().map(|p| {
         vec![
             p.solver.clone(),
@@ -129,19 +131,18 @@ fn steps(p: &Profile) -> Vec<Point> {
     points
 }
 
-/// The gradient evaluations of every final run to every target, the problems in the order of the
+/// The gradient evaluations of every final run of `names` to every target, the problems in the order of the
 /// profiles: per optimizer and problem the seeds with their costs, `null` for a miss.
-fn costs<'a>(view: &View<'a>) -> BTreeMap<&'a str, Vec<Value>> {
+fn costs<'a>(view: &View<'_>, names: &[&'a str]) -> BTreeMap<&'a str, Vec<Value>> {
     let of = |name: &str| {
         let problem = |task: &TaskOutcome| {
             let standing = task.standings.iter().find(|s| s.optimizer == name);
-            (0..task.targets.len())
-                .map(|i| standing.map_or(Value::Null, |s| runs(task, s, i)))
-                .collect::<Vec<_>>()
+            let targets = task.distinct_targets().into_iter();
+            targets.map(|i| standing.map_or(Value::Null, |s| runs(task, s, i))).collect::<Vec<_>>()
         };
         view.tasks().iter().flat_map(problem).collect()
     };
-    view.order.iter().map(|name| (*name, of(name))).collect()
+    names.iter().map(|name| (*name, of(name))).collect()
 }
 
 fn runs(task: &TaskOutcome, s: &Standing, target: usize) -> Value {
@@ -158,6 +159,7 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
     let lines: Vec<Line<'_>> = task
         .standings
         .iter()
+        .filter(|s| s.has_runs())
         .map(|s| Line {
             name: s.optimizer,
             look: view.look(s.optimizer),
@@ -170,7 +172,8 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         lines.iter().filter(|l| roles.contains(&l.role)).map(|l| l.name).collect::<Vec<_>>()
     };
     let runs = task.standings.iter().map(|s| {
-        let targets = (0..task.targets.len()).map(|i| runs(task, s, i)).collect::<Vec<_>>();
+        let targets = task.distinct_targets().into_iter();
+        let targets = targets.map(|i| runs(task, s, i)).collect::<Vec<_>>();
         (s.optimizer.to_owned(), Value::from(targets))
     });
     let live = json!({
@@ -185,10 +188,8 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
     let losses: Vec<String> = task
         .targets
         .iter()
-        .map(|t| {
-            let level = format!("{:?}", t.level).to_lowercase();
-            format!("{level} {}", number(shown.loss(t.loss)))
-        })
+        .zip(losses(task))
+        .map(|(t, loss)| format!("{} {loss}", format!("{:?}", t.level).to_lowercase()))
         .collect();
     let held = match task.noisy {
         true => {
@@ -216,7 +217,7 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         title,
         caption: format!(
             "{} to reach: {}.{held} Each staircase counts the final runs and targets met so \
-             far; those never met keep it below 1. The numbers are medians over the seeds: gradient \
+             far, equal targets once; those never met keep it below 1. The numbers are medians over the seeds: gradient \
              evaluations, steps and seconds (on this machine, gradients and steps only) to the target, and in \
              brackets how many seeds met it.",
             capital(&shown.label("validation loss")),
@@ -229,10 +230,11 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
 }
 
 fn distribution(task: &TaskOutcome, s: &Standing) -> Vec<Point> {
-    let mut met: Vec<usize> =
-        s.to_target.iter().flat_map(|t| t.gradients.iter().copied().flatten()).collect();
+    let targets = task.distinct_targets();
+    let reached = || targets.iter().flat_map(|i| &s.to_target[*i].gradients);
+    let mut met: Vec<usize> = reached().copied().flatten().collect();
     met.sort_unstable();
-    let all = s.to_target.iter().map(|t| t.gradients.len()).sum::<usize>().max(1) as f64;
+    let all = reached().count().max(1) as f64;
     let step = |(i, at): (usize, &usize)| Point::bare(*at as f64, (i + 1) as f64 / all);
     let mut points = vec![Point::bare(0.0, 0.0)];
     points.extend(met.iter().enumerate().map(step));
@@ -254,12 +256,17 @@ fn to_target(t: &ToTarget, gradients_per_step: usize) -> String {
     }
 }
 
+/// The losses of the targets.
+fn losses(task: &TaskOutcome) -> Vec<String> {
+    let shown = Shown(task.scale);
+    apart(&task.targets.iter().map(|t| shown.loss(t.loss)).collect::<Vec<_>>())
+}
+
 fn numbers(task: &TaskOutcome) -> String {
     let shown = Shown(task.scale);
-    let label = |t: &Target| {
-        format!("{:?}: {} {}", t.level, shown.label("loss"), number(shown.loss(t.loss)))
-    };
-    let labels: Vec<String> = task.targets.iter().map(label).collect();
+    let label =
+        |(t, loss): (&Target, String)| format!("{:?}: {} {loss}", t.level, shown.label("loss"));
+    let labels: Vec<String> = task.targets.iter().zip(losses(task)).map(label).collect();
     let header: Vec<&str> = ["optimizer"].into_iter().chain(labels.iter().map(|l| &**l)).collect();
     let rows = task.standings.iter().map(|s| {
         let cell = |t: &ToTarget| to_target(t, s.gradients_per_step);

@@ -19,7 +19,7 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
         parts.extend(pairs(task).map(Part::from));
         parts
     });
-    if view.tasks().len() > 1 {
+    if view.tasks().len() > 1 && view.tasks().iter().any(has_runs) {
         section.parts.insert(0, ranks(view).into());
     }
     section
@@ -138,10 +138,10 @@ fn strip<'a>(view: &View<'_>, task: &TaskOutcome, s: &'a Standing) -> Strip<'a> 
         values: s.seeds.iter().map(|r| shown.loss(r.test_loss)).collect(),
         mean: shown.loss(s.test_loss.mean),
         interval: shown.interval(s),
-        note: match (s.may_be_best, diverged) {
-            (_, true) => "–",
-            (true, false) => "may be",
-            (false, false) => "no",
+        note: match s.may_be_best {
+            _ if diverged || !s.has_runs() => "–",
+            true => "may be",
+            false => "no",
         },
     }
 }
@@ -162,8 +162,10 @@ const PAIRED: usize = 24;
 
 /// Every two optimizers of a task, where there are more than the ranking compares.
 fn pairs(task: &TaskOutcome) -> Option<Figure> {
-    let shown: Vec<&Standing> = task.standings.iter().take(PAIRED).collect();
-    if shown.len() < 3 || task.pairs.is_empty() {
+    let run = || task.standings.iter().filter(|s| s.has_runs());
+    let shown: Vec<&Standing> = run().take(PAIRED).collect();
+    // One seed tells nobody apart: every cell would say so.
+    if shown.len() < 3 || task.pairs.is_empty() || task.seeds.len() < 2 {
         return None;
     }
     let ranks: Vec<String> = shown.iter().map(|s| s.rank.to_string()).collect();
@@ -184,6 +186,7 @@ fn pairs(task: &TaskOutcome) -> Option<Figure> {
                 shown.len()
             ),
         ),
+        key: "+ the row is better than the column (numbered by rank), − worse, ≈ not distinguishable",
         columns: ranks.iter().map(|r| &**r).collect(),
         rows,
     };
@@ -197,7 +200,7 @@ fn pairs(task: &TaskOutcome) -> Option<Figure> {
              not search this picture for differences; who may be the best stands above. The numbers say how \
              far the row is behind the column, with p.{}",
             count(task.seeds.len(), "seed"),
-            left_out(shown.len(), task.standings.len(), "pairs"),
+            left_out(shown.len(), run().count(), "pairs"),
         ),
         pictures: vec![map.render()],
         table: numbers,
@@ -234,13 +237,14 @@ fn pair(task: &TaskOutcome, row: &Standing, column: &Standing) -> Cell {
 fn ranks(view: &View<'_>) -> Figure {
     let tasks = view.tasks();
     let cell = |task: &TaskOutcome, name: &str| {
-        let standing = task.standings.iter().find(|s| s.optimizer == name);
+        let standing = task.standings.iter().find(|s| s.optimizer == name && s.has_runs());
         let shown = Shown(task.scale);
+        let best = task.may_be_best(0.05);
         standing.map_or(
-            Cell { shade: None, text: String::new(), hint: "not run".to_owned() },
+            Cell { shade: None, text: String::new(), hint: "no final runs".to_owned() },
             |s| {
                 let last = (task.standings.len().max(2) - 1) as f64;
-                let equal = if s.may_be_best && s.rank > 1 { "=" } else { "" };
+                let equal = if s.rank > 1 && best.contains(&name) { "=" } else { "" };
                 Cell {
                     shade: Some((s.rank - 1) as f64 / last),
                     text: format!("{}{equal}", s.rank),
@@ -275,6 +279,7 @@ fn ranks(view: &View<'_>) -> Figure {
                 tasks.len()
             ),
         ),
+        key: "1 has the lowest typical test loss or is the soonest, = may be the best as well",
         columns,
         rows,
     };
@@ -282,8 +287,10 @@ fn ranks(view: &View<'_>) -> Figure {
         id: "ranks".to_owned(),
         title: "Ranks by task".to_owned(),
         caption:
-            "1 has the lowest typical test loss; “=” may be the best as well. The more a cell \
-                  stands out from the page, the better; an empty cell was not run."
+            "1 has the lowest typical test loss, and where several solve a task it is the soonest; “=” may be \
+             the best as well, at 95 % confidence on that task by itself. What is said of all tasks together, at \
+             the top of the page, asks for more of each and so rules out fewer. The more a cell stands out from \
+             the page, the better; an empty cell has no final runs."
                 .to_owned(),
         pictures: vec![map.render()],
         table: numbers,

@@ -22,9 +22,10 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
 }
 
 fn list(view: &View<'_>, task: &TaskOutcome) -> String {
-    let (shown, all) = (view.detail.entries.min(task.standings.len()), task.standings.len());
-    let entries: String = task.standings[..shown].iter().map(|s| entry(task, s)).collect();
-    match left_out(shown, all, "entries") {
+    let all: Vec<&Standing> = task.standings.iter().filter(|s| s.has_runs()).collect();
+    let shown = view.detail.entries.min(all.len());
+    let entries: String = all[..shown].iter().map(|s| entry(task, s)).collect();
+    match left_out(shown, all.len(), "entries") {
         missing if missing.is_empty() => entries,
         missing => format!("{entries}<p class=\"caption\">{missing}</p>\n"),
     }

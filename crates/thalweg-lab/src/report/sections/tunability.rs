@@ -65,9 +65,11 @@ fn figure(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         id: id(&[task.task, "tunability"]),
         title,
         caption: format!(
-            "The {} to expect from the best of 1, 2, … of the trials, which are quasi-random (Sobol points). A line \
-             that is low at the left needs little tuning; open circles at 0 are the optimizer's own defaults. Bands: the middle 95 % when \
-             the trials are drawn anew from themselves, which is too narrow towards the full number.",
+            "The {} to expect from the best of 1, 2, … of the trials of the first screen, which are quasi-random \
+             (Sobol points); those that follow where they were best do not count. A trial that diverged, or did \
+             worse than no training, counts as the loss before training. A line that is low at the left needs \
+             little tuning; open circles at 0 are the optimizer's own defaults. Bands: the middle 95 % when the \
+             trials are drawn anew from themselves, which is too narrow towards the full number.",
             shown.label("validation loss")
         ),
         pictures: vec![chart.render()],

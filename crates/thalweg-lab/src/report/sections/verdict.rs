@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::protocol::{Outcome, Standing, TaskOutcome};
+use crate::protocol::{Outcome, TaskOutcome};
 use crate::report::detail;
-use crate::report::markup::{count, escape, prose};
+use crate::report::markup::{count, escape, number, prose};
 use crate::report::view::View;
 
 /// The head of the page.
@@ -60,28 +60,34 @@ fn overall(outcome: &Outcome) -> String {
     if seeds < 2 {
         return format!("One seed rules nothing out: no optimizer is called the best ({basis}).");
     }
-    let per_task: Vec<Vec<&str>> = tasks.iter().map(|task| best_of(task, tasks.len())).collect();
-    let basis = format!("{basis} (corrected for {} tasks)", tasks.len());
+    // What is said of all of them would be wrong too often if each had the 5 % to itself (Bonferroni).
+    let share = 0.05 / tasks.len() as f64;
+    let per_task: Vec<Vec<&str>> = tasks.iter().map(|task| task.may_be_best(share)).collect();
+    let basis = format!(
+        "{basis} (corrected for {} tasks: {} % to be wrong on each, not 5 %)",
+        tasks.len(),
+        number(100.0 * share)
+    );
     let everywhere: Vec<&str> = first
         .standings
         .iter()
         .map(|s| s.optimizer)
         .filter(|name| per_task.iter().all(|best| best.contains(name)))
         .collect();
-    let number = tasks.len();
+    let every = every(tasks.len());
     let listed_alike = tasks.iter().all(|t| same_optimizers(t, first));
     let whoever =
         if listed_alike { "the optimizers" } else { "those that were run on all of them" };
     match everywhere[..] {
         [] => nobody(whoever, &basis, tasks, &per_task),
-        [only] if listed_alike => format!(
-            "{only} is the only optimizer that may be the best on each of the {number} tasks, at {basis}."
-        ),
-        [only] => format!(
-            "Of {whoever}, {only} alone may be the best on each of the {number} tasks, at {basis}."
-        ),
+        [only] if listed_alike => {
+            format!("{only} is the only optimizer that may be the best on {every}, at {basis}.")
+        }
+        [only] => {
+            format!("Of {whoever}, {only} alone may be the best on {every}, at {basis}.")
+        }
         _ => format!(
-            "{} may each be the best on all {number} tasks, and cannot be told apart at {basis}.",
+            "{} may each be the best on {every}, and cannot be told apart at {basis}.",
             listed(&everywhere)
         ),
     }
@@ -92,8 +98,7 @@ const TOLD: usize = 3;
 
 /// That nobody may be the best on every task: with few tasks who is on which, with many who is on most.
 fn nobody(whoever: &str, basis: &str, tasks: &[TaskOutcome], best: &[Vec<&str>]) -> String {
-    let text =
-        format!("None of {whoever} may be the best on all {} tasks, at {basis}", tasks.len());
+    let text = format!("None of {whoever} may be the best on {}, at {basis}", every(tasks.len()));
     if tasks.len() <= TOLD {
         let each = tasks.iter().zip(best).map(|(t, best)| one(t.task, best));
         return format!("{text}: {}.", each.collect::<Vec<String>>().join("; "));
@@ -115,17 +120,15 @@ fn nobody(whoever: &str, basis: &str, tasks: &[TaskOutcome], best: &[Vec<&str>])
     }
 }
 
+/// So many tasks, which are all.
+fn every(tasks: usize) -> String {
+    if tasks == 2 { "both tasks".to_owned() } else { format!("all {tasks} tasks") }
+}
+
 /// Whether two tasks had the same optimizers.
 fn same_optimizers(a: &TaskOutcome, b: &TaskOutcome) -> bool {
     let in_b = |name: &str| b.standings.iter().any(|s| s.optimizer == name);
     a.standings.len() == b.standings.len() && a.standings.iter().all(|s| in_b(s.optimizer))
-}
-
-/// The optimizers that may be the best on one of `tasks` tasks; none if all diverged. What is said of all of them
-/// would be wrong too often if each had the 95 % to itself (Bonferroni).
-fn best_of(task: &TaskOutcome, tasks: usize) -> Vec<&'static str> {
-    let may_be = |s: &&Standing| s.p_best >= 0.05 / tasks as f64 && s.test_loss.mean.is_finite();
-    task.standings.iter().filter(may_be).map(|s| s.optimizer).collect()
 }
 
 /// The best on one task, in a few words.
