@@ -6,6 +6,7 @@
 //! of this folder; each file ends up in the list of topics below.
 
 mod adagrad;
+mod adam_regret;
 mod averages;
 mod bowl;
 mod curvature;
@@ -183,7 +184,7 @@ const TOPICS: &[(&str, &[&[Experiment]])] = &[
     ),
     ("ε and low precision", &[epsilon::ALL, precision::ALL]),
     ("Rates from derivatives, and ill-conditioning", &[curvature::ALL]),
-    ("AdaBelief, convergence and regret of Adam", &[rates::ALL]),
+    ("AdaBelief, convergence and regret of Adam", &[rates::ALL, adam_regret::ALL]),
     ("All methods side by side", &[bowl::ALL, spiral::ALL, mnist::ALL]),
     ("Matrix and second-order methods (pending)", &[pending::ALL]),
 ];

@@ -1,11 +1,8 @@
-//! X37, X44, X45, X50: rates, regret, and what is said of AdaBelief and Adam.
+//! X37, X45, X50: rates, and what is said of AdaBelief and Adam.
 
-use thalweg::recipes::{adabelief, adagrad, adam, amsgrad, gd, rmsprop};
-use thalweg::rules::Scale;
-use thalweg::{Chain, Schedule};
+use thalweg::recipes::{adabelief, adagrad, adam, gd, rmsprop};
 
 use super::figure::{Axis, Figure, numbered};
-use super::rules::UncorrectedAmsGrad;
 use super::stream::Rng;
 use super::walk::{Walk, falls, tuned};
 use super::{Experiment, Record, Verdict};
@@ -35,23 +32,6 @@ pub(super) const ALL: &[Experiment] = &[
         features: &["F117"],
         expected: Verdict::Refuted,
         run: constant,
-    },
-    Experiment {
-        name: "adam-regret",
-        row: "X44",
-        source: "004 §10.2",
-        claim: "the average regret of Adam vanishes",
-        correct: "not with a short memory (Reddi, Kale & Kumar 2018): 2/3 on a problem of period three, unless one of the two moments remembers longer; AMSGrad, AdaGrad and descent vanish",
-        errata: &["E71"],
-        decides: &[
-            "Adam(0, 0.1), average regret after 30000",
-            "Adam(0, 0.999), average regret after 30000",
-            "Adam(0.9, 0.1), average regret after 30000",
-            "AMSGrad, average regret after 30000",
-        ],
-        features: &["F134"],
-        expected: Verdict::HoldsIf("the memory of one moment is long enough for the problem"),
-        run: regret,
     },
     Experiment {
         name: "sgd-rate",
@@ -138,71 +118,6 @@ fn constant(r: &mut Record) -> Result<()> {
         .line("AdaBelief", numbered(steps))
         .line("Adam", numbered(falls(adam(), 1.0, 2000)?)),
     );
-    Ok(())
-}
-
-/// The chain with the learning rate ½/√t.
-fn falling(mut chain: Chain, hypers: &[(&str, f64)]) -> Result<Chain> {
-    chain.set("lr", Schedule::InverseSqrt { peak: 0.5, warmup: 1 })?;
-    tuned(chain, hypers)
-}
-
-/// Average regret on the three-periodic problem of Reddi et al. after every round, and where it ends:
-/// the loss is `3x` in every third round and `−x` in the others, x in [−1, 1].
-fn average_regret(chain: Chain) -> Result<(Vec<f64>, f64)> {
-    let mut walk = Walk::new(chain, &[1.0])?;
-    let (mut suffered, mut slopes, mut regrets) = (0.0, 0.0, vec![]);
-    for t in 1..=30_000 {
-        let slope = if t % 3 == 1 { 3.0 } else { -1.0 };
-        suffered += slope * walk.x[0];
-        slopes += slope;
-        walk.step(&[slope])?;
-        walk.x[0] = walk.x[0].clamp(-1.0, 1.0);
-        // The best fixed point is an end of the interval.
-        regrets.push((suffered + f64::abs(slopes)) / f64::from(t));
-    }
-    Ok((regrets, walk.x[0]))
-}
-
-fn regret(r: &mut Record) -> Result<()> {
-    // The reference corrects no average; without a first moment that makes Adam RMSProp.
-    let long = Chain::new((UncorrectedAmsGrad::default(), Scale::default()));
-    let methods = [
-        ("Adam(0, 0.1)", falling(rmsprop(), &[("rho", 0.1)])?, [".69274", ".67482", ".66923"]),
-        ("AMSGrad", falling(long, &[])?, [".20083", ".02735", ".00503"]),
-        ("AdaGrad", tuned(adagrad(), &[("lr", 0.5)])?, [".16717", ".0276", ".0062"]),
-        ("gradient descent", falling(gd(), &[])?, [".11401", ".03223", ".0098"]),
-    ];
-    let mut figure = Figure::new(
-        "adam-regret",
-        "Average regret on the three-periodic problem",
-        Axis::log("round"),
-        Axis::log("average regret"),
-    );
-    for (name, chain, want) in methods {
-        let (regrets, end) = average_regret(chain)?;
-        for (t, want) in [300, 3000, 30_000].into_iter().zip(want) {
-            r.printed(&format!("{name}, average regret after {t}"), regrets[t - 1], want);
-        }
-        if name == "Adam(0, 0.1)" {
-            r.near("Adam(0, 0.1), x in the end", end, 1.0, 1e-12);
-            r.claim("β₁ = 0, β₂ = 0.1", regrets[29_999] < 0.1 * regrets[299]);
-        }
-        figure = figure.line(name, numbered(regrets));
-    }
-    let (defaults, _) = average_regret(falling(adam(), &[])?)?;
-    r.at_most("Adam(0.9, 0.999), average regret after 30 000", defaults[29_999], 0.0052);
-    r.claim("β₁ = 0.9, β₂ = 0.999", defaults[29_999] < 0.1 * defaults[299]);
-    // Which of the two memories it is: each long alone.
-    for (beta1, beta2) in [(0.0, 0.999), (0.9, 0.1)] {
-        let hypers = [("beta1", beta1), ("beta2", beta2)];
-        let (regrets, _) = average_regret(falling(adam(), &hypers)?)?;
-        r.note(&format!("Adam({beta1}, {beta2}), average regret after 30000"), regrets[29_999]);
-        r.claim(&format!("β₁ = {beta1}, β₂ = {beta2}"), regrets[29_999] < 0.1 * regrets[299]);
-    }
-    let (corrected, _) = average_regret(falling(amsgrad(), &[("beta1", 0.0), ("beta2", 0.1)])?)?;
-    r.at_most("AMSGrad with corrected averages after 30 000", corrected[29_999], 0.0052);
-    r.figure(figure.line("Adam(0.9, 0.999)", numbered(defaults)));
     Ok(())
 }
 
