@@ -46,6 +46,8 @@ const FAILING: &[Pinned] = &[
     ),
     ("adam-is-rmsprop", &["first step"]),
     ("l2-in-adam", &["no data gradient: a thousandth of λ decays less"]),
+    ("decay-order", &["E37's reading: what the step has left decays"]),
+    ("decay-original", &["α in the step: they differ"]),
     ("adagrad-decay", &["x²/2 from 10, 20 000 steps"]),
     (
         "epsilon-placement",
