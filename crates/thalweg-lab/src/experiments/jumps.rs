@@ -248,8 +248,8 @@ fn flat_to_steep(r: &mut Record) -> Result<()> {
     let (mut crossings, mut ends, mut rests) = (vec![], vec![], vec![]);
     for (name, chain, enters, arrives) in cases {
         let [arrival, rest] = at_best_rates(&chain)?;
-        r.note(&format!("{name}, steps to |x| < 0.05 at the best rate"), arrival.steps);
-        r.note(&format!("{name}, steps to |x| < 0.05 for good at the best rate"), rest.steps);
+        r.steps(&format!("{name}, steps to |x| < 0.05 at the best rate"), arrival.steps);
+        r.steps(&format!("{name}, steps to |x| < 0.05 for good at the best rate"), rest.steps);
         rests.push(rest.steps);
         let mut walk = Walk::new(chain, &[3.0])?;
         let (mut entered, mut arrived, mut path) = (None, None, vec![]);

@@ -133,14 +133,18 @@ pub struct Measured {
     pub what: String,
     /// The number; `null` in JSON if it is infinite or NaN.
     pub value: f64,
+    /// Whether it is a number of steps, which is infinite if something never came to be.
+    #[serde(skip)]
+    pub counts: bool,
 }
 
 impl Measured {
-    /// The number for people; a count that is infinite is a `never`.
+    /// The number for people; infinitely many steps are a `never`.
     pub fn shown(&self) -> String {
-        match self.value == f64::INFINITY {
-            true => "never".to_owned(),
-            false => short(self.value),
+        match (self.value.is_infinite(), self.counts) {
+            (true, true) => "never".to_owned(),
+            (true, false) if self.value > 0.0 => "infinite".to_owned(),
+            _ => short(self.value),
         }
     }
 
@@ -276,7 +280,8 @@ impl Experiment {
             _ => record.verdict(condition),
         };
         let reference: Vec<Reference> = record.checks.iter().filter_map(reference).collect();
-        let measured = record.checks.into_iter().map(|c| Measured { what: c.what, value: c.value });
+        let measured = |c: Check| Measured { what: c.what, value: c.value, counts: c.counts };
+        let measured = record.checks.into_iter().map(measured);
         let cases = match self.expected {
             Verdict::HoldsIf(_) => pinned::as_pinned(self.name, &record.cases),
             _ => true,

@@ -81,6 +81,18 @@ fn every_erratum_is_shown() {
 }
 
 #[test]
+fn infinite_steps_are_never_and_other_numbers_infinite() {
+    let mut record = Record::default();
+    record.count("steps", None, None, 0);
+    record.steps("more steps", f64::INFINITY);
+    record.above("loss", f64::INFINITY, 1e10);
+    static ANY: Experiment = TEMPLATE;
+    let finding = ANY.finding(record, 0.0);
+    let shown: Vec<String> = finding.measured.iter().map(Measured::shown).collect();
+    assert_eq!(shown, ["never", "never", "infinite"]);
+}
+
+#[test]
 fn matrix_and_second_order_rows_are_pending_and_nothing_else_is() {
     let pending: BTreeSet<_> =
         all().into_iter().filter(|e| e.expected == Verdict::Pending).map(|e| e.row).collect();
