@@ -8,6 +8,7 @@
 mod adagrad;
 mod adam_regret;
 mod averages;
+mod axes;
 mod bowl;
 mod curvature;
 mod decay;
@@ -16,9 +17,11 @@ mod egd;
 mod egdd;
 mod epsilon;
 mod figure;
+mod gain_forms;
 mod gains;
 mod jumps;
 mod mnist;
+mod moments;
 mod noise;
 mod orders;
 mod pending;
@@ -181,13 +184,16 @@ pub struct Reference {
 /// The families under their topics, in the order in which they are shown.
 const TOPICS: &[(&str, &[&[Experiment]])] = &[
     ("Exponentiated gradient, mirror descent and regret", &[egd::ALL, simplex::ALL, regret::ALL]),
-    ("Step sizes that learn", &[gains::ALL, orders::ALL, noise::ALL, descent::ALL, egdd::ALL]),
+    (
+        "Step sizes that learn",
+        &[gains::ALL, gain_forms::ALL, orders::ALL, noise::ALL, descent::ALL, egdd::ALL],
+    ),
     (
         "From AdaGrad to AdamW",
-        &[regression::ALL, jumps::ALL, averages::ALL, decay::ALL, adagrad::ALL],
+        &[regression::ALL, jumps::ALL, averages::ALL, moments::ALL, decay::ALL, adagrad::ALL],
     ),
     ("ε and low precision", &[epsilon::ALL, precision::ALL]),
-    ("Rates from derivatives, and ill-conditioning", &[curvature::ALL]),
+    ("Rates from derivatives, and ill-conditioning", &[curvature::ALL, axes::ALL]),
     ("AdaBelief, convergence and regret of Adam", &[rates::ALL, adam_regret::ALL]),
     ("All methods side by side", &[bowl::ALL, spiral::ALL, mnist::ALL]),
     ("Matrix and second-order methods (pending)", &[pending::ALL]),

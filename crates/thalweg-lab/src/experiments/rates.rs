@@ -1,10 +1,10 @@
 //! X37, X45, X50: rates, and what is said of AdaBelief and Adam.
 
-use thalweg::recipes::{adabelief, adagrad, adam, gd, rmsprop};
+use thalweg::recipes::{adabelief, adabelief_optax, adagrad, adam, gd, rmsprop};
 
 use super::figure::{Axis, Figure, numbered};
 use super::stream::Rng;
-use super::walk::{Walk, falls, tuned};
+use super::walk::{Walk, bowl_gradient, distance, falls, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
 
@@ -34,13 +34,34 @@ pub(super) const ALL: &[Experiment] = &[
         run: constant,
     },
     Experiment {
+        name: "adabelief-epsilon",
+        row: "X37",
+        source: "004 body",
+        claim: "AdaBelief's s is β₂·s + (1 − β₂)·(g − m)², with ε beside its root only",
+        correct: "paper and code add ε to s at every step, where it accumulates up to ε/(1 − β₂); the distance of 1.9e-5 after 60 steps in E53 names no problem",
+        errata: &["E53"],
+        decides: &[
+            "distance of both forms after 60 steps on the bowl, ε = 1e-8",
+            "step 10000 at g = 1, η = 0.001, ε inside s",
+            "step 10000 at g = 1, η = 0.001, ε beside the root",
+        ],
+        features: &["F117"],
+        expected: Verdict::Refuted,
+        run: inside,
+    },
+    Experiment {
         name: "sgd-rate",
         row: "X45",
         source: "004 §10.1",
-        claim: "the best rate of SGD on strongly convex functions is 1/√t",
-        correct: "with η = 1/(μ·t) it is 1/t; a constant rate has the floor η·σ²/(2 − η)",
+        claim: "the best rate of SGD on strongly convex functions is 1/√t, from E L − L* ≤ ‖θ₀ − θ*‖²/(2·η·t) + η·σ²/2",
+        correct: "the bound displayed is the convex one, with no μ in it; here it is (1 − η·μ)^t and a floor: with η = 1/(μ·t) the rate is 1/t, and a constant rate has the floor η·σ²/(2 − η)",
         errata: &["E70"],
-        decides: &["t·E x² with η = 1/t, t = 100", "t·E x² with η = 1/t, t = 1000"],
+        decides: &[
+            "t·E x² with η = 1/t, t = 100",
+            "t·E x² with η = 1/t, t = 1000",
+            "L after 100 steps of 0.1 without noise",
+            "the displayed bound for it",
+        ],
         features: &["F133"],
         expected: Verdict::Refuted,
         run: sgd,
@@ -121,6 +142,37 @@ fn constant(r: &mut Record) -> Result<()> {
     Ok(())
 }
 
+fn inside(r: &mut Record) -> Result<()> {
+    const EPS: f64 = 1e-8;
+    let forms = [
+        ("ε inside s", tuned(adabelief(), &[("eps", EPS)])?),
+        ("ε beside the root", tuned(adabelief_optax(), &[("eps", EPS), ("eps_root", 0.0)])?),
+    ];
+    let mut figure = Figure::new(
+        "adabelief-epsilon",
+        "AdaBelief's steps on a constant gradient of 1, rate 0.001, ε = 1e-8",
+        Axis::log("step"),
+        Axis::log("length of the step"),
+    );
+    let (mut places, mut lasts) = (vec![], vec![]);
+    for (name, chain) in forms {
+        let mut walk = Walk::new(tuned(chain.clone(), &[("lr", 0.05)])?, &[1.0; 3])?;
+        walk.descend(60, bowl_gradient)?;
+        places.push(walk.x);
+        let steps = falls(tuned(chain, &[("lr", 1e-3)])?, 1.0, 10_000)?;
+        r.note(&format!("step 10000 at g = 1, η = 0.001, {name}"), steps[9_999]);
+        lasts.push(steps[9_999]);
+        figure = figure.line(name, numbered(steps));
+    }
+    let apart = distance(&places[0], &places[1]);
+    r.note("distance of both forms after 60 steps on the bowl, ε = 1e-8", apart);
+    r.claim("the bowl, 60 steps at the rate 0.05: the same place", apart < 1e-12);
+    let ratio = lasts[1] / lasts[0];
+    r.claim("constant gradient, 10 000 steps: the same step", (ratio - 1.0).abs() < 0.01);
+    r.figure(figure);
+    Ok(())
+}
+
 /// The mean square of two thousand runs of stochastic gradient descent on `x²/2` with standard normal
 /// noise, after `steps` steps at the rate `lr(t)`.
 fn mean_square(rng: &mut Rng, lr: impl Fn(f64) -> f64, steps: u32, start: f64) -> Result<f64> {
@@ -149,6 +201,12 @@ fn sgd(r: &mut Record) -> Result<()> {
     }
     let root = mean_square(&mut rng, |t| 0.1 / t.sqrt(), 10_000, 0.0)?;
     r.near("√t·E x² with η = 0.1/√t, t = 10 000", 100.0 * root, 0.05, 0.005);
+    // Where there is no noise, what the displayed bound has of a rate shows alone.
+    let mut still = Walk::new(tuned(gd(), &[("lr", 0.1)])?, &[1.0])?;
+    still.descend(100, <[f64]>::to_vec)?;
+    let left = 0.5 * still.x[0] * still.x[0];
+    r.relative("L after 100 steps of 0.1 without noise", left, 0.5 * 0.9f64.powi(200), 1e-9);
+    r.note("the displayed bound for it", 1.0 / (2.0 * 0.1 * 100.0));
     let slope = super::walk::log_slope(&points);
     r.claim("η = 1/t: E x² falls no faster than 1/√t", slope > -0.6);
     r.figure(

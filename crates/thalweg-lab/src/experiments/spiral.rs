@@ -449,3 +449,29 @@ fn sensitivity(r: &mut Record) -> Result<()> {
     r.figure(figure);
     Ok(())
 }
+
+/// The second derivative of the loss in every weight at the first weights, by central differences of the
+/// gradient.
+pub(super) fn diagonal() -> Vec<f64> {
+    let (problem, step) = (problem(), 1e-5);
+    let mut diagonal = vec![];
+    for layer in 0..2 {
+        for k in 0..problem.first[layer].len() {
+            let slope = |by: f64| {
+                let mut weights = problem.first.clone();
+                weights[layer][k] += by;
+                problem.pass(&weights[0], &weights[1]).gradients[layer][k]
+            };
+            diagonal.push((slope(step) - slope(-step)) / (2.0 * step));
+        }
+    }
+    diagonal
+}
+
+/// The loss at the first weights with `by` added to the first of them.
+pub(super) fn loss_along_first(by: f64) -> f64 {
+    let problem = problem();
+    let [mut first, second] = problem.first.clone();
+    first[0] += by;
+    problem.pass(&first, &second).loss
+}

@@ -199,7 +199,7 @@ fn adaptive_methods_agree() {
 
 #[test]
 fn curvature_agrees() {
-    agree(&["X26", "X27", "X28", "X29", "X30"]);
+    agree(&["X26", "X27", "X28", "X29", "X30", "E49"]);
 }
 
 #[test]
