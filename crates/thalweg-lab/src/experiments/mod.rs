@@ -19,6 +19,7 @@ mod epsilon;
 mod figure;
 mod gain_forms;
 mod gains;
+mod inspected;
 mod jumps;
 mod mnist;
 mod moments;
@@ -196,6 +197,7 @@ const TOPICS: &[(&str, &[&[Experiment]])] = &[
     ("Rates from derivatives, and ill-conditioning", &[curvature::ALL, axes::ALL]),
     ("AdaBelief, convergence and regret of Adam", &[rates::ALL, adam_regret::ALL]),
     ("All methods side by side", &[bowl::ALL, spiral::ALL, mnist::ALL]),
+    ("By inspection (nothing to measure)", &[inspected::ALL]),
     ("Matrix and second-order methods (pending)", &[pending::ALL]),
 ];
 

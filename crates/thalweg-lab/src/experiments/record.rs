@@ -42,7 +42,7 @@ pub enum Verdict {
     Refuted,
     /// It belongs to a method that the library does not have yet.
     Pending,
-    /// Something needed is not on this machine.
+    /// Something needed is not on this machine, or there is nothing to measure.
     NotRun,
 }
 
