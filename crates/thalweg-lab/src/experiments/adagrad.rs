@@ -1,10 +1,11 @@
 //! X29 and X30: what becomes of AdaGrad's rate, and whose rate AdaDelta uses.
 
-use thalweg::recipes::{adadelta, adagrad};
+use thalweg::Chain;
+use thalweg::recipes::{adadelta, adagrad, gd};
 
 use super::figure::{Axis, Figure, numbered};
 use super::stream::Rng;
-use super::walk::{Walk, bowl, bowl_gradient, falls, mean, tuned};
+use super::walk::{Walk, bowl, bowl_gradient, falls, log_slope, mean, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
 
@@ -46,11 +47,27 @@ pub(super) const ALL: &[Experiment] = &[
         source: "003 §2",
         claim: "accumulated squared gradients carry the second derivative",
         correct: "size is not curvature: on straight lines, which have none, the rate is 1/(slope·√t)",
-        errata: &["E46", "E47"],
+        errata: &["E47"],
         decides: &["rate by 1/(slope·√t), less 1, slope 100"],
         features: &["F068", "F069"],
         expected: Verdict::Refuted,
         run: straight_line,
+    },
+    Experiment {
+        name: "step-against-size",
+        row: "X29",
+        source: "003 §2",
+        claim: "the step of gradient descent is usually inversely proportional to the size of the gradient",
+        correct: "it is proportional to it, η·g; inversely proportional to the accumulated size is AdaGrad's rate, whose step does not depend on the size of all gradients",
+        errata: &["E46"],
+        decides: &[
+            "slope of ln step on ln |g|, gradient descent",
+            "slope of ln step on ln |g|, AdaGrad",
+            "slope of ln rate on ln |g|, AdaGrad",
+        ],
+        features: &["F069"],
+        expected: Verdict::Refuted,
+        run: against_size,
     },
     Experiment {
         name: "adadelta-rate",
@@ -185,6 +202,34 @@ fn straight_line(r: &mut Record) -> Result<()> {
     r.figure(figure);
     // Both lines have curvature zero: a rate that carried it would be the same on both.
     r.claim("lines of slope 1 and 100: the same curvature, the same rate", !same);
+    Ok(())
+}
+
+fn against_size(r: &mut Record) -> Result<()> {
+    let sizes = || (-4..=4).map(|k| 10f64.powf(0.5 * f64::from(k)));
+    // The tenth step, so that AdaGrad has something accumulated.
+    let steps = |chain: &Chain| -> Result<Vec<(f64, f64)>> {
+        sizes().map(|g| Ok((g, falls(chain.clone(), g, 10)?[9]))).collect()
+    };
+    let plain = steps(&tuned(gd(), &[("lr", 0.1)])?)?;
+    let ada = steps(&tuned(adagrad(), &[("lr", 0.1), ("eps", 0.0)])?)?;
+    let rates: Vec<_> = ada.iter().map(|(g, step)| (*g, step / g)).collect();
+    let slope = log_slope(&plain);
+    r.near("slope of ln step on ln |g|, gradient descent", slope, 1.0, 1e-9);
+    r.near("slope of ln step on ln |g|, AdaGrad", log_slope(&ada), 0.0, 1e-9);
+    r.near("slope of ln rate on ln |g|, AdaGrad", log_slope(&rates), -1.0, 1e-9);
+    r.claim("gradients from 0.01 to 100: descent's step falls", slope < 0.0);
+    r.figure(
+        Figure::new(
+            "step-against-size",
+            "The tenth step at rate 0.1 by the size of all gradients",
+            Axis::log("|g|"),
+            Axis::log("step"),
+        )
+        .line("gradient descent", plain)
+        .line("AdaGrad", ada)
+        .bound("inversely proportional", sizes().map(|g| (g, 0.1 / g))),
+    );
     Ok(())
 }
 

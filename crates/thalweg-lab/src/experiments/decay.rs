@@ -5,9 +5,9 @@ use thalweg::recipes::{adam, adam_l2, adamw};
 use thalweg::rules::{L2, Scale};
 
 use super::figure::{Axis, Figure, numbered};
-use super::rules::DecayAfter;
+use super::rules::{DecayAfter, DecayOld};
 use super::stream::Rng;
-use super::walk::{Walk, distance, mean, tuned};
+use super::walk::{Walk, bowl_gradient, distance, mean, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
 
@@ -33,7 +33,7 @@ pub(super) const ALL: &[Experiment] = &[
         source: "002 AdamW",
         claim: "AdamW decays every weight by η·λ per step, whatever its gradients are",
         correct: "so it does, exactly (1 − η·λ)^t without data gradient",
-        errata: &["E37"],
+        errata: &[],
         decides: &["decay per step, noise 0.1", "decay per step, noise 100"],
         features: &["F087"],
         expected: Verdict::Holds,
@@ -43,13 +43,32 @@ pub(super) const ALL: &[Experiment] = &[
         name: "decay-order",
         row: "X22",
         source: "002 AdamW, editor's note",
-        claim: "decaying after the step is AdamW",
-        correct: "it differs by η²·λ·u from torch, which decays first; the paper's own form does not multiply the decay by the rate",
+        claim: "θ' = θ − η·step, then θ' ← θ' − η·λ·θ is AdamW",
+        correct: "as printed, with the old θ in the decay, it is torch's θ·(1 − η·λ) − η·step to the last digits; E37 reads the new θ' into it, which is another method (SOAP's code), η²·λ·step away; the paper's own form does not multiply the decay by the rate",
         errata: &["E37"],
-        decides: &["x[1], decay before the step", "x[1], decay after the step"],
+        decides: &[
+            "x[1], torch: decay before the step",
+            "x[1], as printed: the old θ decays",
+            "x[1], decay of what the step has left",
+        ],
         features: &["F088"],
-        expected: Verdict::Refuted,
+        expected: Verdict::HoldsIf("the θ that decays is the old one, as printed"),
         run: order,
+    },
+    Experiment {
+        name: "decay-original",
+        row: "X22",
+        source: "002 AdamW, editor's note",
+        claim: "θ − (step + α·λ·θ), the original text, is not AdamW, and θ − η·(step + λ·θ) is",
+        correct: "where the step contains α, as the source's own update of Adam does, both are the same; they differ only if it is left out",
+        errata: &["E37"],
+        decides: &[
+            "distance of the two after 100 steps on the bowl, α in the step",
+            "distance of the two after 100 steps on the bowl, α left out",
+        ],
+        features: &["F088"],
+        expected: Verdict::HoldsIf("the step leaves out α"),
+        run: original,
     },
     Experiment {
         name: "l2-minimum",
@@ -151,42 +170,106 @@ fn decoupled(r: &mut Record) -> Result<()> {
     Ok(())
 }
 
-/// Where one step leads that decays before it, and one that decays after it, at the decay 0.1.
-fn orders(lr: f64) -> Result<[Vec<f64>; 2]> {
-    let (start, g) = ([1.0, -2.0, 0.5], [0.3, -1.0, 2.0]);
-    let first = [("lr", lr), ("decay", 0.1), ("eps", 0.0)];
-    let mut before = Walk::new(tuned(adamw(), &first)?, &start)?;
-    before.step(&g)?;
-    let decay = DecayAfter::default().decay(0.1).lr(lr);
-    let chain = tuned(adam(), &[("eps", 0.0), ("lr", lr)])?.then(decay);
-    let mut after = Walk::new(chain, &start)?;
-    after.step(&g)?;
-    Ok([before.x, after.x])
+/// The three readings, at the decay 0.1: torch's, which decays first; the note's as printed; and decay of
+/// what the step has left.
+fn readings(lr: f64) -> Result<[Chain; 3]> {
+    let step = || tuned(adam(), &[("eps", 0.0), ("lr", lr)]);
+    Ok([
+        tuned(adamw(), &[("lr", lr), ("decay", 0.1), ("eps", 0.0)])?,
+        step()?.then(DecayOld::default().decay(0.1).lr(lr)),
+        step()?.then(DecayAfter::default().decay(0.1).lr(lr)),
+    ])
+}
+
+/// Where one step of a reading leads.
+fn one_step(chain: Chain) -> Result<Vec<f64>> {
+    let mut walk = Walk::new(chain, &[1.0, -2.0, 0.5])?;
+    walk.step(&[0.3, -1.0, 2.0])?;
+    Ok(walk.x)
+}
+
+/// How far two methods are from each other after a hundred steps on the bowl.
+fn apart([one, other]: [Chain; 2]) -> Result<f64> {
+    let end = |chain: Chain| -> Result<Vec<f64>> {
+        let mut walk = Walk::new(chain, &[1.0; 3])?;
+        walk.descend(100, bowl_gradient)?;
+        Ok(walk.x)
+    };
+    Ok(distance(&end(one)?, &end(other)?))
 }
 
 fn order(r: &mut Record) -> Result<()> {
-    let [before, after] = orders(0.1)?;
-    for (i, (first, last)) in
-        [(0.89, 0.891), (-1.88, -1.881), (0.395, 0.396)].into_iter().enumerate()
-    {
-        r.near(&format!("x[{}], decay before the step", i + 1), before[i], first, 1e-12);
-        r.near(&format!("x[{}], decay after the step", i + 1), after[i], last, 1e-12);
+    let names = [
+        "torch: decay before the step",
+        "as printed: the old θ decays",
+        "decay of what the step has left",
+    ];
+    let want = [[0.89, -1.88, 0.395], [0.89, -1.88, 0.395], [0.891, -1.881, 0.396]];
+    for ((name, chain), want) in names.iter().zip(readings(0.1)?).zip(want) {
+        for (i, (x, want)) in one_step(chain)?.into_iter().zip(want).enumerate() {
+            r.near(&format!("x[{}], {name}", i + 1), x, want, 1e-12);
+        }
     }
-    r.claim("first step with η = λ = 0.1", distance(&before, &after) < 1e-12);
+    let [torch, printed, after] = readings(0.1)?;
+    let [printed, after] = [apart([torch.clone(), printed])?, apart([torch, after])?];
+    r.note("as printed, distance from torch after 100 steps on the bowl", printed);
+    r.note("decay of what the step has left, distance from torch after them", after);
+    r.claim("as printed: the old θ decays", printed < 1e-12);
+    r.claim("E37's reading: what the step has left decays", after < 1e-12);
     let differences = [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3].map(|lr| {
-        let [before, after] = orders(lr)?;
-        Ok((lr, distance(&before, &after)))
+        let [torch, _, after] = readings(lr)?;
+        Ok((lr, distance(&one_step(torch)?, &one_step(after)?)))
     });
     r.figure(
         Figure::new(
             "decay-order",
-            "What the order of decay and step changes in the first step, λ = 0.1",
+            "What it changes in the first step to decay what it has left, and not the old θ, λ = 0.1",
             Axis::log("learning rate η"),
             Axis::log("difference of the parameters"),
         )
         .bound("η²·λ·|u| with |u| = 1", [(1e-3, 1e-7), (0.3, 9e-3)])
         .points("measured", differences.into_iter().collect::<Result<Vec<_>>>()?),
     );
+    Ok(())
+}
+
+/// The original and its correction at the decay 0.1, with a step of the length `in_step` in the former.
+fn edited(rate: f64, in_step: f64) -> Result<[Chain; 2]> {
+    let original = tuned(adam(), &[("lr", in_step)])?.then(DecayOld::default().decay(0.1).lr(rate));
+    Ok([original, tuned(adamw(), &[("lr", rate), ("decay", 0.1)])?])
+}
+
+fn original(r: &mut Record) -> Result<()> {
+    for (name, in_step) in [("α in the step", 0.05), ("α left out", 1.0)] {
+        let distance = apart(edited(0.05, in_step)?)?;
+        let what = format!("distance of the two after 100 steps on the bowl, {name}");
+        match in_step == 1.0 {
+            true => r.note(&what, distance),
+            false => r.near(&what, distance, 0.0, 1e-12),
+        }
+        r.claim(&format!("{name}: they differ"), distance > 1e-12);
+    }
+    let mut figure = Figure::new(
+        "decay-original",
+        "The first coordinate of the bowl, α = 0.05 and λ = 0.1",
+        Axis::linear("step"),
+        Axis::linear("x₁"),
+    );
+    let [contains, correction] = edited(0.05, 0.05)?;
+    let [leaves_out, _] = edited(0.05, 1.0)?;
+    let path = |chain: Chain| -> Result<Vec<f64>> {
+        let mut walk = Walk::new(chain, &[1.0; 3])?;
+        let step = |_| {
+            walk.descend(1, bowl_gradient)?;
+            Ok(walk.x[0])
+        };
+        (0..100).map(step).collect()
+    };
+    figure = figure
+        .line("correction: θ − η·(step + λ·θ)", numbered(path(correction)?))
+        .points("original, α in the step", numbered(path(contains)?).step_by(5))
+        .line("original, α left out", numbered(path(leaves_out)?));
+    r.figure(figure);
     Ok(())
 }
 

@@ -394,9 +394,9 @@ fn log_parameter(r: &mut Record) -> Result<()> {
         long.push(path.x.clone());
     }
     r.note("how near the path without the factor comes to where the other is at time 1", closest);
-    r.claim("both flows follow the same path", closest < 1e-2);
+    r.claim("both flows follow the same path", closest < 1e-3);
     let apart = distance(&dropped[100], &kept[100]);
-    r.claim("both flows are at the same place at time 1", apart < 1e-2);
+    r.claim("both flows are at the same place at time 1", apart < 1e-3);
     let seen = |path: &[Vec<f64>]| path.iter().map(|x| (x[0], x[2])).collect::<Vec<_>>();
     let figure = Figure::new(
         "log-parameter",

@@ -12,7 +12,7 @@ pub(super) const ALL: &[Experiment] = &[
     Experiment {
         name: "scale-jump",
         row: "X19",
-        source: "002 RMSProp; 004 §11.1",
+        source: "002 RMSProp",
         claim: "after gradients have jumped up AdaGrad cannot forget their small past",
         correct: "it forgets a small past in about t₀/c² steps; what it never forgets is a large one",
         errata: &["E32"],
@@ -20,7 +20,7 @@ pub(super) const ALL: &[Experiment] = &[
             "steps to 90 % of a fresh start, up × 10",
             "steps to 90 % of a fresh start, down from 10",
         ],
-        features: &["F075", "F142"],
+        features: &["F075"],
         expected: Verdict::Refuted,
         run: adagrad_jump,
     },
@@ -248,8 +248,8 @@ fn flat_to_steep(r: &mut Record) -> Result<()> {
     let (mut crossings, mut ends, mut rests) = (vec![], vec![], vec![]);
     for (name, chain, enters, arrives) in cases {
         let [arrival, rest] = at_best_rates(&chain)?;
-        r.note(&format!("{name}, steps to |x| < 0.05 at the best rate"), arrival.steps);
-        r.note(&format!("{name}, steps to |x| < 0.05 for good at the best rate"), rest.steps);
+        r.steps(&format!("{name}, steps to |x| < 0.05 at the best rate"), arrival.steps);
+        r.steps(&format!("{name}, steps to |x| < 0.05 for good at the best rate"), rest.steps);
         rests.push(rest.steps);
         let mut walk = Walk::new(chain, &[3.0])?;
         let (mut entered, mut arrived, mut path) = (None, None, vec![]);

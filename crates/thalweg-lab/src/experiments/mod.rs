@@ -6,7 +6,9 @@
 //! of this folder; each file ends up in the list of topics below.
 
 mod adagrad;
+mod adam_regret;
 mod averages;
+mod axes;
 mod bowl;
 mod curvature;
 mod decay;
@@ -15,9 +17,12 @@ mod egd;
 mod egdd;
 mod epsilon;
 mod figure;
+mod gain_forms;
 mod gains;
+mod inspected;
 mod jumps;
 mod mnist;
+mod moments;
 mod noise;
 mod orders;
 mod pending;
@@ -132,14 +137,18 @@ pub struct Measured {
     pub what: String,
     /// The number; `null` in JSON if it is infinite or NaN.
     pub value: f64,
+    /// Whether it is a number of steps, which is infinite if something never came to be.
+    #[serde(skip)]
+    pub counts: bool,
 }
 
 impl Measured {
-    /// The number for people; a count that is infinite is a `never`.
+    /// The number for people; infinitely many steps are a `never`.
     pub fn shown(&self) -> String {
-        match self.value == f64::INFINITY {
-            true => "never".to_owned(),
-            false => short(self.value),
+        match (self.value.is_infinite(), self.counts) {
+            (true, true) => "never".to_owned(),
+            (true, false) if self.value > 0.0 => "infinite".to_owned(),
+            _ => short(self.value),
         }
     }
 
@@ -176,15 +185,19 @@ pub struct Reference {
 /// The families under their topics, in the order in which they are shown.
 const TOPICS: &[(&str, &[&[Experiment]])] = &[
     ("Exponentiated gradient, mirror descent and regret", &[egd::ALL, simplex::ALL, regret::ALL]),
-    ("Step sizes that learn", &[gains::ALL, orders::ALL, noise::ALL, descent::ALL, egdd::ALL]),
+    (
+        "Step sizes that learn",
+        &[gains::ALL, gain_forms::ALL, orders::ALL, noise::ALL, descent::ALL, egdd::ALL],
+    ),
     (
         "From AdaGrad to AdamW",
-        &[regression::ALL, jumps::ALL, averages::ALL, decay::ALL, adagrad::ALL],
+        &[regression::ALL, jumps::ALL, averages::ALL, moments::ALL, decay::ALL, adagrad::ALL],
     ),
     ("ε and low precision", &[epsilon::ALL, precision::ALL]),
-    ("Rates from derivatives, and ill-conditioning", &[curvature::ALL]),
-    ("AdaBelief, convergence and regret of Adam", &[rates::ALL]),
+    ("Rates from derivatives, and ill-conditioning", &[curvature::ALL, axes::ALL]),
+    ("AdaBelief, convergence and regret of Adam", &[rates::ALL, adam_regret::ALL]),
     ("All methods side by side", &[bowl::ALL, spiral::ALL, mnist::ALL]),
+    ("By inspection (nothing to measure)", &[inspected::ALL]),
     ("Matrix and second-order methods (pending)", &[pending::ALL]),
 ];
 
@@ -275,7 +288,8 @@ impl Experiment {
             _ => record.verdict(condition),
         };
         let reference: Vec<Reference> = record.checks.iter().filter_map(reference).collect();
-        let measured = record.checks.into_iter().map(|c| Measured { what: c.what, value: c.value });
+        let measured = |c: Check| Measured { what: c.what, value: c.value, counts: c.counts };
+        let measured = record.checks.into_iter().map(measured);
         let cases = match self.expected {
             Verdict::HoldsIf(_) => pinned::as_pinned(self.name, &record.cases),
             _ => true,

@@ -1,12 +1,14 @@
 //! X10–X12: what noise and sparsity do to products of successive gradients.
 
-use thalweg::recipes::{meta_egd, meta_egd_momentum, meta_egd_sparse};
+use thalweg::recipes::{meta_egd, meta_egd_momentum, meta_egd_sparse, momentum, nesterov};
+use thalweg::rules::Scale;
 use thalweg::{Chain, Optimizer, Param, Probe};
 
 use super::figure::{Axis, Figure, numbered};
 use super::gains::raw;
+use super::rules::ProductOfBuffers;
 use super::stream::Rng;
-use super::walk::{Walk, mean, tuned};
+use super::walk::{Walk, bowl_gradient, distance, mean, tuned};
 use super::{Experiment, Record, Verdict};
 use crate::Result;
 
@@ -19,7 +21,7 @@ pub(super) const ALL: &[Experiment] = &[
         correct: "the second gradient depends on the first through the parameter: −η·h·σ²/(2 − η·h) at rest, so the gain decays",
         errata: &["E18"],
         decides: &["mean product at η = 0.1", "mean product at η = 0.5"],
-        features: &["F039", "F048"],
+        features: &["F039", "F046", "F048"],
         expected: Verdict::Refuted,
         run: noisy_products,
     },
@@ -55,12 +57,14 @@ pub(super) const ALL: &[Experiment] = &[
         name: "momentum-gain",
         row: "X11",
         source: "000 §11.1 eq. 56",
-        claim: "with momentum the gain learns from v_{t−1}·v_t",
-        correct: "from v_{t−1}·g_t: the product of the buffers is positive under pure noise",
+        claim: "with Nesterov's momentum the gain learns from v_{t−1}·v_t",
+        correct: "from v_{t−1}·g_t: the product of the buffers is positive under pure noise; and the momentum is not Nesterov's but the heavy ball's",
         errata: &["E24"],
         decides: &[
             "ν after 300 steps, the source's product",
             "ν after 300 steps, the corrected product",
+            "eq. 56 at γ = 0 less the heavy ball, 100 steps on the bowl",
+            "eq. 56 at γ = 0 less Nesterov's momentum, 100 steps on the bowl",
         ],
         features: &["F051"],
         expected: Verdict::Refuted,
@@ -254,6 +258,19 @@ fn momentum_gain(r: &mut Record) -> Result<()> {
     r.relative("ν after 300 steps, the source's product", source, 991.4, 1e-3);
     r.relative("ν after 300 steps, the corrected product", corrected, 0.8825, 1e-3);
     r.claim("300 steps of pure noise: the gain stays near 1", (0.1..10.0).contains(&source));
+    let place = |chain: Chain| -> Result<Vec<f64>> {
+        let mut walk = Walk::new(chain, &[1.0; 3])?;
+        walk.descend(100, bowl_gradient)?;
+        Ok(walk.x)
+    };
+    let still = ProductOfBuffers::default().gamma(0.0);
+    let printed = place(Chain::new((still, Scale::default().lr(0.01))))?;
+    let rate = &[("lr", 0.01)];
+    let ball = distance(&printed, &place(tuned(momentum(), rate)?)?);
+    let ahead = distance(&printed, &place(tuned(nesterov(), rate)?)?);
+    r.near("eq. 56 at γ = 0 less the heavy ball, 100 steps on the bowl", ball, 0.0, 1e-12);
+    r.note("eq. 56 at γ = 0 less Nesterov's momentum, 100 steps on the bowl", ahead);
+    r.claim("γ = 0 on the bowl: the momentum is Nesterov's", ahead < 1e-12);
     let [source, corrected] = paths;
     r.figure(
         Figure::new(

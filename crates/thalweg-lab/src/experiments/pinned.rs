@@ -13,7 +13,9 @@ const FAILING: &[Pinned] = &[
     ),
     ("bregman-kl", &["Σp = 1.7, Σq = 0.9"]),
     ("uniform-start", &["start (0.01, 0.11, …)"]),
+    ("regret-norm", &["losses of both signs, norm dual to ∇²ψ"]),
     ("regret-source-rate", &["G = 4", "G = 100"]),
+    ("merged-gamma", &["η falling to a tenth"]),
     (
         "gain-order",
         &[
@@ -44,8 +46,19 @@ const FAILING: &[Pinned] = &[
         "tracking-error",
         &["Gaussian gradients along a path, β = 0.9", "Gaussian gradients along a path, β = 0.99"],
     ),
-    ("adam-is-rmsprop", &["first step"]),
+    ("v-is-variance", &["gradients N(1, 2²)", "gradients N(2, 2²)", "gradients N(3, 2²)"]),
+    (
+        "corrected-moment",
+        &[
+            "mean square falling by 1 % a step, steps 1 to 1000",
+            "mean square rising by 1 % a step, steps 1 to 1000",
+        ],
+    ),
+    ("frozen-parameters", &["network on the spirals, first weight"]),
+    ("adam-is-rmsprop", &["first step", "momentum on g/√v (torch), after 30 000 steps"]),
     ("l2-in-adam", &["no data gradient: a thousandth of λ decays less"]),
+    ("decay-order", &["E37's reading: what the step has left decays"]),
+    ("decay-original", &["α in the step: they differ"]),
     ("adagrad-decay", &["x²/2 from 10, 20 000 steps"]),
     (
         "epsilon-placement",
@@ -57,7 +70,11 @@ const FAILING: &[Pinned] = &[
     ),
     (
         "float16-epsilon",
-        &["all in float16, g = 0.001, ε = 1e-6", "all in float16, g = 0.001, ε = 1e-4"],
+        &[
+            "all in float16, g = 0.001, ε = 1e-6",
+            "all in float16, g = 0.001, ε = 1e-4",
+            "all in float16, g = 0.001, ε = 1e-5",
+        ],
     ),
     ("parabola-rate", &["η = 2/L''", "η = 2.1/L''"]),
     ("descent-rate", &["κ = 100, η = 1/100", "κ = 100, η = 1.99/100"]),
@@ -70,24 +87,30 @@ const FAILING: &[Pinned] = &[
         ],
     ),
     ("adam-regret", &["β₁ = 0, β₂ = 0.1"]),
-    ("bowl", &["gains by signs around Adam: a tenth fewer steps than the better of both alone"]),
+    (
+        "bowl",
+        &[
+            "gains by signs around Adam, along the axes: a tenth fewer steps than the better of both alone",
+            "gains by signs around AdaGrad, along the axes: a tenth fewer steps than the better of both alone",
+            "gains by signs around RMSProp, along the axes: a tenth fewer steps than the better of both alone",
+            "gains by signs around Adam, across the axes: a tenth fewer steps than the better of both alone",
+            "gains by signs around AdaGrad, across the axes: a tenth fewer steps than the better of both alone",
+            "gains by signs around RMSProp, across the axes: a tenth fewer steps than the better of both alone",
+        ],
+    ),
     (
         "spiral",
         &[
-            "at the rates of the reference, Adam against Nesterov: fewer steps",
-            "each at its best rate, Adam against Nesterov: fewer steps",
+            "at the rates of the reference, Adam against Nesterov: a tenth fewer steps",
+            "each at its best rate, Adam against Nesterov: a tenth fewer steps",
         ],
     ),
     ("mnist", &MNIST),
 ];
 
-const MNIST: [&str; 6] = [
-    "Adam against gd, seed 1: fewer steps",
-    "Adam against gd, seed 2: fewer steps",
-    "Adam against gd, seed 3: fewer steps",
-    "Adam against nesterov, seed 1: fewer steps",
-    "Adam against nesterov, seed 2: fewer steps",
-    "Adam against nesterov, seed 3: fewer steps",
+const MNIST: [&str; 2] = [
+    "Adam against gd, each at its best of three rates: fewer steps",
+    "Adam against nesterov, each at its best of three rates: fewer steps",
 ];
 
 /// Whether the claim of `experiment` fails in exactly the cases in which it should.

@@ -18,6 +18,8 @@ pub struct Check {
     pub within: String,
     /// Whether they are; absent without a reference.
     pub agrees: Option<bool>,
+    /// Whether it is a number of steps, which is infinite if something never came to be.
+    pub counts: bool,
 }
 
 /// A case in which the claim was tried.
@@ -40,7 +42,7 @@ pub enum Verdict {
     Refuted,
     /// It belongs to a method that the library does not have yet.
     Pending,
-    /// Something needed is not on this machine.
+    /// Something needed is not on this machine, or there is nothing to measure.
     NotRun,
 }
 
@@ -80,6 +82,7 @@ impl Record {
             reference: Some(reference),
             within,
             agrees,
+            counts: false,
         });
     }
 
@@ -141,6 +144,20 @@ impl Record {
         let within = if within == 0 { "exactly".to_owned() } else { within.to_string() };
         let want = want.map_or("never".to_owned(), |n| n.to_string());
         self.check(what, number(got), want, within, agrees);
+        self.counted();
+    }
+
+    /// A number of steps for which the reference has none; infinite is never.
+    pub(super) fn steps(&mut self, what: &str, value: f64) {
+        self.note(what, value);
+        self.counted();
+    }
+
+    /// The last number is one of steps.
+    fn counted(&mut self) {
+        if let Some(last) = self.checks.last_mut() {
+            last.counts = true;
+        }
     }
 
     /// A number for which the reference has none.
@@ -152,6 +169,7 @@ impl Record {
             reference: None,
             within: String::new(),
             agrees: None,
+            counts: false,
         });
     }
 

@@ -1,7 +1,8 @@
 //! X18: the linear regression of source 003.
 
 use thalweg::recipes::{adagrad, gd};
-use thalweg::{Chain, Optimizer, Param};
+use thalweg::rules::{AdaGrad, Scale};
+use thalweg::{Chain, Denominator, Inside, Optimizer, Param};
 
 use super::figure::{Axis, Figure};
 use super::walk::{Walk, advance, tuned};
@@ -14,9 +15,13 @@ pub(super) const ALL: &[Experiment] = &[
         row: "X18",
         source: "003 Code",
         claim: "AdaGrad with rate 1 arrives at the marked optimum in 100 000 steps",
-        correct: "it is still 0.066 away in b; the code also divides 0/0 if a first gradient is zero",
+        correct: "it is still 0.066 away in b; its contours are of the mean of the squares and its gradients of the sum, which AdaGrad does not notice and descent would; the code also divides 0/0 if a first gradient is zero",
         errata: &["E48", "E31"],
-        decides: &["b left to go", "w left to go"],
+        decides: &[
+            "b left to go",
+            "w left to go",
+            "gradient of the code by that of its contours, b",
+        ],
         features: &["F062", "F067", "F071", "F072"],
         expected: Verdict::Refuted,
         run: demo,
@@ -54,7 +59,7 @@ const STABLE: f64 = 1.14e-6;
 
 const START: [f64; 2] = [-120.0, -4.0];
 
-fn mean_square(b: f64, w: f64) -> f64 {
+pub(super) fn mean_square(b: f64, w: f64) -> f64 {
     DEMO.iter().map(|(x, y)| (y - b - w * x).powi(2)).sum::<f64>() / 10.0
 }
 
@@ -137,9 +142,40 @@ fn demo(r: &mut Record) -> Result<()> {
         "b and w within 0.001 of the optimum after 100 000 steps",
         left_b.abs().max(left_w.abs()) < 1e-3,
     );
+    other_forms(r)?;
     grid(r);
     zero_gradient(r)?;
     figures(r, path, &best)
+}
+
+/// The run with the two usual ε, and with the gradient of the mean that the contours show.
+fn other_forms(r: &mut Record) -> Result<()> {
+    let inside = AdaGrad::<Inside>::default().denominator(Inside::new(1e-8));
+    let forms = [
+        ("ε = 1e-8 inside", Chain::new((inside, Scale::default().lr(1.0)))),
+        ("ε = 1e-10 outside", tuned(adagrad(), &[("lr", 1.0), ("eps", 1e-10)])?),
+    ];
+    for (name, chain) in forms {
+        let mut walk = Walk::new(chain, &START)?;
+        walk.descend(100_000, gradient)?;
+        // Twelve digits, as the reference says.
+        r.printed(&format!("b after 100000, {name}"), walk.x[0], "-188.366838750");
+        r.printed(&format!("w after 100000, {name}"), walk.x[1], "2.66926407134");
+    }
+    let of_mean = |x: &[f64]| gradient(x).iter().map(|g| g / 10.0).collect::<Vec<f64>>();
+    let step = 1e-3;
+    let slopes = [
+        mean_square(START[0] + step, START[1]) - mean_square(START[0] - step, START[1]),
+        mean_square(START[0], START[1] + step) - mean_square(START[0], START[1] - step),
+    ];
+    for ((name, slope), g) in ["b", "w"].iter().zip(slopes).zip(gradient(&START)) {
+        let what = format!("gradient of the code by that of its contours, {name}");
+        r.relative(&what, g * 2.0 * step / slope, 10.0, 1e-6);
+    }
+    let mut walk = Walk::new(tuned(adagrad(), &[("lr", 1.0), ("eps", 0.0)])?, &START)?;
+    walk.descend(1000, of_mean)?;
+    r.near("b after 1000, gradient of the mean", walk.x[0], TABLE[4].1, 1e-8);
+    Ok(())
 }
 
 /// The source's grid of 100 by 100 places.

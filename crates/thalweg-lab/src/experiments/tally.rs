@@ -13,7 +13,7 @@ pub struct Tally {
     pub conditional: usize,
     /// Claims that came true in no case.
     pub refuted: usize,
-    /// Claims for which something is missing on this machine.
+    /// Claims for which something is missing on this machine, or that are judged by inspection.
     pub not_run: usize,
     /// Claims whose methods the library does not have yet.
     pub pending: usize,
