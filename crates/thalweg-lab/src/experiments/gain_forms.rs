@@ -168,8 +168,8 @@ fn log_space(r: &mut Record) -> Result<()> {
     let mut figure = Figure::new(
         "log-space-gains",
         "Gains under products of 1, γ = 0.1, as long as they are finite",
-        Axis::log("step"),
-        Axis::log("gain ν"),
+        Axis::linear("step"),
+        Axis::linear("ln ν"),
     );
     for product in [1.0, 100.0, 1e4] {
         let [plain, logarithm, bounded] = kept(product)?;
@@ -184,7 +184,9 @@ fn log_space(r: &mut Record) -> Result<()> {
         let case = format!("products of {product}, 10 000 steps: exp(ln ν) stays finite");
         r.claim(&case, first(&logarithm).is_none());
         if product == 1.0 {
-            let finite = |gains: Vec<f64>| numbered(gains).filter(|p| p.1.is_finite());
+            let finite = |gains: Vec<f64>| {
+                numbered(gains.into_iter().map(f64::ln)).filter(|p| p.1.is_finite())
+            };
             figure = figure
                 .line("ln ν kept", finite(logarithm))
                 .points("ν kept", finite(plain).step_by(700))
