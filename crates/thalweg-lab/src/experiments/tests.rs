@@ -129,7 +129,9 @@ fn agree(rows: &[&str]) {
             "{}: {:#?}",
             experiment.name, finding.cases
         );
-        assert_eq!(finding.agrees, Some(true));
+        // Where the reference has no number there is none to agree with.
+        let known = !finding.reference.is_empty();
+        assert_eq!(finding.agrees, known.then_some(true), "{}", experiment.name);
         assert!(!finding.figures.is_empty(), "{}: nothing is drawn", experiment.name);
         finding.figures.iter().for_each(speaks);
         assert!(!finding.decides.is_empty(), "{}", experiment.name);
