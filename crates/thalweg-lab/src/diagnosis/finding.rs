@@ -178,6 +178,35 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Something that happened to a run as a whole: it was seen, so there is no share of probes and no interval. What
+    /// was measured stands with its bound.
+    pub(super) fn of_run(
+        kind: Kind,
+        severity: Severity,
+        since: usize,
+        [measured, threshold]: [f64; 2],
+        what: String,
+        change: String,
+        figure: &str,
+    ) -> Self {
+        Finding {
+            kind,
+            severity,
+            parameter: None,
+            since,
+            measured,
+            threshold,
+            beyond: 1,
+            probes: 1,
+            interval: [1.0, 1.0],
+            what,
+            change,
+            figure: figure.to_owned(),
+            seeds: 1,
+            seeds_of: 1,
+        }
+    }
+
     /// Whether it says something of the optimizer: more than half of the seeds have it. A lost run always
     /// does.
     pub fn is_shared(&self) -> bool {

@@ -159,9 +159,10 @@ fn diverged(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
         p.layers.iter().filter_map(|l| l.gains.map(|g| g.max)).fold(f64::NEG_INFINITY, f64::max)
     };
     let gain = probes.iter().map(largest).fold(f64::NEG_INFINITY, f64::max);
-    let (kind, what, change) = if gain > GROWN {
+    let (kind, numbers, what, change, figure) = if gain > GROWN {
         (
             Kind::RateExplosion,
+            [gain, GROWN],
             format!(
                 "The run diverged at step {step} ({reason}); gains had multiplied the learning rate \
                  by up to {gain:.3e}."
@@ -169,32 +170,19 @@ fn diverged(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
             "Lower the gain's learning rate (`gamma`) or its upper bound, so that lr · upper bound is \
              a rate that plain descent survives. With the product signal γ has the units of 1/g²: \
              the sign signal (`meta_egd_sign`) has none.",
+            "gains",
         )
     } else {
         (
             Kind::Diverged,
+            [f64::MAX, 0.0],
             format!("The run diverged at step {step}: {reason}."),
             "Lower the learning rate, by a factor of 3 to 10; add warm-up or clip the gradient norm if \
              the first steps are to blame.",
+            "loss",
         )
     };
-    Some(Finding {
-        kind,
-        severity: Severity::Critical,
-        parameter: None,
-        since: step,
-        measured: if gain > GROWN { gain } else { f64::MAX },
-        threshold: if gain > GROWN { GROWN } else { 0.0 },
-        beyond: 1,
-        probes: 1,
-        // It was seen to happen.
-        interval: [1.0, 1.0],
-        what,
-        change: change.to_owned(),
-        figure: if gain > GROWN { "gains" } else { "loss" }.to_owned(),
-        seeds: 1,
-        seeds_of: 1,
-    })
+    Some(Finding::of_run(kind, Severity::Critical, step, numbers, what, change.to_owned(), figure))
 }
 
 fn whole_run(case: &Case<'_>, probes: &[Probe], findings: &mut Vec<Finding>) {
@@ -233,33 +221,25 @@ fn no_progress(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     if case.solved || case.divergence.is_some() || end < start {
         return None;
     }
-    Some(Finding {
-        kind: Kind::NoProgress,
-        severity: Severity::Warning,
-        parameter: None,
-        since: 1,
-        measured: finite(end),
-        threshold: finite(start),
-        beyond: 1,
-        probes: 1,
-        // It was seen to be so.
-        interval: [1.0, 1.0],
-        what: format!(
+    Some(Finding::of_run(
+        Kind::NoProgress,
+        Severity::Warning,
+        1,
+        [finite(end), finite(start)],
+        format!(
             "After {} steps the validation loss, {}, is no lower than before the first one, {}.",
             last.step,
             shown(end),
             shown(start),
         ),
-        change: forget_sooner(
+        forget_sooner(
             case,
             last.step,
             "Lower the learning rate, by a factor of 10; where steps are tiny beside the parameters \
              (updates-small), raise it.",
         ),
-        figure: "loss".to_owned(),
-        seeds: 1,
-        seeds_of: 1,
-    })
+        "loss",
+    ))
 }
 
 /// Of parameters this many times as long as at the start a ninth is left of it, in squares. Measured while more than half
@@ -279,27 +259,19 @@ fn start_lost(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     let grown: Vec<(usize, f64)> = early.filter_map(|p| Some((p.step, growth(p)?))).collect();
     let since = grown.iter().find(|(_, times)| *times > OUTGROWN)?.0;
     let times = grown.iter().map(|(_, times)| *times).fold(0.0, f64::max);
-    Some(Finding {
-        kind: Kind::StartLost,
-        severity: Severity::Warning,
-        parameter: None,
+    Some(Finding::of_run(
+        Kind::StartLost,
+        Severity::Warning,
         since,
-        measured: finite(times),
-        threshold: OUTGROWN,
-        beyond: 1,
-        probes: 1,
-        // It was seen to happen.
-        interval: [1.0, 1.0],
-        what: format!(
+        [finite(times), OUTGROWN],
+        format!(
             "Before half of the loss was gone, steps had made the parameters {times:.1} times as long as at the start: \
              little is left of a start whose size was chosen for training."
         ),
-        change: "Lower the learning rate, by a factor of 3 to 10, or add warm-up: the first steps are too long."
+        "Lower the learning rate, by a factor of 3 to 10, or add warm-up: the first steps are too long."
             .to_owned(),
-        figure: "growth".to_owned(),
-        seeds: 1,
-        seeds_of: 1,
-    })
+        "growth",
+    ))
 }
 
 /// Successive gradients whose product is below this share of the mean of their squared lengths turn round: coordinates
@@ -344,29 +316,21 @@ fn circles(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
     if case.bounded || !kept || !crawls(before, after) || ratio <= error || times < 1.0 {
         return None;
     }
-    Some(Finding {
-        kind: Kind::Oscillation,
-        severity: Severity::Warning,
-        parameter: None,
-        since: half[0].step,
-        measured: times,
-        threshold: 1.0,
-        beyond: 1,
-        probes: 1,
-        // Its interval stands with what was measured.
-        interval: [1.0, 1.0],
-        what: format!(
+    Some(Finding::of_run(
+        Kind::Oscillation,
+        Severity::Warning,
+        half[0].step,
+        [times, 1.0],
+        format!(
             "The loss has settled with {} of {} left, though successive gradients point one way (their product is \
              {ratio:.2} ± {error:.2} of their noise; by chance: 0) and half of these steps would take away {times:.1} \
              times what there is, if the slope went on: steps jump past what they point to.",
             shown(end),
             shown(start),
         ),
-        change: forget_sooner(case, half[half.len() - 1].step, CALMER),
-        figure: "gradient-noise".to_owned(),
-        seeds: 1,
-        seeds_of: 1,
-    })
+        forget_sooner(case, half[half.len() - 1].step, CALMER),
+        "gradient-noise",
+    ))
 }
 
 /// What half of the steps between these probes win to first order. A plain step goes along a gradient whose squared
