@@ -2,10 +2,10 @@
 
 use thalweg::Chain;
 use thalweg::recipes::{adam, adam_l2, adamw};
-use thalweg::rules::{L2, Scale};
+use thalweg::rules::{DecayWeights, L2, Scale};
 
 use super::figure::{Axis, Figure, numbered};
-use super::rules::{DecayAfter, DecayOld};
+use super::rules::DecayAfter;
 use super::stream::Rng;
 use super::walk::{Walk, bowl_gradient, distance, mean, tuned};
 use super::{Experiment, Record, Verdict};
@@ -170,13 +170,19 @@ fn decoupled(r: &mut Record) -> Result<()> {
     Ok(())
 }
 
+/// The editor's note as it is printed, at the decay 0.1: after the step a share of the θ before it is taken away, as
+/// in the note's original, `θ − (step + α·λ·θ)`.
+fn old_decays(lr: f64) -> DecayWeights {
+    DecayWeights::default().decay(0.1 * lr)
+}
+
 /// The three readings, at the decay 0.1: torch's, which decays first; the note's as printed; and decay of
 /// what the step has left.
 fn readings(lr: f64) -> Result<[Chain; 3]> {
     let step = || tuned(adam(), &[("eps", 0.0), ("lr", lr)]);
     Ok([
         tuned(adamw(), &[("lr", lr), ("decay", 0.1), ("eps", 0.0)])?,
-        step()?.then(DecayOld::default().decay(0.1).lr(lr)),
+        step()?.then(old_decays(lr)),
         step()?.then(DecayAfter::default().decay(0.1).lr(lr)),
     ])
 }
@@ -235,7 +241,7 @@ fn order(r: &mut Record) -> Result<()> {
 
 /// The original and its correction at the decay 0.1, with a step of the length `in_step` in the former.
 fn edited(rate: f64, in_step: f64) -> Result<[Chain; 2]> {
-    let original = tuned(adam(), &[("lr", in_step)])?.then(DecayOld::default().decay(0.1).lr(rate));
+    let original = tuned(adam(), &[("lr", in_step)])?.then(old_decays(rate));
     Ok([original, tuned(adamw(), &[("lr", rate), ("decay", 0.1)])?])
 }
 

@@ -31,29 +31,6 @@ impl Rule for ProductOfBuffers {
 }
 
 hypers! {
-    /// The editor's note in source 002 as it is printed: after the step a share of the θ before it is taken
-    /// away, as in the note's original, `θ − (step + α·λ·θ)`.
-    pub struct DecayOld {
-        /// Share removed per step and unit of learning rate.
-        decay "λ" = 0.1 in Range::NON_NEGATIVE,
-        /// Learning rate.
-        lr "η" = 0.1 in Range::NON_NEGATIVE,
-    }
-}
-
-impl Rule for DecayOld {
-    type Memory<F: Real> = [F; 0];
-
-    fn at<F: Real>(
-        &self,
-        at: &At<F>,
-    ) -> impl Fn(F, Here<F>, [F; 0]) -> (F, [F; 0]) + Copy + Send + Sync + use<F> {
-        let [share] = at.lift([at.get(&self.decay) * at.get(&self.lr)]);
-        move |u, here, []| (u + share * here.x, [])
-    }
-}
-
-hypers! {
     /// Decay after the step, on what the step has left: how E37 reads the note, and what SOAP's code does.
     pub struct DecayAfter {
         /// Share removed per step and unit of learning rate.
