@@ -1,6 +1,6 @@
 //! Milliseconds of a forward and a backward pass of the training engine: `engine WORKLOAD THREADS`.
 //!
-//! Workloads are `mlp`, `cnn`, `resnet` and `lm`; `peers/engine.py` runs this in turn with PyTorch.
+//! Workloads are `mlp`, `wide`, `cnn`, `colour`, `resnet` and `lm`; `peers/engine.py` runs this in turn with PyTorch.
 
 use std::time::{Duration, Instant};
 
@@ -40,12 +40,14 @@ fn workload(name: &str) -> Result<(Network, usize)> {
     let embedding = Embedding { vocabulary: 96, context: 64, width: 128 };
     Ok(match name {
         "mlp" => (Network::mlp(&[784, 256, 128, 10]), 128),
+        "wide" => (Network::mlp(&[3_072, 256, 128, 10]), 64),
         "cnn" => (Network::cnn([1, 28, 28], [32, 64], 10), 64),
+        "colour" => (Network::cnn([3, 32, 32], [32, 64], 10), 64),
         "resnet" => (Network::resnet([3, 32, 32], 16, 1, 10), 64),
         "lm" => (Network::gpt(embedding, 2, 4), 16),
         _ => {
             let problem = format!("there is no workload called `{name}`");
-            return Err(Error::usage(problem, "choose mlp, cnn, resnet or lm"));
+            return Err(Error::usage(problem, "choose mlp, wide, cnn, colour, resnet or lm"));
         }
     })
 }

@@ -1,7 +1,7 @@
 """The training engine against PyTorch: speed, and numbers for the tests.
 
     cargo build --release -p thalweg-lab --example engine
-    python crates/thalweg-lab/peers/engine.py [--threads 1] [--rounds 5] [--workloads mlp,cnn,resnet,lm]
+    python crates/thalweg-lab/peers/engine.py [--threads 1] [--rounds 5] [--workloads mlp,wide,cnn,colour,resnet,lm]
     python crates/thalweg-lab/peers/engine.py --numbers > crates/thalweg-lab/src/tasks/engine/torch.json
 
 Needs torch 2.15.0. Speed is milliseconds of a forward and a backward pass in float32; engine and torch
@@ -93,12 +93,14 @@ def cnn(image, channels, classes):
 
 def workload(name):
     """The model and its batch, as `examples/engine.rs` has them."""
-    if name == "mlp":
-        widths = [784, 256, 128, 10]
+    if name in ("mlp", "wide"):
+        rows, inputs = (128, 784) if name == "mlp" else (64, 3072)
+        widths = [inputs, 256, 128, 10]
         parts = [nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in zip(widths, widths[1:])]
-        model, x, rows = nn.Sequential(*parts[:-1], parts[-1][0]), torch.rand(128, 784), 128
-    elif name == "cnn":
-        model, x, rows = cnn([1, 28, 28], [32, 64], 10), torch.rand(64, 1, 28, 28), 64
+        model, x = nn.Sequential(*parts[:-1], parts[-1][0]), torch.rand(rows, inputs)
+    elif name in ("cnn", "colour"):
+        image = [1, 28, 28] if name == "cnn" else [3, 32, 32]
+        model, x, rows = cnn(image, [32, 64], 10), torch.rand(64, *image), 64
     elif name == "resnet":
         model, x, rows = resnet(16), torch.rand(64, 3, 32, 32), 64
     else:
@@ -174,7 +176,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=lambda s: [int(t) for t in s.split(",")], default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workloads", default="mlp,cnn,resnet,lm")
+    parser.add_argument("--workloads", default="mlp,wide,cnn,colour,resnet,lm")
     parser.add_argument("--numbers", action="store_true")
     args = parser.parse_args()
     numbers() if args.numbers else speed(args)

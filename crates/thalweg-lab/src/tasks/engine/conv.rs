@@ -3,7 +3,7 @@
 //! A convolution is a matrix product over the patches of one image. In [`ConvPool`] the full-size
 //! activation, four times as large as the pooled one, lives in a scratch buffer and is never kept.
 
-use super::gemm::{Matrix, multiply};
+use super::gemm::{Matrix, multiply, row_stride};
 use super::op::{Back, Memory, Op, Scratch};
 use super::patches::Window;
 use super::vector::{LANES, sized, total, vectorized};
@@ -46,7 +46,7 @@ impl Op for Conv {
         });
         let images = x.chunks_exact(g.image()).zip(dy.chunks_exact(output));
         for (i, (x, dy)) in images.enumerate() {
-            let gradient = Matrix::new(dy, self.outputs, g.columns());
+            let gradient = Matrix::spread(dy, self.outputs, g.columns(), &mut scratch.c);
             let patches = patches_of(g, x, &mut scratch.a);
             multiply(dw, gradient, patches.transposed(), i > 0);
             if let Some(dx) = dx.as_mut().and_then(Iterator::next) {
@@ -56,14 +56,15 @@ impl Op for Conv {
     }
 }
 
-/// The patch matrix of an image, in `buffer` unless it is the image itself.
+/// The patch matrix of an image, fit to be transposed; in `buffer` unless it is the image itself.
 fn patches_of<'a>(g: &Window, x: &'a [f32], buffer: &'a mut Vec<f32>) -> Matrix<'a> {
     if g.trivial() {
-        return Matrix::new(x, g.rows(), g.columns());
+        return Matrix::spread(x, g.rows(), g.columns(), buffer);
     }
-    let buffer = sized(buffer, g.rows() * g.columns());
-    g.gather(x, buffer);
-    Matrix::new(buffer, g.rows(), g.columns())
+    let stride = row_stride(g.columns());
+    let buffer = sized(buffer, g.rows() * stride);
+    g.gather(x, buffer, stride);
+    Matrix::strided(buffer, g.rows(), g.columns(), stride)
 }
 
 /// `dx += scatter(kernel · gradient)`.
@@ -128,11 +129,11 @@ impl Op for ConvPool {
         });
         let gradients = dy.chunks_exact(self.output());
         let gradients = gradients.zip(memory.marks.chunks_exact(self.output()));
-        let Scratch { a, b } = scratch;
+        let Scratch { a, b, c } = scratch;
         for (i, (x, (dy, origin))) in x.chunks_exact(g.image()).zip(gradients).enumerate() {
             let full = sized(b, self.outputs * g.plane());
             unpool(full, db, g.width, dy, origin);
-            let full = Matrix::new(full, self.outputs, g.plane());
+            let full = Matrix::spread(full, self.outputs, g.plane(), c);
             multiply(dw, full, patches_of(g, x, a).transposed(), i > 0);
             if let Some(dx) = dx.as_mut().and_then(Iterator::next) {
                 scatter_product(g, kernel, full, a, dx);

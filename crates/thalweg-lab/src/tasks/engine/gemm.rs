@@ -2,6 +2,20 @@
 
 use gemm::Parallelism;
 
+use super::vector::sized;
+
+/// Rows that lie a multiple of this many numbers apart share few sets of a cache. A product that reads them column
+/// by column, as it does for a transpose, drives each out with the next: four times as slow, or five.
+const ALIASED: usize = 256;
+
+/// What keeps them apart: a cache line.
+const APART: usize = 16;
+
+/// How far apart rows of so many numbers should lie that are read column by column.
+pub(super) fn row_stride(columns: usize) -> usize {
+    if columns.is_multiple_of(ALIASED) { columns + APART } else { columns }
+}
+
 /// A row-major matrix, or the transpose of one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Matrix<'a> {
@@ -23,6 +37,26 @@ impl<'a> Matrix<'a> {
     pub(super) fn strided(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(fits(data.len(), rows, columns, stride), "a matrix of {rows}x{columns}");
         Matrix { data, rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
+    /// The matrix stored row by row in `data`, for its transpose: if rows would drive each other out of the cache,
+    /// a copy in `buffer` that keeps them apart.
+    pub(super) fn spread(
+        data: &'a [f32],
+        rows: usize,
+        columns: usize,
+        buffer: &'a mut Vec<f32>,
+    ) -> Self {
+        let stride = row_stride(columns);
+        if stride == columns {
+            return Matrix::new(data, rows, columns);
+        }
+        assert_eq!(data.len(), rows * columns, "a matrix of {rows}x{columns}");
+        let buffer = sized(buffer, rows * stride);
+        for (to, from) in buffer.chunks_exact_mut(stride).zip(data.chunks_exact(columns)) {
+            to[..columns].copy_from_slice(from);
+        }
+        Matrix::strided(buffer, rows, columns, stride)
     }
 
     /// Its transpose.
@@ -105,6 +139,23 @@ mod tests {
             true,
         );
         assert_eq!(out, [16.0, 11.0, 28.0, 19.0]);
+    }
+
+    #[test]
+    fn rows_that_are_kept_apart_are_the_same_matrix() {
+        let mut buffer = Vec::new();
+        for columns in [255, 256, 512] {
+            let a: Vec<f32> = (0..3 * columns).map(|i| (i % 11) as f32 - 5.0).collect();
+            let b: Vec<f32> = (0..2 * columns).map(|i| (i % 7) as f32).collect();
+            let product = |m: Matrix<'_>| {
+                let mut out = vec![0.0; 6];
+                multiply(&mut out, Matrix::new(&b, 2, columns), m.transposed(), false);
+                out
+            };
+            let spread = Matrix::spread(&a, 3, columns, &mut buffer);
+            assert_ne!(spread.row_stride % ALIASED, 0);
+            assert_eq!(product(spread), product(Matrix::new(&a, 3, columns)));
+        }
     }
 
     #[test]

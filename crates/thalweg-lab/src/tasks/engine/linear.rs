@@ -18,11 +18,11 @@ impl Op for Linear {
         2
     }
 
-    fn forward(&self, w: &[&[f32]], x: &[f32], memory: &mut Memory, _: &mut Scratch) {
+    fn forward(&self, w: &[&[f32]], x: &[f32], memory: &mut Memory, scratch: &mut Scratch) {
         let rows = x.len() / self.inputs;
         let y = sized(&mut memory.y, rows * self.outputs);
-        let weights = Matrix::new(w[0], self.outputs, self.inputs).transposed();
-        multiply(y, Matrix::new(x, rows, self.inputs), weights, false);
+        let weights = Matrix::spread(w[0], self.outputs, self.inputs, &mut scratch.a);
+        multiply(y, Matrix::new(x, rows, self.inputs), weights.transposed(), false);
         match self.activation {
             Activation::None => bias_floor(y, w[1], f32::NEG_INFINITY),
             Activation::Relu => bias_floor(y, w[1], 0.0),

@@ -50,6 +50,7 @@ pub(super) struct Memory {
 pub(super) struct Scratch {
     pub(super) a: Vec<f32>,
     pub(super) b: Vec<f32>,
+    pub(super) c: Vec<f32>,
 }
 
 /// Layers one after another.

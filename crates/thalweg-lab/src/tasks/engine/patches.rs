@@ -48,9 +48,11 @@ impl Window {
         self.kernel == 1 && self.stride == 1
     }
 
-    /// Writes the patch matrix of `image`.
-    pub(super) fn gather(&self, image: &[f32], patches: &mut [f32]) {
-        for (i, row) in patches.chunks_exact_mut(self.columns()).enumerate() {
+    /// Writes the patch matrix of `image`, with rows `stride` apart.
+    pub(super) fn gather(&self, image: &[f32], patches: &mut [f32], stride: usize) {
+        let columns = self.columns();
+        for (i, row) in patches.chunks_exact_mut(stride).enumerate() {
+            let row = &mut row[..columns];
             let plane = self.plane_of(i);
             let offset = self.offset_of(i);
             if self.stride == 1 {
@@ -185,8 +187,13 @@ mod tests {
             let w = Window { channels: 2, height, width, kernel, stride };
             let image: Vec<f32> = (0..w.image()).map(|i| i as f32 + 1.0).collect();
             let mut patches = vec![f32::NAN; w.rows() * w.columns()];
-            w.gather(&image, &mut patches);
+            w.gather(&image, &mut patches, w.columns());
             assert_eq!(patches, slow(&w, &image), "{w:?}");
+            let stride = w.columns() + 3;
+            let mut apart = vec![f32::NAN; w.rows() * stride];
+            w.gather(&image, &mut apart, stride);
+            let rows = apart.chunks_exact(stride).zip(patches.chunks_exact(w.columns()));
+            assert!(rows.into_iter().all(|(a, b)| a[..w.columns()] == *b), "{w:?}");
             // <gather(a), b> = <a, scatter(b)>
             let b: Vec<f32> = (0..patches.len()).map(|i| (i % 7) as f32).collect();
             let left: f32 = patches.iter().zip(&b).map(|(p, b)| p * b).sum();
