@@ -244,6 +244,29 @@ fn a_file_from_before_version_3_has_the_remainder_of_f16_as_it_is() {
 }
 
 #[test]
+fn a_slot_says_how_it_is_kept() {
+    for storage in [Storage::Native, Storage::Bf16, Storage::Block8] {
+        let mut opt = build(adam(), storage, LowPrecision::Compensated);
+        let (mut large, mut small) = (vec![1.0; Storage::SMALL], vec![1.0; Storage::SMALL - 1]);
+        let gradient = vec![0.5f32; Storage::SMALL];
+        let (n, fewer) = ([Storage::SMALL], [Storage::SMALL - 1]);
+        let _ = opt
+            .step(&mut [
+                Param::new("large", &n, &mut large, &gradient),
+                Param::new("small", &fewer, &mut small, &gradient[1..]),
+            ])
+            .expect("a step");
+        let of_small = if storage == Storage::Block8 { Storage::Native } else { storage };
+        for slot in ["m", "v"] {
+            assert_eq!(opt.slot_storage("large", slot), Some(storage));
+            assert_eq!(opt.slot_storage("small", slot), Some(of_small));
+        }
+        assert_eq!(opt.slot_storage("large", "w"), None);
+        assert_eq!(opt.slot_storage("another", "v"), None);
+    }
+}
+
+#[test]
 fn what_rounding_cut_off_does_not_follow_a_parameter_that_the_user_replaces() {
     fn run<S: Stored<f32>>(to: fn(f32) -> S, from: fn(S) -> f32) {
         let chain = gd().with("lr", 1.0).expect("lr");

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use thalweg::{Optimizer, QUANTILES, StepReport};
+use thalweg::{Optimizer, QUANTILES, StepReport, Storage};
 
 use crate::tasks::{Gradient, ParameterSpec};
 
@@ -309,8 +309,9 @@ impl Recorder {
         let gains = report.readings.iter().find(|r| r.param == spec.name).map(|r| &r.gains);
         let moments = report.moments.iter().find(|r| r.param == spec.name).map(|r| &r.moments);
         let second = second_moment(&spec.name, optimizer);
-        let coded = second.as_ref().filter(|(slot, v)| is_coded(&spec.name, slot, v, optimizer));
-        let plain = second.as_ref().filter(|_| coded.is_none() && spec.len() >= SMALL);
+        let storage = |slot| optimizer.slot_storage(&spec.name, slot);
+        let coded = second.as_ref().filter(|(slot, _)| storage(slot) == Some(Storage::Block8));
+        let plain = second.as_ref().filter(|_| coded.is_none() && spec.len() >= Storage::SMALL);
         let weight_norm = norm(before.iter().map(|x| f64::from(*x)));
         let trust_ratio = optimizer.scalar(&spec.name, "ratio").map(finite);
         let moment = |f: fn(&thalweg::Moments) -> f64| moments.map(f).filter(|v| !v.is_nan());
@@ -335,7 +336,7 @@ impl Recorder {
                 .map(|(_, v)| remembered(v, gradient)),
             lost_in_f16: moment(|m| m.lost_in_f16),
             lost_in_bf16: moment(|m| m.lost_in_bf16),
-            lost_in_8_bit: plain.and_then(|(_, v)| below(v, BELOW_CODES)),
+            lost_in_8_bit: plain.and_then(|(_, v)| below(v, Storage::LEAST)),
             at_lowest_code: coded.and_then(|(_, v)| below(v, LOWEST_CODE)),
             gains: gains.map(|g| Gains {
                 min: finite(g.min),
@@ -381,12 +382,6 @@ fn second_moment(parameter: &str, optimizer: &Optimizer<f32>) -> Option<(&'stati
     ["v_max", "v", "s", SUM].into_iter().find_map(values)
 }
 
-/// Whether a slot with these values is kept in 8-bit codes: not as it is, and not in bf16, whose lower half is empty.
-fn is_coded(parameter: &str, slot: &str, values: &[f32], optimizer: &Optimizer<f32>) -> bool {
-    let packed = optimizer.slot(parameter, slot).is_none();
-    packed && values.iter().any(|v| v.to_bits() & 0xFFFF != 0)
-}
-
 fn remembered(moment: &[f32], gradient: &[f32]) -> f64 {
     let now = moment.iter().zip(gradient).filter(|(_, g)| **g != 0.0);
     finite(now.map(|(v, _)| f64::from(*v)).sum::<f64>().sqrt())
@@ -399,19 +394,12 @@ fn counted(norm: f64, optimizer: &Optimizer<f32>) -> Option<f64> {
     (norm > 0.0).then(|| finite(norm.max(low).min(high) / norm))
 }
 
-/// Coordinates that share the scale of an 8-bit format.
-const BLOCK: usize = 1024;
-/// Parameters of fewer coordinates are not kept in 8 bits.
-const SMALL: usize = 4096;
-/// What lies below all 8-bit codes of numbers that are never negative, in units of the block's largest: the lowest code
-/// stands for eight times as much and all below.
-const BELOW_CODES: f32 = 1.0 / 16_777_216.0;
-/// A bound between what the lowest and the second code give back.
-const LOWEST_CODE: f32 = 8.0 * BELOW_CODES;
+/// A bound between what the lowest and the second 8-bit code give back, in units of the block's largest.
+const LOWEST_CODE: f32 = 8.0 * Storage::LEAST;
 
 /// The share of moments above zero that lie below a bound in units of their block's largest.
 fn below(moment: &[f32], bound: f32) -> Option<f64> {
-    let below = moment.chunks(BLOCK).flat_map(|block| {
+    let below = moment.chunks(Storage::BLOCK).flat_map(|block| {
         let largest = block.iter().copied().fold(0.0, f32::max);
         block.iter().filter(|v| **v > 0.0).map(move |v| v / largest < bound)
     });

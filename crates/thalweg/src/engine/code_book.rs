@@ -19,13 +19,13 @@ use super::kernel::CHUNK;
 /// The largest number of a block is exactly that of the highest code, which is a little less than 1.
 /// Were it the end of that code's interval, it would come back smaller, at every step again: a second
 /// moment would decay faster than its β says.
-pub(super) struct Book<const TOP: u32>;
+pub(crate) struct Book<const TOP: u32>;
 
 impl<const TOP: u32> Book<TOP> {
     /// `2^(3·TOP)`: what the formula of the module gives at the end of the highest decade.
     const UNIT: f32 = (1u32 << (3 * TOP)) as f32;
     /// The lower end of the lowest decade.
-    const LEAST: f32 = 1.0 / (8.0 * Self::UNIT);
+    pub(crate) const LEAST: f32 = 1.0 / (8.0 * Self::UNIT);
 
     /// The number a magnitude code stands for, in the block's unit.
     #[inline(always)]
@@ -63,7 +63,7 @@ impl<const TOP: u32> Book<TOP> {
 }
 
 pub(super) type Signed = Book<6>;
-pub(super) type Unsigned = Book<7>;
+pub(crate) type Unsigned = Book<7>;
 
 /// What is below a block's unit, whatever its largest number is.
 const BELOW_ONE: f32 = 1.0 - 1.0 / 65536.0;
@@ -142,6 +142,9 @@ mod tests {
             assert!((u - y).abs() <= 0.44 / 128.0 * 1.001, "{y} {u}");
         }
         assert_eq!(signed_code(f32::NAN, 1.0) & 0x7F, 0);
+        // The lowest code and the next one give back what `Storage::LEAST` says.
+        let least = |code: usize| unsigned[code] / Unsigned::LEAST;
+        assert_eq!([least(1), least(2)], [4.5, 22.0]);
         // Tiny against the largest: nothing that is positive becomes zero where it divides.
         assert_eq!((signed_code(1e-9, 1.0), unsigned_code(1e-30, 1.0)), (0, 1));
         assert_eq!((signed_code(0.0, 0.0), unsigned_code(0.0, 0.0)), (0, 0));

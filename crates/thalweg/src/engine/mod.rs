@@ -2,7 +2,7 @@
 //! same bits on all of them. The only unsafe code of the crate lives here.
 
 pub(crate) mod buffer;
-mod code_book;
+pub(crate) mod code_book;
 pub(crate) mod codec;
 pub(crate) mod drive;
 pub(crate) mod given;

@@ -345,6 +345,19 @@ impl<E: Element> Optimizer<E> {
         Some(state.slots.values(k, self.isa))
     }
 
+    /// How one slot of a parameter's state is kept, which [`Builder::storage`] asks for and the kind of slot or the
+    /// size of the parameter may refuse. `None` if its chain has none of this name.
+    pub fn slot_storage(&self, param: &str, slot: &str) -> Option<Storage> {
+        let (state, k) = self.find_slot(param, slot)?;
+        match state.slots.packing(k) {
+            None => Some(Storage::Native),
+            Some(Packing::Bf16) => Some(Storage::Bf16),
+            Some(Packing::Signed | Packing::Unsigned) => Some(Storage::Block8),
+            // The engine's own slot beside a parameter in f16, which no chain has.
+            Some(Packing::F16 | Packing::F16Rest) => None,
+        }
+    }
+
     fn find_slot(&self, param: &str, slot: &str) -> Option<(&State<E>, usize)> {
         let state = &self.states[*self.index.get(param)?];
         let names = self.slot_names(state.group, state.value);

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::code_book::Unsigned;
 use crate::engine::codec::{Packing, name_hash};
+use crate::engine::kernel::BLOCK;
 use crate::engine::tensor::{Keep, Noise};
 use crate::rule::{Kind, Slot};
 
@@ -21,6 +23,16 @@ pub enum Storage {
     /// al. 2022, arXiv 2110.02861). Tensors below 4,096 coordinates, and slots that are positions or
     /// logarithms rather than moments, stay in the number type of the optimizer.
     Block8,
+}
+
+impl Storage {
+    /// Coordinates that share the scale of [`Block8`](Self::Block8), in the order of a tensor.
+    pub const BLOCK: usize = BLOCK;
+    /// Tensors of fewer coordinates are not kept in 8 bits (the limit of bitsandbytes).
+    pub const SMALL: usize = 4096;
+    /// What lies below this share of its block's largest number is not told apart by the 8-bit codes of numbers that
+    /// are never negative: it comes back as 4.5 times this share, the lowest code; the next one stands for 22 times.
+    pub const LEAST: f32 = Unsigned::LEAST;
 }
 
 /// What makes up for a parameter that is kept in bf16 or f16, whose steps are mostly smaller than
@@ -44,9 +56,6 @@ pub enum LowPrecision {
     Nearest,
 }
 
-/// Tensors below this many coordinates are not worth 8 bits (the limit of bitsandbytes).
-const SMALL: usize = 4096;
-
 /// How low precision is made up for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Precision {
@@ -66,7 +75,7 @@ impl Precision {
         let format = |slot: &Slot| match (storage, slot.kind) {
             (Storage::Native, _) | (_, Kind::Exact) => None,
             (Storage::Bf16, _) => Some(Packing::Bf16),
-            (Storage::Block8, _) if len < SMALL => None,
+            (Storage::Block8, _) if len < Storage::SMALL => None,
             (Storage::Block8, Kind::Signed) => Some(Packing::Signed),
             (Storage::Block8, Kind::NonNegative) => Some(Packing::Unsigned),
         };
