@@ -197,7 +197,7 @@ fn ranking(task: &TaskOutcome, words: Words) -> Table<COLUMNS> {
             s.rank.to_string(),
             known(s.test_loss.mean, if s.may_be_best { "may be" } else { "no" }.to_owned()),
             s.optimizer.to_owned(),
-            known(s.test_loss.mean, shown(above(task.scale, s.test_loss.mean))),
+            known(s.test_loss.mean, shown(task.scale.left(s.test_loss.mean))),
             interval,
             match (task.metric, &s.test_metric) {
                 (Some(metric), Some(value)) => known(value.mean, metric.show(value.mean)),
@@ -209,15 +209,6 @@ fn ranking(task: &TaskOutcome, words: Words) -> Table<COLUMNS> {
         ]);
     }
     table
-}
-
-/// A typical loss, or where losses are compared by ratios what it leaves above the minimum, which the interval is
-/// of.
-fn above(scale: Scale, loss: f64) -> f64 {
-    match scale {
-        Scale::Plain => loss,
-        Scale::Above(minimum) => loss - minimum,
-    }
 }
 
 fn tuned(standing: &Standing, words: Words) -> String {

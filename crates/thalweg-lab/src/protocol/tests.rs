@@ -204,7 +204,8 @@ fn what_is_solved_is_ranked_by_how_soon() {
     assert!(solved.len() > 1, "{}", task.verdict);
     assert!(solved.windows(2).all(|s| s[0].mean_best_step() <= s[1].mean_best_step()));
     for standing in &solved {
-        assert!(Some(standing.test_loss.mean) == task.floor && standing.may_be_best);
+        assert!(Some(standing.test_loss.mean) == task.floor && standing.p_best == 1.0);
+        assert_eq!(standing.may_be_best, standing.p_soonest.unwrap() >= 0.05);
         let lowest = standing.seeds.iter().flat_map(|s| &s.points).map(|p| p.validation.loss);
         assert!(lowest.fold(f64::INFINITY, f64::min) >= task.floor.unwrap());
     }

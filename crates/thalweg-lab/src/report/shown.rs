@@ -19,10 +19,7 @@ impl Shown {
 
     /// A loss.
     pub(super) fn loss(self, loss: f64) -> f64 {
-        match self.0 {
-            Scale::Plain => loss,
-            Scale::Above(minimum) => loss - minimum,
-        }
+        self.0.left(loss)
     }
 
     /// A mean and its extremes.

@@ -67,8 +67,8 @@ impl Shown {
         }
         let mut ranked = ranked.to_owned();
         if task.standings.iter().filter(|s| s.solved(task.floor)).count() > 1 {
-            ranked += "; of those at the floor the soonest comes first, while “may be” goes by their losses, \
-                       which are equal";
+            ranked += "; of those at the floor on every seed the soonest comes first, and only these may be the \
+                       best: there the tests are of gradient evaluations, corrected for their number";
         }
         if without > 0 {
             ranked += "; those without final runs come last, in the order of their best trials";
@@ -143,12 +143,13 @@ pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> 
 
 /// Whether it may be the best, and how sure it is that it is not. If the first diverged nobody is.
 fn best(s: &Standing, first: &Standing) -> String {
-    match s.p_best {
+    match s.p_soonest.unwrap_or(s.p_best) {
         _ if s.test_loss.mean.is_nan() || !first.test_loss.mean.is_finite() => "–".to_owned(),
         _ if s.may_be_best => "may be".to_owned(),
         p if p < 1e-3 => "no, p\u{a0}&lt;\u{a0}0.001".to_owned(),
         p if p < 0.05 => format!("no, p\u{a0}=\u{a0}{p:.3}"),
-        _ => "no, diverged".to_owned(),
+        _ if s.diverged_seeds > 0 => "no, diverged".to_owned(),
+        _ => "no, not solved".to_owned(),
     }
 }
 

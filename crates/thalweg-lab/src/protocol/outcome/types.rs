@@ -113,6 +113,10 @@ pub struct TaskOutcome {
     pub standings: Vec<Standing>,
 }
 
+/// Losses in single precision that differ by this share or less do so by the order of their sums: some twenty units
+/// in the last place.
+const ROUND_OFF: f64 = 1e-6;
+
 impl TaskOutcome {
     /// The optimizers that may be the best where one in `1 / error` such statements may be wrong: of those that solve
     /// the task, if several do, the ones that may be the soonest. None if all diverged.
@@ -125,11 +129,12 @@ impl TaskOutcome {
         self.standings.iter().filter(may_be).map(|s| s.optimizer).collect()
     }
 
-    /// The places of the targets that count: where many optimizers end at the same loss, targets of several levels
-    /// are one.
+    /// The places of the targets that count: where many optimizers end at the same loss, but for round-off, targets
+    /// of several levels are one.
     pub fn distinct_targets(&self) -> Vec<usize> {
-        let loss = |i: usize| self.targets[i].loss;
-        let distinct = |i: &usize| (0..*i).all(|before| loss(before) != loss(*i));
+        let left = |i: usize| self.scale.left(self.targets[i].loss);
+        let same = |a: f64, b: f64| (a - b).abs() <= ROUND_OFF * a.abs().max(b.abs());
+        let distinct = |i: &usize| (0..*i).all(|before| !same(left(before), left(*i)));
         (0..self.targets.len()).filter(distinct).collect()
     }
 }
@@ -359,9 +364,9 @@ pub struct Standing {
     /// How well the losses agree with this being the optimizer with the lowest typical loss: the smallest
     /// p-value of its one-sided paired t tests against each other one, times their number (Bonferroni).
     pub p_best: f64,
-    /// Whether this may be the optimizer with the lowest typical loss: `p_best` is at least 0.05, and the
-    /// loss is finite or the first's is not either. At 95 % confidence the best one is among these. With
-    /// fewer than two finite losses of the first nothing is ruled out.
+    /// Whether this may be the best: `p_best` is at least 0.05, and the loss is finite or the first's is not
+    /// either; where anybody has a `p_soonest`, that is at least 0.05. At 95 % confidence the best one is among
+    /// these. With fewer than two finite losses of the first nothing is ruled out.
     pub may_be_best: bool,
     /// How well the gradient evaluations agree with this being the soonest of those that solve the task on every
     /// seed, as [`p_best`](Self::p_best) has it of losses; `None` if it does not, or no other one does, or there

@@ -43,11 +43,19 @@ impl Scale {
         }
     }
 
+    /// What counts of a loss: all of it, or what is left above the minimum.
+    pub fn left(self, loss: f64) -> f64 {
+        match self {
+            Scale::Plain => loss,
+            Scale::Above(minimum) => loss - minimum,
+        }
+    }
+
     /// Where a loss lies on the scale; infinite for a diverged run.
     pub fn place(self, loss: f64) -> f64 {
         match self {
             Scale::Plain => loss,
-            Scale::Above(minimum) => (loss - minimum).ln(),
+            Scale::Above(_) => self.left(loss).ln(),
         }
     }
 
