@@ -188,10 +188,13 @@ impl Cell {
     pub fn names(&self, run: &Kept) -> bool {
         run.task == self.task
             && run.optimizer == self.optimizer
-            && self.seed.map_or(run.phase != "repeat", |seed| run.seed == seed)
-            && match self.trial {
-                Some(trial) => run.trial == trial,
-                None => run.phase == "final",
+            && match (self.trial, self.seed) {
+                (None, seed) => run.phase == "final" && seed.is_none_or(|seed| run.seed == seed),
+                (Some(trial), Some(seed)) => run.trial == trial && run.seed == seed,
+                // The final runs of the trial that was chosen have its number as well.
+                (Some(trial), None) => {
+                    run.trial == trial && !["repeat", "final"].contains(&&run.phase[..])
+                }
             }
     }
 }
@@ -293,15 +296,14 @@ mod tests {
     use super::*;
     use crate::tasks::Measurement;
 
-    #[test]
-    fn seconds_between_measurements_are_in_proportion() {
+    fn run(points: &[(usize, f64)]) -> Kept {
         let point = |(step, seconds)| Point {
             step,
             seconds,
             train_loss: None,
             validation: Measurement { loss: 1.0, metric: None },
         };
-        let run = |points: &[(usize, f64)]| Kept {
+        Kept {
             id: 1,
             task: String::new(),
             optimizer: String::new(),
@@ -320,7 +322,30 @@ mod tests {
             points: points.iter().copied().map(point).collect(),
             trajectory: Vec::new(),
             stride: 1,
-        };
+        }
+    }
+
+    #[test]
+    fn a_name_finds_the_run_that_has_it() {
+        let runs: Vec<Kept> = [("final", 1), ("repeat", 1001), ("screening", 0)]
+            .into_iter()
+            .map(|(phase, seed)| Kept {
+                task: "bowl".to_owned(),
+                optimizer: "gd".to_owned(),
+                trial: 5,
+                phase: phase.to_owned(),
+                seed,
+                ..run(&[])
+            })
+            .collect();
+        for (i, run) in runs.iter().enumerate() {
+            let cell = Cell::parse(&run.cell()).unwrap();
+            assert_eq!(runs.iter().position(|run| cell.names(run)), Some(i), "{}", run.cell());
+        }
+    }
+
+    #[test]
+    fn seconds_between_measurements_are_in_proportion() {
         let kept = run(&[(0, 0.0), (10, 2.0), (30, 3.0)]);
         assert_eq!(
             [0, 5, 10, 20, 30, 40].map(|step| kept.seconds_at(step)),
