@@ -213,14 +213,23 @@ impl Contest {
     }
 
     /// The `count` trials with the lowest validation loss, the best first. Of equal ones, which have all
-    /// solved the task, the soonest is the best; among trials that diverged, the one that lasted longest.
+    /// solved the task, the soonest is the best; among trials that diverged, the one that lasted longest, and of
+    /// these that with the lowest learning rate.
     pub fn best(&self, count: usize) -> Vec<&Record> {
         let mut trials = self.trials();
         let lasted = |r: &Record| r.run.divergence.as_ref().map_or(usize::MAX, |d| d.step);
         trials.sort_by(|a, b| {
             let (x, y) = (a.run.validation_loss(), b.run.validation_loss());
             let sooner = best_step(a).total_cmp(&best_step(b));
-            x.total_cmp(&y).then(lasted(b).cmp(&lasted(a))).then(sooner).then(a.trial.cmp(&b.trial))
+            let calmer = match x.is_finite() {
+                true => Ordering::Equal,
+                false => rate(a).total_cmp(&rate(b)),
+            };
+            x.total_cmp(&y)
+                .then(lasted(b).cmp(&lasted(a)))
+                .then(calmer)
+                .then(sooner)
+                .then(a.trial.cmp(&b.trial))
         });
         trials.truncate(count);
         trials
@@ -281,15 +290,22 @@ fn best_step(record: &Record) -> f64 {
     record.run.best.map_or(f64::INFINITY, |point| point.step as f64)
 }
 
+/// The learning rate of a run, 0 where it is not tuned.
+fn rate(record: &Record) -> f64 {
+    let lr = record.run.spec.hypers.iter().find(|(hyper, _)| *hyper == "lr");
+    lr.map_or(0.0, |(_, value)| *value)
+}
+
 type Hypers = Vec<(&'static str, f64)>;
 
 fn at(ranges: &[Range], point: &[f64]) -> Hypers {
     ranges.iter().zip(point).map(|(range, u)| (range.hyper, range.at(*u))).collect()
 }
 
-/// Which values of a trial are the outermost of all that were tried.
+/// Which values of a trial are the outermost of all that were tried. Where even the best one has diverged, nothing says
+/// that others might do better beyond.
 pub(super) fn edges(best: &Record, trials: &[&Record]) -> Vec<Edge> {
-    if trials.len() < 2 {
+    if trials.len() < 2 || best.run.divergence.is_some() {
         return Vec::new();
     }
     let hypers = best.run.spec.hypers.iter().enumerate();
