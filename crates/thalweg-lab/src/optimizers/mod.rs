@@ -156,11 +156,15 @@ const ADDITIVE: &[(&[&str], &str)] = &[
 /// warm-up, so the library allows none.
 const LEARN_THEIR_RATE: &[&str] = &["sgd_hd", "sgd_hd_cosine", "adam_hd", "rprop", "rprop@optax"];
 
+/// Slots that hold a point of the path, or how far it is from there (DoG, D-Adaptation, Prodigy, Mechanic).
+const POINTS: &[&str] = &["x0", "way", "delta"];
+
 /// Whether the optimizer `name` keeps no point of its path, so that its state after some gradients is that of
 /// having taken the steps, wherever it was led.
 pub fn keeps_no_points(name: &str) -> bool {
     if let Some(own) = own::get(name) {
-        return !own.chains().iter().any(Chain::has_view);
+        let is_point = |slot: &String| POINTS.iter().any(|point| slot.starts_with(point));
+        return !own.chains().iter().any(|c| c.has_view() || c.slots().iter().any(is_point));
     }
     let keeps = ADDITIVE[..2].iter().flat_map(|(beginnings, _)| *beginnings);
     !keeps.chain(&["sam", "asam"]).any(|beginning| name.starts_with(beginning))

@@ -142,7 +142,7 @@ pub(crate) fn ending(points: &[Point], budget: usize) -> &[Point] {
 }
 
 /// Whether so many gradient evaluations fall into the last tenth of the budget.
-fn is_late(step: usize, budget: usize) -> bool {
+pub(super) fn is_late(step: usize, budget: usize) -> bool {
     10 * step > 9 * budget
 }
 

@@ -227,7 +227,9 @@ impl Turn {
         trainer.run.points.push(self.point);
         trainer.run.best = Some(self.point);
         trainer.gradient_time = std::time::Duration::from_secs_f64(self.seconds);
-        trainer.drive(self.gradients + gradients_per_step(optimizer), Phase::Final, &|_| {})?;
+        // Close to the end an optimizer that takes two gradients per step may have no step left.
+        let first = self.gradients + gradients_per_step(optimizer);
+        trainer.drive(first.min(spec.budget), Phase::Final, &|_| {})?;
         let moved = trainer.run.gradients > self.gradients && trainer.run.divergence.is_none();
         let step = match moved {
             true => Some(self.look_along(&mut trainer, kept)?),
@@ -344,6 +346,15 @@ mod tests {
             let empty = &all[at(&all, optimizer, Memory::Empty)];
             assert_ne!(losses(&empty.run), rest, "{task} {optimizer}");
         }
+    }
+
+    #[test]
+    fn no_branch_spends_more_than_the_run_had() {
+        let (spec, workload) = spec("digits-softmax", "gd", 0.1);
+        let (_, all) = branches(&spec, &workload, BUDGET - 1, &[way("sam", 0.1)]).unwrap();
+        let sam = &all[at(&all, "sam", Memory::Empty)];
+        assert!(sam.step.is_none() && sam.run.gradients == BUDGET - 1 && sam.run.test.is_some());
+        assert!(all[0].step.is_some() && all[0].run.gradients == BUDGET);
     }
 
     #[test]
