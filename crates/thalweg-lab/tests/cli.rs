@@ -282,6 +282,21 @@ fn a_difference_of_recipes_is_told_by_its_line() {
 }
 
 #[test]
+fn other_studies_and_given_targets_are_told_by_a_difference() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    compared(home, "--optimizers gd,adam --out a");
+    compared(home, "--optimizers gd,adam --study 2 --out b");
+    compared(home, "--optimizers gd,adam --targets b --out c");
+    let told = |a, b| String::from_utf8(thalweg(home, &["diff", a, b]).stdout).unwrap();
+    says(&told("a", "b"), &["not the same tuning study: 0 in A, 2 in B\n"]);
+    says(&told("a", "c"), &["not the same the Hard target of rosenbrock: its own in A, "]);
+    let same = told("a", "a");
+    assert!(!same.contains("not the same"), "{same}");
+    assert_eq!(same.matches("the same bits").count(), 2, "{same}");
+}
+
+#[test]
 fn comparisons_with_nothing_in_common_are_no_comparison() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();

@@ -10,7 +10,7 @@ use super::table::{self, Table};
 use crate::optimizers::RECIPE;
 use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Change, Changes, Loss, changes, shown};
-use crate::store::{self, Database, Facts, first_difference};
+use crate::store::{self, Database, Facts, Kept, first_difference};
 use crate::{Error, Result};
 
 /// Arguments of `thalweg diff`.
@@ -68,12 +68,26 @@ struct Answer<'a> {
 /// The circumstances that decide results and are not the same. Of the plans, the lines on tasks and
 /// optimizers that both hold.
 fn apart(before: &Facts, after: &Facts) -> Vec<Apart> {
-    let [a, b] = [before, after].map(|facts| circumstances(facts));
-    let both = a.iter().filter_map(|(what, before)| Some((*what, [*before, *b.get(what)?])));
+    let sides = [before, after].map(|facts| circumstances(facts));
+    let shared = |task: &str| sides.iter().all(|side| side.contains_key(&*format!("task {task}")));
+    // A comparison that was not given the targets of a task has its own.
+    let own = |what: &str| what.rsplit_once(TARGET).is_some_and(|(_, task)| shared(task));
+    let names: BTreeSet<&str> = sides.iter().flat_map(|side| side.keys().copied()).collect();
+    let of = |what: &str, side: usize| match sides[side].get(what) {
+        Some(value) => Some((*value).to_owned()),
+        None => own(what).then(|| "its own".to_owned()),
+    };
+    let both = names.into_iter().filter_map(|what| Some((what, [of(what, 0)?, of(what, 1)?])));
     both.filter(|(_, [before, after])| before != after)
-        .map(|(what, values)| Apart { what: what.to_owned(), values: values.map(str::to_owned) })
+        .map(|(what, values)| Apart { what: what.to_owned(), values })
         .collect()
 }
+
+/// What stands before the task in a plan's line on a target.
+const TARGET: &str = " target of ";
+
+/// A plan's line on the tuning study, which the first one does not have.
+const STUDY: &str = "tuning study";
 
 /// What decides results, by name, the plan line by line.
 fn circumstances(facts: &Facts) -> BTreeMap<&str, &str> {
@@ -83,14 +97,21 @@ fn circumstances(facts: &Facts) -> BTreeMap<&str, &str> {
             || key.starts_with(RECIPE)
     };
     let plan = facts.iter().filter(|(key, _)| key == "plan").flat_map(|(_, plan)| plan.lines());
-    let lines = plan.map(|line| line.split_once(": ").unwrap_or((line, "yes")));
+    let lines = plan.map(|line| match line.strip_prefix(STUDY) {
+        Some(number) => (STUDY, number.trim_start()),
+        None => line.split_once(": ").unwrap_or((line, "yes")),
+    });
     let others = facts.iter().filter(|(key, _)| decides(key)).map(|(k, v)| (&**k, &**v));
-    others.chain(lines).collect()
+    [(STUDY, "0")].into_iter().chain(others).chain(lines).collect()
 }
 
 /// What a table says of losses that are compared by ratios.
 pub(super) const RATIOS: &str = "×: how many times as far above the smallest loss, which is known; losses are \
                                  geometric means, tested by logarithms\n";
+
+/// What a table says of runs that are compared by how soon they solve their task.
+pub(super) const SOLVED: &str = "evaluations: how many more gradient evaluations it takes to solve the task, as both do on \
+                                 every seed\n";
 
 /// The table and what is to be said about it.
 fn text(apart: &[Apart], changes: &Changes, room: Option<usize>) -> String {
@@ -117,10 +138,14 @@ fn text(apart: &[Apart], changes: &Changes, room: Option<usize>) -> String {
     for row in &changes.rows {
         let ratio = row.scale != Scale::Plain;
         let distance = |value: f64| match ratio {
+            _ if row.in_gradients => format!("{value:+.0} evaluations"),
             true => format!("× {}", shown(value)),
             false => shown(value),
         };
-        let interval = row.interval.map(|i| format!("{} .. {}", distance(i.low), shown(i.high)));
+        let interval = row.interval.map(|i| match row.in_gradients {
+            true => format!("{:+.0} .. {:+.0}", i.low, i.high),
+            false => format!("{} .. {}", distance(i.low), shown(i.high)),
+        });
         table.row([
             row.task.clone(),
             row.optimizer.clone(),
@@ -138,6 +163,9 @@ fn text(apart: &[Apart], changes: &Changes, room: Option<usize>) -> String {
     let mut notes = String::new();
     if changes.rows.iter().any(|row| row.scale != Scale::Plain) {
         notes += RATIOS;
+    }
+    if changes.rows.iter().any(|row| row.in_gradients) {
+        notes += SOLVED;
     }
     notes += &flips(changes);
     for (names, side) in changes.only_in.iter().zip(["A", "B"]) {
@@ -195,14 +223,20 @@ fn minima(losses: &[Loss], databases: [&Database; 2]) -> Result<BTreeMap<String,
 
 /// The test losses of the final runs in a directory.
 fn losses(database: &Database, directory: &Path) -> Result<Vec<Loss>> {
-    let kept = database.kept(false)?;
+    let kept = database.kept(true)?;
     let finals = kept.into_iter().filter(|run| run.phase == "final");
     let losses: Vec<Loss> = finals
-        .map(|run| Loss {
-            loss: run.test_loss.filter(|_| run.divergence.is_none()).unwrap_or(f64::INFINITY),
-            task: run.task,
-            optimizer: run.optimizer,
-            seed: run.seed,
+        .map(|run| {
+            let step = |i: usize| run.points.get(i).map_or(0, |point| point.step) as f64;
+            Loss {
+                loss: run.test_loss.filter(|_| run.divergence.is_none()).unwrap_or(f64::INFINITY),
+                gradients: run.best_point.map_or(0.0, step),
+                every: (step(1) - step(0)).max(0.0),
+                bits: bits(&run),
+                task: run.task,
+                optimizer: run.optimizer,
+                seed: run.seed,
+            }
         })
         .collect();
     if losses.is_empty() {
@@ -212,4 +246,16 @@ fn losses(database: &Database, directory: &Path) -> Result<Vec<Loss>> {
         ));
     }
     Ok(losses)
+}
+
+/// What two runs have in common bit for bit if they are the same; not how long they took.
+fn bits(run: &Kept) -> Vec<u64> {
+    let test = [run.test_loss, run.test_metric];
+    let hypers = run.hypers.iter().map(|(_, value)| Some(*value));
+    let points = run.points.iter().flat_map(|point| {
+        let validation = point.validation;
+        [Some(point.step as f64), point.train_loss, Some(validation.loss), validation.metric]
+    });
+    let all = hypers.chain(test).chain(points);
+    all.map(|value| value.map_or(u64::MAX, f64::to_bits)).collect()
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::diff::RATIOS;
+use super::diff::{RATIOS, SOLVED};
 use super::doctor::locate;
 use super::rerun::{job, same_data};
 use super::table::{self, Table, fitted};
@@ -171,10 +171,9 @@ fn write(out: &Path, answer: &Counterfactual) -> Result<()> {
 fn text(answer: &Counterfactual, room: Option<usize>) -> String {
     let steps = steps(answer).fitted(room, &[0, 1, 2, 3, 4, 5]);
     let rest = rest(answer).fitted(room, &[0, 1, 2, 5, 3, 4]);
-    let note = match answer.scale {
-        Scale::Plain => "",
-        Scale::Above(_) => RATIOS,
-    };
+    let ratios = if answer.scale == Scale::Plain { "" } else { RATIOS };
+    let solved = answer.alternatives.iter().skip(1).any(|a| a.in_gradients);
+    let note = ratios.to_owned() + if solved { SOLVED } else { "" };
     let before = format!(
         "{}\n\nOne step from there: the loss of its own batch, {} before, at the step as it is and at the best \
          of lengths from 0.01 to 100 times as long\n",
@@ -183,7 +182,7 @@ fn text(answer: &Counterfactual, room: Option<usize>) -> String {
     );
     let between = "\nThe rest of the run: test loss, and against the run as it was\n";
     let lines = |text: &str| fitted(text, room);
-    lines(&before) + &steps + &lines(between) + &rest + &lines(note)
+    lines(&before) + &steps + &lines(between) + &rest + &lines(&note)
 }
 
 fn steps(answer: &Counterfactual) -> Table<6> {
@@ -218,11 +217,12 @@ fn signed(change: f64) -> String {
 fn rest(answer: &Counterfactual) -> Table<6> {
     let mut table =
         Table::new(&["way", "test loss", "difference", "95 % bootstrap", "p (Holm)", "verdict"]);
-    let distance = |value: f64| match answer.scale {
-        Scale::Plain => signed(value),
-        Scale::Above(_) => format!("× {}", shown(value)),
-    };
     for (i, a) in answer.alternatives.iter().enumerate() {
+        let distance = |value: f64| match answer.scale {
+            _ if a.in_gradients => format!("{value:+.0} evaluations"),
+            Scale::Plain => signed(value),
+            Scale::Above(_) => format!("× {}", shown(value)),
+        };
         let interval = a.interval.map(|i| format!("{} .. {}", distance(i.low), distance(i.high)));
         let verdict = match (a.distinguishable, answer.is_worse(a)) {
             (false, _) => "not distinguishable",

@@ -7,12 +7,15 @@ use serde::Serialize;
 
 use super::in_parallel;
 use super::stats::bootstrap::Interval;
+use super::stats::mean;
 use super::stats::multiple::holm;
+use super::stats::runs::{Against, Runs};
 use super::stats::scale::Scale;
-use super::stats::{mean, paired_p};
-use super::training::{Branch, MULTIPLES, Memory, OneStep, RunSpec, Turn, Way, branches};
-use crate::Result;
+use super::training::{
+    Branch, MULTIPLES, Memory, OneStep, Run, RunSpec, Turn, Way, branches, is_late,
+};
 use crate::tasks::Workload;
+use crate::{Error, Result};
 
 /// The answer for all seeds of a run.
 #[derive(Debug, Clone, Serialize)]
@@ -57,8 +60,11 @@ pub struct Alternative {
     pub test_losses: Vec<f64>,
     /// The typical one, as [`scale`](Counterfactual::scale) averages.
     pub test_loss: f64,
+    /// Whether this way and the run as it was both solve the task on every seed, and are compared by the gradient
+    /// evaluations that takes.
+    pub in_gradients: bool,
     /// How far that is from the run as it was, paired by seed: a difference, or where losses are compared by
-    /// ratios how many times as much is left above the smallest loss.
+    /// ratios how many times as much is left above the smallest loss, or how many more gradient evaluations it takes.
     pub difference: f64,
     /// Its 95 % bootstrap interval.
     pub interval: Option<Interval>,
@@ -128,7 +134,7 @@ impl Counterfactual {
 
     /// Whether the runs end worse this way than as they were, sure or not.
     pub fn is_worse(&self, alternative: &Alternative) -> bool {
-        alternative.difference > self.scale.alike()
+        alternative.difference > if alternative.in_gradients { 0.0 } else { self.scale.alike() }
     }
 
     /// The change of the batch's loss with the step as it is.
@@ -147,7 +153,8 @@ impl Counterfactual {
 /// `workers` of them at once.
 ///
 /// # Errors
-/// If there are no runs, one of them diverges before that point, or the computation fails.
+/// If one of the runs diverges before that point, or is judged by what came before it as well, or the computation
+/// fails.
 pub fn counterfactual(
     specs: &[RunSpec],
     workload: &Arc<dyn Workload>,
@@ -156,11 +163,24 @@ pub fn counterfactual(
     workers: usize,
 ) -> Result<Option<Counterfactual>> {
     let Some(first) = specs.first() else { return Ok(None) };
+    if first.task.noisy && is_late(at, first.budget) {
+        return Err(Error::usage(
+            format!(
+                "after {at} of {} gradient evaluations the last tenth has begun, by all of which runs on {} are judged",
+                first.budget, first.task.name
+            ),
+            "give --at at most 0.9",
+        ));
+    }
     let all = in_parallel(workers, specs.to_vec(), |spec| branches(spec, workload, at, others))?;
     let (turns, all): (Vec<Turn>, Vec<Vec<Branch>>) = all.into_iter().unzip();
     let over = |f: fn(&Turn) -> f64| mean(&turns.iter().map(f).collect::<Vec<_>>());
-    let losses = |branches: &[&Branch]| -> Vec<f64> {
-        branches.iter().map(|b| b.run.test.map_or(f64::INFINITY, |t| t.loss)).collect()
+    let results = |branches: &[&Branch]| -> Runs {
+        let of = |run: &Run| {
+            let loss = run.test.map_or(f64::INFINITY, |t| t.loss);
+            [loss, run.best.map_or(f64::INFINITY, |point| point.step as f64)]
+        };
+        branches.iter().map(|b| of(&b.run)).collect()
     };
     let tested = all.iter().flatten().filter_map(|b| b.run.test).map(|t| t.loss);
     let scale = Scale::of(workload.optimum(), tested);
@@ -174,9 +194,9 @@ pub fn counterfactual(
         all.iter().map(|branches| branches.iter().find(same)).collect()
     };
     let groups: Vec<Vec<&Branch>> = all[0].iter().filter_map(of).collect();
-    let kept = losses(&groups[0]);
+    let kept = results(&groups[0]);
     let mut alternatives: Vec<Alternative> =
-        groups.iter().map(|g| alternative(g, &turns, scale, &kept, losses(g))).collect();
+        groups.iter().map(|g| alternative(g, &turns, scale, &kept, results(g))).collect();
     let tests: Vec<f64> = alternatives[1..].iter().map(|a| a.p_adjusted).collect();
     for (alternative, p) in alternatives[1..].iter_mut().zip(holm(&tests)) {
         (alternative.p_adjusted, alternative.distinguishable) = (p, p < 0.05);
@@ -202,24 +222,25 @@ fn alternative(
     branches: &[&Branch],
     turns: &[Turn],
     scale: Scale,
-    kept: &[f64],
-    test_losses: Vec<f64>,
+    kept: &Runs,
+    results: Runs,
 ) -> Alternative {
     let spec = &branches[0].run.spec;
-    let distance = scale.distance(kept, &test_losses);
+    let Against { in_gradients, distance, p } = results.against(kept, scale, spec.every() as f64);
     let steps: Option<Vec<&OneStep>> = branches.iter().map(|b| b.step.as_ref()).collect();
     Alternative {
         optimizer: spec.optimizer,
         hypers: spec.hypers.clone(),
         memory: branches[0].memory,
         step: steps.map(|steps| fan(&steps, turns)),
-        test_loss: scale.typical(&test_losses),
+        test_loss: scale.typical(&results.losses),
+        in_gradients,
         difference: distance.mean.mean,
         interval: distance.interval,
-        p_adjusted: paired_p(&scale.places(&test_losses), &scale.places(kept)),
+        p_adjusted: p,
         distinguishable: false,
         curve: curve(branches, scale),
-        test_losses,
+        test_losses: results.losses,
     }
 }
 
@@ -293,6 +314,36 @@ mod tests {
     fn the_answer_does_not_depend_on_the_number_of_workers() {
         let [a, b] = [1, 3].map(|n| serde_json::to_string(&answer(40, n)).unwrap());
         assert_eq!(a, b);
+    }
+
+    #[test]
+    fn ways_that_solve_the_task_differ_by_how_soon() {
+        let task = tasks::select(&["bowl@4".to_owned()], None).unwrap()[0];
+        let entry = &optimizers::select(&["gd".to_owned()]).unwrap()[0];
+        let spec = |seed| RunSpec::new(task, entry, vec![("lr", 0.1)], seed, 500);
+        let workload = (task.open)(task).unwrap();
+        let others = [Way { optimizer: "gd", hypers: vec![("lr", 0.35)] }];
+        let specs = [1, 2, 3].map(spec);
+        let found = counterfactual(&specs, &workload, 20, &others, 2).unwrap().unwrap();
+        assert_eq!(Some(found.alternatives[0].test_loss), task.floor);
+        for faster in &found.alternatives[2..] {
+            assert!(faster.in_gradients && faster.difference < 0.0, "{faster:?}");
+            assert!(faster.distinguishable && !found.is_worse(faster));
+        }
+    }
+
+    #[test]
+    fn a_noisy_run_does_not_branch_in_what_it_is_judged_by() {
+        let task = tasks::select(&["noisy-quadratic".to_owned()], None).unwrap()[0];
+        let entry = &optimizers::select(&["adam".to_owned()]).unwrap()[0];
+        let spec = RunSpec::new(task, entry, vec![("lr", 0.01)], 1, 100);
+        let workload = (task.open)(task).unwrap();
+        let at = |at| counterfactual(std::slice::from_ref(&spec), &workload, at, &[], 1);
+        let whole = crate::protocol::train(&spec, &workload, crate::protocol::Phase::Final);
+        let kept = at(90).unwrap().unwrap().alternatives.remove(0);
+        assert_eq!(kept.test_losses, [whole.unwrap().test.unwrap().loss]);
+        let error = at(91).unwrap_err().to_string();
+        assert!(error.contains("the last tenth has begun"), "{error}");
     }
 
     #[test]

@@ -4,10 +4,11 @@ use serde::Serialize;
 
 use super::stats::bootstrap::Interval;
 use super::stats::multiple::holm;
+use super::stats::runs::{Against, Runs};
 use super::stats::scale::Scale;
-use super::stats::{Estimate, paired_p};
+use super::stats::{Estimate, mean};
 
-/// The test loss of a final run; infinite if it diverged.
+/// What came of a final run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loss {
     /// The task.
@@ -16,8 +17,14 @@ pub struct Loss {
     pub optimizer: String,
     /// The seed.
     pub seed: u64,
-    /// The loss.
+    /// The test loss; infinite if it diverged.
     pub loss: f64,
+    /// Gradient evaluations to the lowest validation loss.
+    pub gradients: f64,
+    /// Gradient evaluations between measurements.
+    pub every: f64,
+    /// The bits of its hyper-parameters and of all that was measured.
+    pub bits: Vec<u64>,
 }
 
 /// What changed from one comparison to another.
@@ -47,10 +54,14 @@ pub struct Change {
     pub seeds: usize,
     /// Rank among the optimizers that both hold, in each.
     pub rank: [usize; 2],
-    /// Whether every shared seed gave the same bits.
+    /// Gradient evaluations to the lowest validation loss, mean, in each.
+    pub gradients: [f64; 2],
+    /// Whether every shared seed gave the same bits: hyper-parameters, all measurements, test loss.
     pub identical: bool,
+    /// Whether both solve the task on every shared seed, and are compared by the gradient evaluations that takes.
+    pub in_gradients: bool,
     /// Loss in the second minus loss in the first, or how many times as far above the smallest loss the
-    /// second is; paired by seed.
+    /// second is, or how many more gradient evaluations it takes; paired by seed.
     pub distance: Estimate,
     /// The factor up and down of the 95 % interval of the distance, where that is a ratio.
     pub factor: Option<f64>,
@@ -65,7 +76,7 @@ pub struct Change {
 impl Change {
     /// Whether the second is worse than the first, sure or not.
     pub fn is_worse(&self) -> bool {
-        self.distance.mean > self.scale.alike()
+        self.distance.mean > if self.in_gradients { 0.0 } else { self.scale.alike() }
     }
 }
 
@@ -96,17 +107,22 @@ pub fn changes(a: &[Loss], b: &[Loss], minimum: impl Fn(&str) -> Option<f64>) ->
     let mut p = Vec::new();
     for name in &shared {
         let scale = scale(&name.0);
-        let (x, y): (Vec<f64>, Vec<f64>) = paired(a, b, name).into_iter().unzip();
-        p.push(paired_p(&scale.places(&y), &scale.places(&x)));
-        let distance = scale.distance(&x, &y);
+        let pairs = paired(a, b, name);
+        let of = |i: usize| pairs.iter().map(move |pair| [pair[i].loss, pair[i].gradients]);
+        let (x, y): (Runs, Runs) = (of(0).collect(), of(1).collect());
+        let every = pairs.iter().flatten().map(|run| run.every).fold(0.0, f64::max);
+        let Against { in_gradients, distance, p: of_row } = y.against(&x, scale, every);
+        p.push(of_row);
         rows.push(Change {
             task: name.0.clone(),
             optimizer: name.1.clone(),
             scale,
-            loss: [scale.typical(&x), scale.typical(&y)],
-            seeds: x.len(),
+            loss: [scale.typical(&x.losses), scale.typical(&y.losses)],
+            seeds: pairs.len(),
             rank: [0, 0],
-            identical: !x.is_empty() && x.iter().zip(&y).all(|(x, y)| x.to_bits() == y.to_bits()),
+            gradients: [mean(&x.gradients), mean(&y.gradients)],
+            identical: !pairs.is_empty() && pairs.iter().all(|[x, y]| x.bits == y.bits),
+            in_gradients,
             distance: distance.mean,
             factor: distance.factor,
             interval: distance.interval,
@@ -133,18 +149,24 @@ fn own<'a>(losses: &'a [Loss], name: &'a (String, String)) -> impl Iterator<Item
     losses.iter().filter(|l| l.task == name.0 && l.optimizer == name.1)
 }
 
-fn paired(a: &[Loss], b: &[Loss], name: &(String, String)) -> Vec<(f64, f64)> {
-    own(a, name)
-        .filter_map(|x| Some((x.loss, own(b, name).find(|y| y.seed == x.seed)?.loss)))
-        .collect()
+fn paired<'a>(a: &'a [Loss], b: &'a [Loss], name: &'a (String, String)) -> Vec<[&'a Loss; 2]> {
+    let other = |seed| own(b, name).find(|y| y.seed == seed);
+    own(a, name).filter_map(|x| Some([x, other(x.seed)?])).collect()
+}
+
+/// Whether `a` is ahead of `b` in one of the comparisons: its loss is lower, or it came to the same one sooner, as of
+/// two that solve the task. Of divergences none is ahead.
+fn is_ahead(a: &Change, b: &Change, side: usize) -> bool {
+    let [x, y] = [a, b].map(|row| (row.loss[side], row.gradients[side]));
+    x.0 < y.0 || x.0 == y.0 && x.0.is_finite() && x.1 < y.1
 }
 
 fn rank(rows: &mut [Change]) {
     for side in [0, 1] {
         for i in 0..rows.len() {
             let ahead = rows.iter().enumerate().filter(|(j, other)| {
-                let order = other.loss[side].total_cmp(&rows[i].loss[side]);
-                other.task == rows[i].task && order.then(j.cmp(&i)).is_lt()
+                let first = is_ahead(other, &rows[i], side);
+                other.task == rows[i].task && (first || *j < i && !is_ahead(&rows[i], other, side))
             });
             rows[i].rank[side] = 1 + ahead.count();
         }
@@ -155,8 +177,7 @@ fn flips(rows: &[Change]) -> Vec<RankFlip> {
     let mut flips = Vec::new();
     for a in rows {
         for b in rows.iter().filter(|b| b.task == a.task) {
-            // Equal losses are no order that could flip.
-            if a.loss[0] < b.loss[0] && a.loss[1] > b.loss[1] {
+            if is_ahead(a, b, 0) && is_ahead(b, a, 1) {
                 flips.push(RankFlip {
                     task: a.task.clone(),
                     fell: a.optimizer.clone(),
@@ -178,6 +199,9 @@ mod tests {
             optimizer: optimizer.to_owned(),
             seed: 1 + i as u64,
             loss: *loss,
+            gradients: 100.0,
+            every: 10.0,
+            bits: vec![loss.to_bits()],
         };
         values.iter().enumerate().map(loss).collect()
     }
@@ -193,6 +217,26 @@ mod tests {
         assert!(x.distinguishable && !x.identical && y.identical && !y.distinguishable);
         assert_eq!((x.rank, y.rank), ([1, 2], [2, 1]));
         assert!((x.distance.mean - 2.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn of_those_that_solve_a_task_the_sooner_is_ahead_and_another_course_is_not_the_same() {
+        let solved = |optimizer, spent: [f64; 4]| {
+            let mut runs = losses(optimizer, &[0.5; 4]);
+            for (run, spent) in runs.iter_mut().zip(spent) {
+                (run.gradients, run.bits) = (spent, vec![spent.to_bits()]);
+            }
+            runs
+        };
+        let a = [solved("x", [60.0, 70.0, 60.0, 70.0]), solved("y", [300.0, 310.0, 300.0, 320.0])];
+        let b =
+            [solved("x", [500.0, 520.0, 510.0, 500.0]), solved("y", [300.0, 310.0, 300.0, 320.0])];
+        let changes = changes(&a.concat(), &b.concat(), |_| None);
+        let [x, y] = &changes.rows[..] else { panic!("two rows") };
+        assert!(x.in_gradients && !x.identical && x.distinguishable && x.is_worse());
+        assert!((x.distance.mean - 442.5).abs() < 1e-9);
+        assert!(y.identical && !y.distinguishable);
+        assert_eq!((x.rank, y.rank, changes.flips.len()), ([1, 2], [2, 1], 1));
     }
 
     #[test]

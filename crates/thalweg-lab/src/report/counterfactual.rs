@@ -241,10 +241,11 @@ fn rest_table(answer: &Counterfactual) -> String {
     let header = ["way", "test loss", against, "95 % bootstrap", "p (Holm)", "distinguishable"];
     let row = |a: &Alternative| {
         let interval = a.interval.map(|i| format!("{} to {}", number(i.low), number(i.high)));
+        let unit = if a.in_gradients { " evaluations" } else { "" };
         vec![
             a.name(),
             shown(a.test_loss),
-            number(a.difference),
+            format!("{}{unit}", number(a.difference)),
             interval.unwrap_or_else(|| "–".to_owned()),
             format!("{:.3}", a.p_adjusted),
             if a.distinguishable { "yes" } else { "no" }.to_owned(),

@@ -2,6 +2,7 @@
 
 use super::types::{Flip, Leader, Level, Pair, SeedResult, Standing, Target, ToTarget};
 use crate::protocol::stats::multiple::may_be_best;
+use crate::protocol::stats::runs::{Against, Runs};
 use crate::protocol::stats::scale::{Distance, Scale};
 use crate::protocol::stats::{Estimate, above_zero, mean, median, paired_p, quantile};
 use crate::protocol::training::Point;
@@ -10,17 +11,20 @@ use crate::tasks::Task;
 /// The probability below which a corrected difference counts as one.
 pub(super) const SIGNIFICANT: f64 = 0.05;
 
-/// Test losses of two optimizers on the seeds that both have run.
-fn shared(a: &Standing, b: &Standing) -> (Vec<f64>, Vec<f64>) {
+/// The runs of two optimizers on the seeds that both have run.
+fn shared(a: &Standing, b: &Standing) -> (Runs, Runs) {
     let other = |seed| b.seeds.iter().find(|s| s.seed == seed);
-    a.seeds.iter().filter_map(|s| Some((s.test_loss, other(s.seed)?.test_loss))).unzip()
+    let both: Vec<[&SeedResult; 2]> =
+        a.seeds.iter().filter_map(|s| Some([s, other(s.seed)?])).collect();
+    let of = |i: usize| both.iter().map(move |pair| [pair[i].test_loss, pair[i].best_step as f64]);
+    (of(0).collect(), of(1).collect())
 }
 
 /// Writes ranks, distances to the first and who may be the best into the standings.
 pub(super) fn place(ranked: &mut [Standing], scale: Scale) {
     let worse = |i: usize, j: usize| {
         let (a, b) = shared(&ranked[i], &ranked[j]);
-        let (a, b) = (scale.places(&a), scale.places(&b));
+        let (a, b) = (scale.places(&a.losses), scale.places(&b.losses));
         above_zero(paired_p(&a, &b), Estimate::of_differences(&a, &b).mean)
     };
     // One seed tells nothing about the next, not even that it would diverge.
@@ -32,7 +36,7 @@ pub(super) fn place(ranked: &mut [Standing], scale: Scale) {
     };
     let behind = |s: &Standing| {
         let (own, first) = shared(s, &ranked[0]);
-        scale.distance(&first, &own)
+        scale.distance(&first.losses, &own.losses)
     };
     let behind: Vec<Distance> = ranked.iter().map(behind).collect();
     let best_is_finite = can_tell && ranked[0].test_loss.mean.is_finite();
@@ -53,12 +57,13 @@ pub(super) fn pairs(ranked: &[Standing], scale: Scale) -> Vec<Pair> {
     let twos = run.iter().enumerate().flat_map(|(i, a)| run[i + 1..].iter().map(move |b| (*a, *b)));
     let pair = |(a, b): (&Standing, &Standing)| {
         let (own, first) = shared(b, a);
-        let behind = scale.distance(&first, &own);
-        let p = paired_p(&scale.places(&own), &scale.places(&first));
+        let every = a.every().max(b.every()).unwrap_or(0) as f64;
+        let Against { in_gradients, distance, p } = own.against(&first, scale, every);
         Pair {
             optimizers: [a.optimizer, b.optimizer],
-            behind: behind.mean.mean,
-            interval: behind.interval,
+            in_gradients,
+            behind: distance.mean.mean,
+            interval: distance.interval,
             p,
             distinguishable: p < SIGNIFICANT,
         }

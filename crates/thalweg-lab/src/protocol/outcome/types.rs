@@ -281,11 +281,13 @@ pub struct Apart {
 pub struct Pair {
     /// The one that ranks before the other, and the other.
     pub optimizers: [&'static str; 2],
-    /// How far the other is behind: as [`behind_first`](Standing::behind_first).
+    /// Whether both solve the task on every seed, and are compared by the gradient evaluations that takes.
+    pub in_gradients: bool,
+    /// How far the other is behind: as [`behind_first`](Standing::behind_first), or by how many gradient evaluations.
     pub behind: f64,
     /// The 95 % bootstrap interval of that.
     pub interval: Option<Interval>,
-    /// Two-sided paired t test on the task's scale, of this pair alone: for a question that was asked before
+    /// Two-sided paired t test on the task's scale, or of gradient evaluations, of this pair alone: for a question that was asked before
     /// the losses were seen.
     pub p: f64,
     /// Whether that is below 0.05.

@@ -6,6 +6,7 @@ pub mod distributions;
 pub mod multiple;
 pub mod order;
 pub mod profile;
+pub mod runs;
 pub mod scale;
 #[cfg(test)]
 mod tests;
@@ -29,12 +30,7 @@ pub struct Estimate {
 impl Estimate {
     /// The mean of `values` and its 95 % interval.
     pub fn of(values: &[f64]) -> Self {
-        let count = values.len();
-        let mean = match values {
-            // A sum would round.
-            [first, rest @ ..] if rest.iter().all(|v| v == first) => *first,
-            _ => mean(values),
-        };
+        let (count, mean) = (values.len(), mean(values));
         let half_width = (count >= 2 && mean.is_finite()).then(|| {
             let variance =
                 values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (count - 1) as f64;
@@ -62,9 +58,13 @@ impl Estimate {
     }
 }
 
-/// The arithmetic mean; NaN for no values.
+/// The arithmetic mean, of equal values that value; NaN for no values.
 pub fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+    match values {
+        // A sum would round, and what lies at the floor of its task would not any more.
+        [first, rest @ ..] if rest.iter().all(|v| v == first) => *first,
+        _ => values.iter().sum::<f64>() / values.len() as f64,
+    }
 }
 
 /// The median; NaN for no values. Infinite values take their place in the order.

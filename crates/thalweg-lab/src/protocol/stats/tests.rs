@@ -295,6 +295,14 @@ fn on_ratios_an_erratic_optimizer_is_ruled_out_with_the_near_ones() {
 }
 
 #[test]
+fn the_mean_of_equal_values_is_that_value() {
+    // Five times this floor, summed and divided by five, is a unit in the last place above it.
+    let floor = 0.498_940_935_743_013_5;
+    assert!((0..5).map(|_| floor).sum::<f64>() / 5.0 > floor);
+    assert_eq!(mean(&[floor; 5]), floor);
+}
+
+#[test]
 fn basin_of_a_parabola_has_its_width() {
     // loss = (log10 lr)² + 0.1 with initial loss 20.1: good up to 1.1, that is one decade either way.
     let trials: Vec<(f64, f64)> =

@@ -198,8 +198,13 @@ fn pairs(task: &TaskOutcome) -> Option<Figure> {
              than that of the column (numbered by rank), “−” worse, “≈” not distinguishable with {}, by a \
              two-sided paired t test of this pair alone. Of equal ones a pair in twenty looks unequal, so do \
              not search this picture for differences; who may be the best stands above. The numbers say how \
-             far the row is behind the column, with p.{}",
+             far the row is behind the column, with p.{}{}",
             count(task.seeds.len(), "seed"),
+            match task.pairs.iter().any(|p| p.in_gradients) {
+                true =>
+                    " Two that solve the task on every seed are compared by the gradient evaluations that takes.",
+                false => "",
+            },
             left_out(shown.len(), run().count(), "pairs"),
         ),
         pictures: vec![map.render()],
@@ -223,11 +228,12 @@ fn pair(task: &TaskOutcome, row: &Standing, column: &Standing) -> Cell {
         (true, true) => (Some(0.0), "+"),
         (true, false) => (Some(1.0), "−"),
     };
-    let behind = match (task.scale, ahead) {
-        (Scale::Plain, true) => number(-pair.behind),
-        (Scale::Plain, false) => number(pair.behind),
-        (Scale::Above(_), true) => format!("× {}", number(1.0 / pair.behind)),
-        (Scale::Above(_), false) => format!("× {}", number(pair.behind)),
+    let difference = number(if ahead { -pair.behind } else { pair.behind });
+    let behind = match task.scale {
+        _ if pair.in_gradients => format!("{difference} evaluations"),
+        Scale::Plain => difference,
+        Scale::Above(_) if ahead => format!("× {}", number(1.0 / pair.behind)),
+        Scale::Above(_) => format!("× {}", number(pair.behind)),
     };
     let hint = format!("{text} {behind}, p {}", number(pair.p));
     Cell { shade, text: text.to_owned(), hint }
