@@ -315,9 +315,14 @@ fn many_changes_of_places_take_one_line() {
     for out in ["a", "b"] {
         compared(home, &format!("--optimizers gd,momentum,adam,lion,rmsprop --out {out}"));
     }
-    // Losses in the order of their trials, and against it.
-    changed(home, "a", "UPDATE runs SET test_loss = 1.0 + trial WHERE phase = 'final'");
-    changed(home, "b", "UPDATE runs SET test_loss = 1000.0 - trial WHERE phase = 'final'");
+    // Losses in the order of names, and against it: which run ended first is another matter.
+    let place =
+        "(SELECT count(*) FROM trials before JOIN trials own ON before.optimizer < own.optimizer
+                  WHERE own.id = runs.trial)";
+    for (out, loss) in [("a", format!("1.0 + {place}")), ("b", format!("1000.0 - {place}"))] {
+        let change = format!("UPDATE runs SET test_loss = {loss} WHERE phase = 'final'");
+        changed(home, out, &change);
+    }
     let told = String::from_utf8(thalweg(home, &["diff", "a", "b"]).stdout).unwrap();
     says(
         &told,
