@@ -120,7 +120,8 @@ pub struct CompareArgs {
     /// Gradient evaluations per run. Default: the task's own number.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub budget: Option<usize>,
-    /// Screening trials per optimizer. Default: the task's own number.
+    /// Screening trials per optimizer; 0 tunes nothing and compares the defaults, as who has one run would use
+    /// them. Default: the task's own number.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub trials: Option<usize>,
     /// Tuning study: another number draws other trials of the same ranges and repeats them on other seeds, for

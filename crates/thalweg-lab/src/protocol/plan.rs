@@ -37,7 +37,8 @@ pub struct Plan {
     pub optimizers: Option<Vec<Entry>>,
     /// The number of final seeds; `None` takes the task's own number, at least [`FINAL_SEEDS`].
     pub seeds: Option<usize>,
-    /// Screening trials per optimizer and task; `None` takes the task's own number.
+    /// Screening trials per optimizer and task; `None` takes the task's own number, 0 tunes nothing and compares
+    /// the defaults.
     pub trials: Option<usize>,
     /// Gradient evaluations per run; `None` takes the task's own number.
     pub budget: Option<usize>,
@@ -117,6 +118,9 @@ impl Plan {
                 }
             }
         }
+        if self.trials == Some(0) {
+            entries.iter_mut().for_each(|entry| entry.tune.clear());
+        }
         entries
     }
 
@@ -193,7 +197,6 @@ impl Plan {
     pub(super) fn check(&self) -> Result<()> {
         let positive = [
             (self.seeds.unwrap_or(1), "--seeds"),
-            (self.trials.unwrap_or(1), "--trials"),
             (self.budget.unwrap_or(1), "--budget"),
             (self.optimizers.as_ref().map_or(1, Vec::len), "--optimizers"),
             (self.workers, "--workers"),
@@ -221,6 +224,12 @@ impl Plan {
 
     /// Whether every range that was asked for can be searched.
     fn check_ranges(&self) -> Result<()> {
+        if self.trials == Some(0) && !self.tune.is_empty() {
+            return Err(Error::usage(
+                "--tune asks for a range to be searched, and --trials 0 for no search",
+                "leave out one of them",
+            ));
+        }
         for (name, range) in &self.tune {
             let Range { hyper, low, high } = *range;
             let wrong = |problem: &str| {

@@ -92,6 +92,27 @@ fn every_optimizer_gets_the_same_budget() {
 }
 
 #[test]
+fn without_trials_the_defaults_are_compared() {
+    let plan = Plan { trials: Some(0), ..plan(2) };
+    let counter = silent();
+    let outcome = compare(&plan, &counter).unwrap();
+    let counts = counter.0.into_inner().unwrap();
+    let of = |phase: &str| counts.get(&(phase.to_owned(), "adam")).copied();
+    assert_eq!((of("Default"), of("Final")), (Some(1), Some(3)));
+    assert_eq!(counts.len(), 4);
+    let task = &outcome.tasks[0];
+    assert!(!task.targets.is_empty() && !task.verdict.is_empty());
+    for standing in &task.standings {
+        assert!(standing.chosen.is_empty() && standing.declared.is_empty());
+        assert!(standing.fixed.iter().any(|(hyper, _)| *hyper == "lr"));
+    }
+    assert!(outcome.cannot_say.iter().any(|words| words.starts_with("Nothing was tuned.")));
+    let tune = vec![("adam".to_owned(), optimizers::Range { hyper: "lr", low: 1e-3, high: 1.0 })];
+    let error = compare(&Plan { tune, ..plan }, &silent()).unwrap_err();
+    assert!(error.problem().contains("--trials 0"), "{error}");
+}
+
+#[test]
 fn optimizers_share_start_and_trials() {
     let outcome = compare(&plan(2), &silent()).unwrap();
     let [a, b] = &outcome.tasks[0].standings[..] else { panic!("two standings") };
@@ -429,7 +450,6 @@ fn nothing_to_do_is_a_usage_error() {
     for plan in [
         Plan { seeds: Some(0), ..plan(1) },
         Plan { budget: Some(0), ..plan(1) },
-        Plan { trials: Some(0), ..plan(1) },
         Plan { optimizers: Some(Vec::new()), ..plan(1) },
     ] {
         assert_eq!(compare(&plan, &silent()).unwrap_err().exit_code(), 2);

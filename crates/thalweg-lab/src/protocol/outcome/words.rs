@@ -362,19 +362,27 @@ pub(super) fn limits(plan: &Plan, tasks: &[TaskOutcome]) -> Vec<String> {
         "These are small models on small data, trained on a CPU. Nothing here ranks optimizers for \
          large models, other data or other budgets."
             .to_owned(),
-        "Intervals come from a few seeds and assume independent, roughly normal results. They do not \
-         contain the luck of the tuning trials, which were run on one seed: give the same command with \
-         `--study 1` and another `--out`, and `thalweg diff` tells what that changes."
-            .to_owned(),
+        "Intervals come from a few seeds and assume independent, roughly normal results.".to_owned()
+            + match plan.trials {
+                Some(0) => "",
+                _ => {
+                    " They do not contain the luck of the tuning trials, which were run on one seed: give the same \
+                     command with `--study 1` and another `--out`, and `thalweg diff` tells what that changes."
+                }
+            },
         "They hold for these training and test examples: all seeds share them, and other examples might put \
          optimizers that lie close in another order."
             .to_owned(),
         "The first of many is partly the luckiest: its lead over those that may be the best as well is no \
          finding, and its lead over the others is overestimated."
             .to_owned(),
-        "Only the hyper-parameters that the rankings list as chosen by tuning were tuned; all others keep \
-         their defaults."
-            .to_owned(),
+        match plan.trials {
+            Some(0) => "Nothing was tuned. Defaults were chosen by their authors for other models and budgets, \
+                        and whose suit these tasks says little of the method.",
+            _ => "Only the hyper-parameters that the rankings list as chosen by tuning were tuned; all others \
+                  keep their defaults.",
+        }
+        .to_owned(),
         format!(
             "Seconds were measured with {} at once on a machine that may have had other work; compare them \
              within this report only.",
