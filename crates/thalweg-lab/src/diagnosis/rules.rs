@@ -109,7 +109,7 @@ impl Rule<'_> {
             kind: self.kind,
             severity: self.severity,
             parameter: parameter.map(str::to_owned),
-            since: since(&all, beyond),
+            since: since(&all, judged, beyond),
             measured,
             threshold: self.threshold,
             beyond: count,
@@ -124,9 +124,10 @@ impl Rule<'_> {
     }
 }
 
-/// The first step beyond from which on four of five probes are beyond.
-fn since(all: &[(usize, f64)], beyond: impl Fn(f64) -> bool) -> usize {
-    let (mut count, mut first) = (0, 0);
+/// The first step beyond from which on four of five probes are beyond, or else the first of those `judged`.
+fn since(all: &[(usize, f64)], judged: &[(usize, f64)], beyond: impl Fn(f64) -> bool) -> usize {
+    let mut first = judged.iter().find(|(_, v)| beyond(*v)).map_or(0, |(step, _)| *step);
+    let mut count = 0;
     for (i, (step, value)) in all.iter().enumerate().rev() {
         if beyond(*value) {
             count += 1;
@@ -364,7 +365,7 @@ fn forget_sooner(case: &Case<'_>, steps: usize, change: &str) -> String {
     )
 }
 
-/// How the advice to raise the learning rate begins, which its comparison [may change](super::within).
+/// How the advice to raise the learning rate begins, which its comparison [may change](super::findings_of).
 pub(super) const RAISE: &str = "Raise the learning rate, by a factor of 3 to 10";
 
 /// Agreement above this is a direction that the steps could follow faster; chance gives 0.5.

@@ -411,3 +411,46 @@ fn a_run_that_has_hardly_begun_is_told_however_much_batches_differ() {
     assert!(found.what.starts_with("Only 0.0434 %") && found.change.contains("Raise"), "{found:?}");
     assert!(told([2.303, 0.2]).is_none());
 }
+
+#[test]
+fn the_whole_run_comes_before_its_parameters() {
+    let rocks = |parameter: Option<&str>| Finding {
+        parameter: parameter.map(str::to_owned),
+        ..Finding::of_run(
+            Kind::Oscillation,
+            Severity::Warning,
+            1,
+            [0.0; 2],
+            String::new(),
+            String::new(),
+            "",
+        )
+    };
+    let (part, whole) = (rocks(Some("w")), rocks(None));
+    let joined = over_seeds(&[&[part.clone()], &[whole, part]]);
+    let places: Vec<(&str, usize)> = joined.iter().map(|f| (f.place(), f.seeds)).collect();
+    // Found in half of the seeds it still comes after what most have.
+    assert_eq!(places, [("w", 2), ("the whole run", 1)]);
+    let (part, whole) = (rocks(Some("w")), rocks(None));
+    let joined = over_seeds(&[&[part.clone()], &[whole.clone(), part], &[whole]]);
+    let places: Vec<(&str, usize)> = joined.iter().map(|f| (f.place(), f.seeds)).collect();
+    assert_eq!(places, [("the whole run", 2), ("w", 2)]);
+}
+
+#[test]
+fn a_state_that_comes_and_goes_has_a_first_step() {
+    let rule = super::super::rules::Rule {
+        kind: Kind::Oscillation,
+        severity: Severity::Warning,
+        threshold: 0.5,
+        below: false,
+        figure: "",
+        what: &|_| String::new(),
+        change: "",
+    };
+    // Beyond in three of four of the later probes, and not in the last.
+    let series: Vec<(usize, Option<f64>)> =
+        (0..40).map(|i| (10 + i, Some(f64::from(u8::from(i >= 20 && i % 4 != 3))))).collect();
+    let found = rule.judge(None, &series).unwrap();
+    assert_eq!((found.beyond, found.probes, found.since), (15, 20, 30));
+}
