@@ -228,8 +228,7 @@ fn no_progress(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
         1,
         [finite(end), finite(start)],
         format!(
-            "After {} steps the validation loss, {}, is no lower than before the first one, {}.",
-            last.step,
+            "At the end of the run the validation loss, {}, is no lower than before the first step, {}.",
             shown(end),
             shown(start),
         ),

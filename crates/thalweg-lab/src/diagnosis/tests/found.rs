@@ -336,7 +336,13 @@ fn who_is_told_to_go_slower_is_not_told_to_go_faster() {
     only(&told([2.0, 1.0], 0.9), Kind::SlowProgress);
     let lost = told([2.0, 3.0], 0.9);
     assert!(at(&lost, Kind::SlowProgress, None).is_none(), "{lost:?}");
-    assert!(only(&lost, Kind::NoProgress).change.starts_with("Lower the learning rate"));
+    let found = only(&lost, Kind::NoProgress);
+    assert!(found.change.starts_with("Lower the learning rate"));
+    // The last probe came before the end.
+    assert!(
+        found.what.starts_with("At the end of the run the validation loss, 3.0000"),
+        "{found:?}"
+    );
     // 0.9 to the power of 200 is nothing, 0.999 to it is 82 in a hundred.
     let found = only(&told([2.0, 3.0], 0.999), Kind::NoProgress);
     assert!(
