@@ -646,6 +646,7 @@ fn a_finding_of_a_low_rank_has_its_figure() {
     let (name, last) = (task.standings[12].optimizer, task.standings[20].optimizer);
     task.standings[20].findings = vec![finding("updates-small", "note", "More.")];
     let id = format!("fig-{}", super::view::id(&[task.task, "update-ratio"]));
+    let entry = super::view::id(&[task.task, "runs", last]);
     let html = render(&document);
     let tree = parse(&html);
     let figure = tree.descendants().find(|n| n.attribute("id") == Some(&id)).unwrap();
@@ -661,6 +662,11 @@ fn a_finding_of_a_low_rank_has_its_figure() {
     let links = tree.descendants().filter(|n| n.attribute("href") == Some(&link));
     let findings = links.filter(|n| n.text() == Some("See it.")).count();
     assert!(findings >= ranks.len(), "{findings}");
+    // Who has no line there has an entry among the runs.
+    let link = format!("#{entry}");
+    let links = tree.descendants().filter(|n| n.attribute("href") == Some(&link));
+    assert_eq!(links.filter_map(|n| n.text()).collect::<Vec<_>>(), ["See its runs."]);
+    assert!(said(&tree, &entry).starts_with(last));
     assert!(said(&tree, "why").contains("Grey in the figures below"));
 }
 
