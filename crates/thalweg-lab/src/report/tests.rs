@@ -696,3 +696,48 @@ fn captions_fit_special_cases() {
     let basis = "2 tasks · tier smoke · 3 final seeds · 40 gradient evaluations per run";
     assert!(stamp.ends_with(basis), "{stamp}");
 }
+
+#[test]
+fn no_heading_of_a_picture_is_cut() {
+    let names = ["meta_egd", "rmsprop_centered_momentum"].map(str::to_owned);
+    let plan = Plan {
+        tasks: tasks::select(&["digits-mlp".to_owned(), "rosenbrock".to_owned()], None).unwrap(),
+        optimizers: Some(optimizers::select(&names).unwrap()),
+        seeds: Some(2),
+        trials: Some(2),
+        budget: Some(40),
+        tune: Vec::new(),
+        targets: Vec::new(),
+        study: 0,
+        workers: 2,
+    };
+    let document = Document::new(compare(&plan, &Silent).unwrap(), Vec::new(), 1.0);
+    let html = render(&document);
+    let tree = parse(&html);
+    let is_heading = |n: &roxmltree::Node<'_, '_>| {
+        n.has_tag_name("text") && n.attribute("class") == Some("name")
+    };
+    let headings: Vec<_> = tree.descendants().filter(is_heading).collect();
+    for heading in &headings {
+        let picture = heading.ancestors().find(|n| n.attribute("role") == Some("img")).unwrap();
+        let size = picture.attribute("viewBox").unwrap().split(' ').nth(2).unwrap();
+        let [x, width]: [f64; 2] =
+            [heading.attribute("x").unwrap(), size].map(|number| number.parse().unwrap());
+        let text = heading.text().unwrap();
+        let end = x + text.chars().count() as f64 * super::draw::BOLD;
+        assert!(end <= width, "{text} ends at {end} of {width}");
+    }
+    let says = |text: &str| headings.iter().any(|n| n.text() == Some(text));
+    assert!(says("whole model: gains in step") && says("rmsprop_centered_momentum"));
+}
+
+#[test]
+fn a_metric_without_bounds_reads_as_a_loss_does_where_a_run_diverged() {
+    let mut document = document(false);
+    document.outcome.tasks[0].standings[0].seeds[0].test_metric = Some(f64::INFINITY);
+    let html = render(&document);
+    let tree = parse(&html);
+    let row = tree.descendants().find(|n| n.attribute("data-run").is_some()).unwrap();
+    let cells: Vec<String> = row.children().map(words).collect();
+    assert_eq!(cells[2], "∞", "{cells:?}");
+}

@@ -78,7 +78,8 @@ fn entry(task: &TaskOutcome, s: &Standing) -> String {
             run.seed,
             number(shown.loss(run.test_loss)),
             match (task.metric, run.test_metric) {
-                (Some(metric), Some(value)) => metric.show(value),
+                (Some(metric), Some(value)) if value.is_finite() => metric.show(value),
+                (Some(_), Some(value)) => number(value),
                 _ => "–".to_owned(),
             },
             number(shown.loss(run.validation_loss)),
