@@ -309,7 +309,7 @@ await visit("hidden-runs", DESK, async (page) => {
   }, figure);
   // Means on the scale of the ranking; none of those that are left after one has diverged.
   const band = (runs, left) => page.evaluate(([r, l]) => recompute.band(r, l), [runs, left]);
-  const runs = [{ x: [0, 1, 2], y: [100, 10, 4] }, { x: [0, 1], y: [1, 10] }];
+  const runs = [{ x: [0, 1, 2], y: [100, 10, 4], lasts: 3 }, { x: [0, 1], y: [1, 10], lasts: 2 }];
   assert.deepEqual((await band(runs, false)).y, [50.5, 10]);
   near((await band(runs, true)).y[0], 10, "geometric");
   for (const task of outcome.tasks) {
@@ -389,7 +389,11 @@ await visit("files", DESK, async (page) => {
   const png = await download(figure.getByRole("button", { name: /^PNG/ }));
   assert.equal(png.subarray(1, 4).toString(), "PNG");
   const csv = (await download(page.locator("#downloads button").first())).toString();
-  assert.ok(csv.startsWith("task,optimizer,seed,gradients,seconds,"));
+  assert.ok(csv.startsWith("task,optimizer,seed,gradients,seconds,train,validation,metric\n"));
+  // A formula has no training loss and no metric, and no empty columns for them.
+  const plain = (await download(page.locator("#downloads button", { hasText: "rosenbrock" }))).toString();
+  assert.ok(plain.startsWith("task,optimizer,seed,gradients,seconds,validation\n"), plain.slice(0, 80));
+  assert.match(await page.locator("#downloads").innerText(), /thalweg export/);
 });
 
 await browser.close();
