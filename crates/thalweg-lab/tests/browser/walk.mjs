@@ -91,6 +91,9 @@ await visit("light", DESK, async (page) => {
   await probes(page);
 });
 
+  const broken = await page.evaluate(() => [...document.querySelectorAll("code")]
+    .filter((code) => code.getClientRects().length > 1).map((code) => code.textContent));
+  assert.deepEqual(broken, [], "code stays on its line");
 await visit("dark", { ...DESK, colorScheme: "dark" }, async (page) => {
   assert.equal(await background(page), "rgb(21, 24, 28)");
   await wake(page);
