@@ -432,15 +432,14 @@ fn the_whole_run_comes_before_its_parameters() {
             "",
         )
     };
-    let (part, whole) = (rocks(Some("w")), rocks(None));
-    let joined = over_seeds(&[&[part.clone()], &[whole, part]]);
-    let places: Vec<(&str, usize)> = joined.iter().map(|f| (f.place(), f.seeds)).collect();
+    let [part, whole] = [Some("w"), None].map(|place| vec![rocks(place)]);
+    let both = [&whole[..], &part].concat();
+    let places = |seeds: &[&[Finding]]| -> Vec<String> {
+        over_seeds(seeds).iter().map(|f| format!("{} {}", f.place(), f.seeds)).collect()
+    };
     // Found in half of the seeds it still comes after what most have.
-    assert_eq!(places, [("w", 2), ("the whole run", 1)]);
-    let (part, whole) = (rocks(Some("w")), rocks(None));
-    let joined = over_seeds(&[&[part.clone()], &[whole.clone(), part], &[whole]]);
-    let places: Vec<(&str, usize)> = joined.iter().map(|f| (f.place(), f.seeds)).collect();
-    assert_eq!(places, [("the whole run", 2), ("w", 2)]);
+    assert_eq!(places(&[&part, &both]), ["w 2", "the whole run 1"]);
+    assert_eq!(places(&[&part, &both, &whole]), ["the whole run 2", "w 2"]);
 }
 
 #[test]
