@@ -6,9 +6,7 @@ use serde::Serialize;
 
 use super::args::DoctorArgs;
 use super::table;
-use crate::diagnosis::{
-    Finding, Kind, Severity, Stored, if_stored, in_few_seeds, over_seeds, within,
-};
+use crate::diagnosis::{Finding, Kind, Severity, Stored, findings_of, if_stored, in_few_seeds};
 use crate::store::{Database, FILE, Kept};
 use crate::{Error, Result};
 
@@ -121,18 +119,11 @@ fn patients(run: &Path) -> Result<Vec<Patient>> {
 /// What was found in final runs of one optimizer on one task, among all that were `kept`.
 fn found(database: &Database, kept: &[Kept], runs: &[&Kept]) -> Result<Vec<Finding>> {
     let seeds = runs.iter().map(|run| database.findings(run.id)).collect::<Result<Vec<_>>>()?;
-    let mut findings = match &seeds[..] {
-        [alone] => alone.clone(),
-        all => over_seeds(&all.iter().map(Vec::as_slice).collect::<Vec<_>>()),
-    };
-    let rate = |run: &Kept| run.hypers.iter().find(|(hyper, _)| hyper == "lr").map(|(_, lr)| *lr);
-    if let Some((first, lr)) = runs.first().and_then(|run| Some((run, rate(run)?))) {
-        let trials = kept.iter().filter(|r| r.is_beside(first) && r.is_trial());
-        let tried: Vec<(f64, f64)> =
-            trials.filter_map(|r| Some((rate(r)?, r.validation_loss()))).collect();
-        within(&mut findings, lr, &tried, first.hypers.len() == 1);
-    }
-    Ok(findings)
+    let seeds: Vec<&[Finding]> = seeds.iter().map(Vec::as_slice).collect();
+    let Some(first) = runs.first() else { return Ok(Vec::new()) };
+    let trials = kept.iter().filter(|run| run.is_beside(first) && run.is_trial());
+    let tried = trials.map(|run| (&run.hypers[..], run.validation_loss()));
+    Ok(findings_of(&seeds, &first.hypers, tried))
 }
 
 /// The result directory that a path leads into, and the task, optimizer and seed it names there.
@@ -191,25 +182,22 @@ fn by_kind<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<Vec<&'f Findi
 /// What was found of one kind: the first in full, of the others where.
 fn told(group: &[&Finding]) -> String {
     let [f, others @ ..] = group else { return String::new() };
-    let place = f.parameter.as_deref().unwrap_or("the whole run");
     let mut text = format!(
-        "  {}: {} in {place} since step {}\n    {}\n    how sure: {}\n    to change: {}\n",
+        "  {}: {} in {} since step {}\n    {}\n    how sure: {}\n    to change: {}\n",
         f.severity.name(),
         f.kind.name(),
+        f.place(),
         f.since,
         f.what,
         certainty(f),
         f.change,
     );
     if !others.is_empty() {
-        let place = |other: &&Finding| {
-            let parameter = other.parameter.as_ref()?;
-            Some(match other.seeds == f.seeds {
-                true => parameter.clone(),
-                false => format!("{parameter} ({} of {} seeds)", other.seeds, other.seeds_of),
-            })
+        let place = |other: &&Finding| match other.seeds == f.seeds {
+            true => other.place().to_owned(),
+            false => format!("{} ({} of {} seeds)", other.place(), other.seeds, other.seeds_of),
         };
-        let places: Vec<String> = others.iter().filter_map(place).collect();
+        let places: Vec<String> = others.iter().map(place).collect();
         text += &format!("    also in: {}\n", places.join(", "));
     }
     text
@@ -339,6 +327,11 @@ mod tests {
         let sure = "how sure: in 4 of 5 seeds; in 9 of 9 probes of the first of them";
         assert!(told.contains(sure) && told.contains("also in: v (5 of 5 seeds)\n"), "{told}");
         assert!(told.contains("in no more than half of the seeds: oscillation in w (2 of 5)\n"));
+        let whole = Finding { parameter: None, ..all.clone() };
+        let told = text(&patient(&[&all, &whole]), None);
+        assert!(
+            told.contains("updates-large in v since") && told.contains("also in: the whole run\n")
+        );
         let alone = patient(&[&rare]);
         assert!(text(&alone, None).contains("nothing found"));
         verdict(&alone, Some(Severity::Warning), None).unwrap();

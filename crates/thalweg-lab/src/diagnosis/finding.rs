@@ -207,6 +207,11 @@ impl Finding {
         }
     }
 
+    /// Where it was found, in words.
+    pub fn place(&self) -> &str {
+        self.parameter.as_deref().unwrap_or("the whole run")
+    }
+
     /// Whether it says something of the optimizer: more than half of the seeds have it. A lost run always
     /// does.
     pub fn is_shared(&self) -> bool {

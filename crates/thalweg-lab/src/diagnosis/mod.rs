@@ -21,7 +21,7 @@ mod tests;
 
 pub use course::{Course, Courses, Moment, QUANTITIES, Quantity, RateCourse};
 pub use finding::{Finding, Kind, Severity, Stored, if_stored, wilson};
-pub use range::within;
+pub use range::findings_of;
 pub use record::{Gains, Layer, Probe, Recorder};
 pub use rules::{Case, diagnose};
 
@@ -35,8 +35,9 @@ fn sort(findings: &mut [Finding]) {
 
 /// The findings of an optimizer from those of each seed: each stands once, with the seeds that have it
 /// counted, in the words and numbers of the first one that does. Gains that have made some seeds diverge are the
-/// cause of the others' divergence, too. See [`Finding::is_shared`].
-pub fn over_seeds(seeds: &[&[Finding]]) -> Vec<Finding> {
+/// cause of the others' divergence, too. Of one kind the whole run comes before its parameters. See
+/// [`Finding::is_shared`].
+fn over_seeds(seeds: &[&[Finding]]) -> Vec<Finding> {
     let explodes = seeds.iter().copied().flatten().any(|f| f.kind == Kind::RateExplosion);
     let cause = |f: &Finding| match f.kind {
         Kind::Diverged if explodes => Kind::RateExplosion,
@@ -47,7 +48,10 @@ pub fn over_seeds(seeds: &[&[Finding]]) -> Vec<Finding> {
         let same = |f: &Finding| cause(f) == finding.kind && f.parameter == finding.parameter;
         if !all.iter().any(same) {
             let count = seeds.iter().filter(|findings| findings.iter().any(same)).count();
-            all.push(Finding { seeds: count, seeds_of: seeds.len(), ..finding.clone() });
+            let whole = finding.parameter.is_none();
+            let place = all.iter().position(|f| whole && f.kind == finding.kind);
+            let found = Finding { seeds: count, seeds_of: seeds.len(), ..finding.clone() };
+            all.insert(place.unwrap_or(all.len()), found);
         }
     }
     sort(&mut all);
@@ -59,8 +63,7 @@ pub fn over_seeds(seeds: &[&[Finding]]) -> Vec<Finding> {
 pub fn in_few_seeds(findings: &[Finding]) -> Option<String> {
     let mut kinds: Vec<(Kind, Vec<String>)> = Vec::new();
     for f in findings.iter().filter(|f| !f.is_shared() && f.kind.if_stored().is_none()) {
-        let place = f.parameter.as_deref().unwrap_or("the whole run");
-        let place = format!("{place} ({} of {})", f.seeds, f.seeds_of);
+        let place = format!("{} ({} of {})", f.place(), f.seeds, f.seeds_of);
         match kinds.iter_mut().find(|(kind, _)| *kind == f.kind) {
             Some((_, places)) => places.push(place),
             None => kinds.push((f.kind, vec![place])),

@@ -2,12 +2,32 @@
 
 use super::finding::{Finding, Kind, Severity};
 use super::rules::RAISE;
+use super::{over_seeds, sort};
+
+/// The findings of an optimizer from those of each seed of its final runs, whose tuned hyper-parameters are `hypers`,
+/// held against what its `trials` show: the hyper-parameters of each and the loss it came to, infinite if it diverged.
+pub fn findings_of<'t, S: AsRef<str> + 't>(
+    seeds: &[&[Finding]],
+    hypers: &[(S, f64)],
+    trials: impl Iterator<Item = (&'t [(S, f64)], f64)>,
+) -> Vec<Finding> {
+    let mut findings = over_seeds(seeds);
+    let rate = |hypers: &[(S, f64)]| {
+        hypers.iter().find(|(hyper, _)| hyper.as_ref() == "lr").map(|(_, lr)| *lr)
+    };
+    if let Some(lr) = rate(hypers) {
+        let tried: Vec<(f64, f64)> =
+            trials.filter_map(|(hypers, loss)| Some((rate(hypers)?, loss))).collect();
+        within(&mut findings, lr, &tried, hypers.len() == 1);
+    }
+    findings
+}
 
 /// Rewrites the advice to raise or to lower the learning rate `lr` of runs by what other trials say, each a rate and
 /// the loss it came to, infinite if it diverged: the rate stays below half the smallest larger one at which a trial
 /// diverged. If the rate is `alone` in being tuned, a larger one that did worse speaks against raising it. Smaller
 /// ones none of which did better speak against lowering it. Where nothing is left to change, the finding is a note.
-pub fn within(findings: &mut [Finding], lr: f64, trials: &[(f64, f64)], alone: bool) {
+fn within(findings: &mut [Finding], lr: f64, trials: &[(f64, f64)], alone: bool) {
     let larger = |lost: bool, from: f64| {
         let rates = trials.iter().filter(move |(rate, loss)| {
             *rate > lr && if lost { loss.is_infinite() } else { *loss > from && loss.is_finite() }
@@ -22,7 +42,7 @@ pub fn within(findings: &mut [Finding], lr: f64, trials: &[(f64, f64)], alone: b
     // Where other hyper-parameters differ too, one trial says little.
     let enough = if alone { 1 } else { 3 };
     let lower_is_worse = smaller().count() >= enough && smaller().all(|(_, loss)| *loss >= own);
-    for finding in findings {
+    for finding in findings.iter_mut() {
         // Ten times the rate is the most that is advised, and a tenth.
         match finding.kind {
             Kind::SlowProgress if worse < 10.0 && worse < diverged => {
@@ -47,6 +67,7 @@ pub fn within(findings: &mut [Finding], lr: f64, trials: &[(f64, f64)], alone: b
             finding.severity = Severity::Note;
         }
     }
+    sort(findings);
 }
 
 /// How advice begins that leaves nothing to do.
@@ -83,12 +104,8 @@ mod tests {
     use super::*;
     use crate::diagnosis::{Severity, wilson};
 
-    fn told(change: &str, trials: &[(f64, f64)], alone: bool) -> Finding {
-        rewritten(Kind::SlowProgress, change, trials, alone)
-    }
-
-    fn rewritten(kind: Kind, change: &str, trials: &[(f64, f64)], alone: bool) -> Finding {
-        let mut findings = [Finding {
+    fn finding(kind: Kind, change: &str) -> Finding {
+        Finding {
             kind,
             severity: Severity::Warning,
             parameter: None,
@@ -103,7 +120,15 @@ mod tests {
             figure: String::new(),
             seeds: 1,
             seeds_of: 1,
-        }];
+        }
+    }
+
+    fn told(change: &str, trials: &[(f64, f64)], alone: bool) -> Finding {
+        rewritten(Kind::SlowProgress, change, trials, alone)
+    }
+
+    fn rewritten(kind: Kind, change: &str, trials: &[(f64, f64)], alone: bool) -> Finding {
+        let mut findings = [finding(kind, change)];
         within(&mut findings, 0.1, trials, alone);
         findings[0].clone()
     }
@@ -176,5 +201,25 @@ mod tests {
         assert_eq!(told(Kind::GradientVanished, &trials, true), as_it_was);
         let better = [(0.1, 0.5), (0.05, 0.4), (0.001, 0.9)];
         assert_eq!(told(Kind::Oscillation, &better, true), as_it_was);
+    }
+
+    #[test]
+    fn what_has_become_a_note_comes_after_warnings() {
+        let seed = [
+            finding(Kind::SlowProgress, &format!("{RAISE}.")),
+            finding(Kind::EpsilonDominates, "Lower ε."),
+        ];
+        let hypers = [0.1, 0.3].map(|lr| [("lr", lr)]);
+        let trials = hypers.iter().zip([0.5, 0.7]).map(|(hypers, loss)| (&hypers[..], loss));
+        let findings = findings_of(&[&seed], &hypers[0], trials);
+        let told: Vec<_> = findings.iter().map(|f| (f.kind, f.severity)).collect();
+        assert_eq!(
+            told,
+            [(Kind::EpsilonDominates, Severity::Warning), (Kind::SlowProgress, Severity::Note)]
+        );
+        // Without a learning rate nothing is held against anything.
+        let none: [(&str, f64); 0] = [];
+        let as_they_were = findings_of(&[&seed], &none, [(&hypers[1][..], 0.7)].into_iter());
+        assert_eq!(as_they_were, seed);
     }
 }

@@ -52,7 +52,8 @@ pub struct Layer {
     pub start_norm: Option<f64>,
     /// Norm of the step.
     pub update_norm: f64,
-    /// Share of coordinates whose gradient was zero in every gradient looked at so far (two per probe).
+    /// Share of coordinates whose gradient was zero in every gradient looked at so far: that of each probe
+    /// and the one before it.
     pub untouched: f64,
     /// Gradients looked at so far.
     pub looked: usize,
@@ -282,7 +283,10 @@ impl Recorder {
     fn keep(&mut self, step: usize, gradients: &[Cow<'_, [f32]>]) {
         if self.is_due(step + 1) {
             self.previous = gradients.iter().map(|g| g.to_vec()).collect();
-            self.look(gradients);
+            // That of a step that is due was looked at before it.
+            if !self.is_due(step) {
+                self.look(gradients);
+            }
         }
     }
 

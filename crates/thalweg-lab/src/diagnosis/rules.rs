@@ -109,7 +109,7 @@ impl Rule<'_> {
             kind: self.kind,
             severity: self.severity,
             parameter: parameter.map(str::to_owned),
-            since: since(&all, beyond),
+            since: since(&all, judged, beyond),
             measured,
             threshold: self.threshold,
             beyond: count,
@@ -124,9 +124,10 @@ impl Rule<'_> {
     }
 }
 
-/// The first step beyond from which on four of five probes are beyond.
-fn since(all: &[(usize, f64)], beyond: impl Fn(f64) -> bool) -> usize {
-    let (mut count, mut first) = (0, 0);
+/// The first step beyond from which on four of five probes are beyond, or else the first of those `judged`.
+fn since(all: &[(usize, f64)], judged: &[(usize, f64)], beyond: impl Fn(f64) -> bool) -> usize {
+    let mut first = judged.iter().find(|(_, v)| beyond(*v)).map_or(0, |(step, _)| *step);
+    let mut count = 0;
     for (i, (step, value)) in all.iter().enumerate().rev() {
         if beyond(*value) {
             count += 1;
@@ -227,8 +228,7 @@ fn no_progress(case: &Case<'_>, probes: &[Probe]) -> Option<Finding> {
         1,
         [finite(end), finite(start)],
         format!(
-            "After {} steps the validation loss, {}, is no lower than before the first one, {}.",
-            last.step,
+            "At the end of the run the validation loss, {}, is no lower than before the first step, {}.",
             shown(end),
             shown(start),
         ),
@@ -364,7 +364,7 @@ fn forget_sooner(case: &Case<'_>, steps: usize, change: &str) -> String {
     )
 }
 
-/// How the advice to raise the learning rate begins, which its comparison [may change](super::within).
+/// How the advice to raise the learning rate begins, which its comparison [may change](super::findings_of).
 pub(super) const RAISE: &str = "Raise the learning rate, by a factor of 3 to 10";
 
 /// Agreement above this is a direction that the steps could follow faster; chance gives 0.5.

@@ -36,6 +36,8 @@ pub struct Counterfactual {
     pub batch_loss: f64,
     /// The mean validation loss at the point, on the [scale](Self::scale).
     pub validation_loss: f64,
+    /// The arithmetic mean of the same, from which a step [changes](Fan::validation_change) it.
+    pub validation_mean: f64,
     /// On which scale test losses are averaged and compared.
     pub scale: Scale,
     /// The lengths, in steps, at which losses along a step are given.
@@ -212,6 +214,7 @@ pub fn counterfactual(
         budget: first.budget,
         batch_loss: over(|t| t.batch_loss),
         validation_loss: scale.typical(&before),
+        validation_mean: mean(&before),
         scale,
         multiples: MULTIPLES,
         alternatives,

@@ -6,6 +6,7 @@ use super::figure::{Figure, table};
 use super::markup::{count, escape, number};
 use super::page::style;
 use super::palette;
+use super::shown::Shown;
 use crate::Result;
 use crate::protocol::stats::scale::Scale as Losses;
 use crate::protocol::{Alternative, Counterfactual, Fan, Memory, shown};
@@ -96,7 +97,7 @@ fn figures(answer: &Counterfactual) -> Vec<Figure> {
             "fan-validation",
             "the validation examples",
             |f| &f.validation_change,
-            answer.validation_loss,
+            answer.validation_mean,
             String::new(),
         ),
     ]
@@ -104,16 +105,17 @@ fn figures(answer: &Counterfactual) -> Vec<Figure> {
 
 fn courses(answer: &Counterfactual, drawn: &[&Alternative], left_out: &str) -> Figure {
     let title = "The rest of the run".to_owned();
-    let lowest = drawn.iter().flat_map(|a| &a.curve).map(|(_, l)| *l).fold(f64::INFINITY, f64::min);
-    let scale = if lowest > 0.0 { Scale::Log } else { Scale::Linear };
-    let lines: Vec<Named> = drawn
-        .iter()
-        .map(|a| (a.name(), a.curve.iter().map(|(step, loss)| (*step as f64, *loss)).collect()))
-        .collect();
-    let y = match answer.scale {
-        Losses::Plain => "validation loss, mean over seeds",
-        Losses::Above(_) => "validation loss, geometric mean above the smallest",
+    let shown = Shown(answer.scale);
+    let course = |a: &Alternative| -> Vec<(f64, f64)> {
+        a.curve.iter().map(|(step, loss)| (*step as f64, shown.loss(*loss))).collect()
     };
+    let lines: Vec<Named> = drawn.iter().map(|a| (a.name(), course(a))).collect();
+    let scale = shown.axis(lines.iter().flat_map(|(_, points)| points).map(|p| p.1));
+    let mean = match answer.scale {
+        Losses::Plain => "mean",
+        Losses::Above(_) => "geometric mean",
+    };
+    let y = format!("{}, {mean} over seeds", shown.label("validation loss"));
     let x = "gradient evaluations";
     Figure {
         id: "courses".to_owned(),
@@ -125,7 +127,7 @@ fn courses(answer: &Counterfactual, drawn: &[&Alternative], left_out: &str) -> F
             "courses",
             &title,
             (x, Scale::Linear, None),
-            (y, scale, None),
+            (&y, scale, None),
             (&lines, lines.len()),
         )],
         title,
@@ -286,5 +288,27 @@ mod tests {
             assert!(roxmltree::Document::parse(&picture.svg).is_ok());
             assert!(picture.svg.contains("momentum as it was"));
         }
+    }
+
+    #[test]
+    fn what_is_said_to_be_above_the_smallest_loss_is() {
+        let task = tasks::select(&["rosenbrock".to_owned()], None).unwrap()[0];
+        let entry = &optimizers::select(&["gd".to_owned()]).unwrap()[0];
+        let spec = |seed| RunSpec::new(task, entry, vec![("lr", 1e-4)], seed, 40);
+        let workload = (task.open)(task).unwrap();
+        let mut answer =
+            counterfactual(&[spec(1), spec(2)], &workload, 20, &[], 1).unwrap().unwrap();
+        answer.scale = Losses::Above(100.0);
+        for way in &mut answer.alternatives {
+            way.curve = vec![(20, 100.0 + 1e-2), (40, 100.0 + 5e-7)];
+        }
+        (answer.validation_loss, answer.validation_mean) = (100.25, 107.5);
+        let figures = figures(&answer);
+        let [courses, _, fan] = &figures[..] else { panic!("three figures") };
+        let picture = &courses.pictures[0];
+        assert!(picture.contains("validation loss above the smallest, geometric mean over seeds"));
+        assert!(picture.contains(">10⁻⁶<") && !picture.contains(">100<"), "{picture}");
+        // Arithmetic means of changes stand beside the arithmetic mean.
+        assert!(fan.caption.contains("(107.5000 before)"), "{}", fan.caption);
     }
 }

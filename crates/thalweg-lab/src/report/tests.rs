@@ -181,7 +181,9 @@ fn nobody_is_called_the_best_of_all_tasks_who_is_not_on_each() {
     );
     assert!(only.contains(basis));
     let both = headline([&[one, other], &[other, one]], 0.0);
-    assert!(both.contains("cannot be told apart") && both.contains(basis), "{both}");
+    // That pairs of them differ is not denied: the pictures of pairs may show that they do.
+    let not_out = format!("none of them is ruled out at {basis}");
+    assert!(both.contains(&not_out) && !both.contains("told apart"), "{both}");
     // Of two tasks each has half of the 5 % to be wrong.
     let most = headline([&[one], &[other]], 0.03);
     let corrected = "(corrected for 2 tasks: 2.5 % to be wrong on each, not 5 %)";
@@ -644,6 +646,7 @@ fn a_finding_of_a_low_rank_has_its_figure() {
     let (name, last) = (task.standings[12].optimizer, task.standings[20].optimizer);
     task.standings[20].findings = vec![finding("updates-small", "note", "More.")];
     let id = format!("fig-{}", super::view::id(&[task.task, "update-ratio"]));
+    let entry = super::view::id(&[task.task, "runs", last]);
     let html = render(&document);
     let tree = parse(&html);
     let figure = tree.descendants().find(|n| n.attribute("id") == Some(&id)).unwrap();
@@ -659,6 +662,11 @@ fn a_finding_of_a_low_rank_has_its_figure() {
     let links = tree.descendants().filter(|n| n.attribute("href") == Some(&link));
     let findings = links.filter(|n| n.text() == Some("See it.")).count();
     assert!(findings >= ranks.len(), "{findings}");
+    // Who has no line there has an entry among the runs.
+    let link = format!("#{entry}");
+    let links = tree.descendants().filter(|n| n.attribute("href") == Some(&link));
+    assert_eq!(links.filter_map(|n| n.text()).collect::<Vec<_>>(), ["See its runs."]);
+    assert!(said(&tree, &entry).starts_with(last));
     assert!(said(&tree, "why").contains("Grey in the figures below"));
 }
 
@@ -687,4 +695,49 @@ fn captions_fit_special_cases() {
     let stamp = main.attribute("data-stamp").unwrap();
     let basis = "2 tasks · tier smoke · 3 final seeds · 40 gradient evaluations per run";
     assert!(stamp.ends_with(basis), "{stamp}");
+}
+
+#[test]
+fn no_heading_of_a_picture_is_cut() {
+    let names = ["meta_egd", "rmsprop_centered_momentum"].map(str::to_owned);
+    let plan = Plan {
+        tasks: tasks::select(&["digits-mlp".to_owned(), "rosenbrock".to_owned()], None).unwrap(),
+        optimizers: Some(optimizers::select(&names).unwrap()),
+        seeds: Some(2),
+        trials: Some(2),
+        budget: Some(40),
+        tune: Vec::new(),
+        targets: Vec::new(),
+        study: 0,
+        workers: 2,
+    };
+    let document = Document::new(compare(&plan, &Silent).unwrap(), Vec::new(), 1.0);
+    let html = render(&document);
+    let tree = parse(&html);
+    let is_heading = |n: &roxmltree::Node<'_, '_>| {
+        n.has_tag_name("text") && n.attribute("class") == Some("name")
+    };
+    let headings: Vec<_> = tree.descendants().filter(is_heading).collect();
+    for heading in &headings {
+        let picture = heading.ancestors().find(|n| n.attribute("role") == Some("img")).unwrap();
+        let size = picture.attribute("viewBox").unwrap().split(' ').nth(2).unwrap();
+        let [x, width]: [f64; 2] =
+            [heading.attribute("x").unwrap(), size].map(|number| number.parse().unwrap());
+        let text = heading.text().unwrap();
+        let end = x + text.chars().count() as f64 * super::draw::BOLD;
+        assert!(end <= width, "{text} ends at {end} of {width}");
+    }
+    let says = |text: &str| headings.iter().any(|n| n.text() == Some(text));
+    assert!(says("whole model: gains in step") && says("rmsprop_centered_momentum"));
+}
+
+#[test]
+fn a_metric_without_bounds_reads_as_a_loss_does_where_a_run_diverged() {
+    let mut document = document(false);
+    document.outcome.tasks[0].standings[0].seeds[0].test_metric = Some(f64::INFINITY);
+    let html = render(&document);
+    let tree = parse(&html);
+    let row = tree.descendants().find(|n| n.attribute("data-run").is_some()).unwrap();
+    let cells: Vec<String> = row.children().map(words).collect();
+    assert_eq!(cells[2], "∞", "{cells:?}");
 }

@@ -14,8 +14,12 @@ const url = pathToFileURL(report).href;
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const OPTIMIZERS = [...new Set(JSON.parse(readFileSync(report.replace(/report\.html$/, "results.json"), "utf8"))
   .outcome.tasks.flatMap((task) => task.standings.map((standing) => standing.optimizer)))];
-// Of equal targets the first counts.
-const distinct = (targets) => targets.filter(({ loss }, i) => targets.findIndex((t) => t.loss === loss) === i);
+// Of targets with the same left above the smallest loss, but for round-off, the first counts.
+const distinct = (task, targets) => {
+  const left = ({ loss }) => loss - (task.scale.above ?? 0);
+  const same = (a, b) => Math.abs(a - b) <= 1e-6 * Math.max(Math.abs(a), Math.abs(b));
+  return targets.filter((target, i) => !targets.slice(0, i).some((t) => same(left(t), left(target))));
+};
 const DESK = { viewport: { width: 1280, height: 900 } };
 
 async function visit(name, options, steps) {
@@ -87,6 +91,9 @@ await visit("light", DESK, async (page) => {
   assert.ok((await wide(page)) <= 0, "the page scrolls sideways");
   await wake(page);
   assert.ok((await page.locator("canvas").count()) >= 4);
+  const broken = await page.evaluate(() => [...document.querySelectorAll("code")]
+    .filter((code) => code.getClientRects().length > 1).map((code) => code.textContent));
+  assert.deepEqual(broken, [], "code stays on its line");
   await maps(page);
   await probes(page);
 });
@@ -252,10 +259,10 @@ await visit("zoom", DESK, async (page) => {
 // The page and the report write numbers alike.
 await visit("numbers", DESK, async (page) => {
   const [alone, beside] = await page.evaluate(() => [
-    [0, 0.125, 20, 1234, 49920, 1e-4, 2.5e-6, 9.999e-7, Infinity, null].map((v) => axes.format(v)),
+    [0, 0.125, 20, 1234, 1012.5, 1013.5, -1012.5, 1.125, 100500, 101500, 1.0050000000000001, 49920, 1e-4, 2.5e-6, 9.999e-7, Infinity, null].map((v) => axes.format(v)),
     [[2.295, 2.3, 2.305], [100000, 100500], [0.23119, 0.23147, 0.5], [2.220446e-14, 3e-20], [0, 0.5, null]].map(axes.apart),
   ]);
-  assert.deepEqual(alone, ["0", "0.125", "20", "1234", "49920", "10⁻⁴", "2.5·10⁻⁶", "10⁻⁶", "∞", "–"]);
+  assert.deepEqual(alone, ["0", "0.125", "20", "1234", "1012", "1014", "-1012", "1.12", "10⁵", "1.02·10⁵", "1.01", "49920", "10⁻⁴", "2.5·10⁻⁶", "10⁻⁶", "∞", "–"]);
   assert.deepEqual(beside, [["2.295", "2.3", "2.305"], ["10⁵", "1.005·10⁵"], ["0.2312", "0.2315", "0.5"],
     ["2.22·10⁻¹⁴", "3·10⁻²⁰"], ["0", "0.5", ""]]);
 });
@@ -309,9 +316,18 @@ await visit("hidden-runs", DESK, async (page) => {
   }, figure);
   // Means on the scale of the ranking; none of those that are left after one has diverged.
   const band = (runs, left) => page.evaluate(([r, l]) => recompute.band(r, l), [runs, left]);
-  const runs = [{ x: [0, 1, 2], y: [100, 10, 4] }, { x: [0, 1], y: [1, 10] }];
+  const runs = [{ x: [0, 1, 2], y: [100, 10, 4], lasts: 3 }, { x: [0, 1], y: [1, 10], lasts: 2 }];
   assert.deepEqual((await band(runs, false)).y, [50.5, 10]);
   near((await band(runs, true)).y[0], 10, "geometric");
+  // Every measure ends where the validation loss of the first run does, as the printed lines do.
+  const ends = await page.evaluate(() => {
+    const report = { columns: ["gradients", "train", "validation"] };
+    const run = (seed, from, validation) => ({ optimizer: "a", seed, count: 3, at: [0, from, validation] });
+    const task = { name: "t", runs: [run(1, 3, 6), run(2, 3, 9)], costs: { a: 1 }, minimum: null };
+    const numbers = Float64Array.from([0, 1, 2, 9, 8, 7, 6, 5, 4, 6, 5, Infinity]);
+    return ["train", "validation"].map((m) => recompute.curves(report, task, numbers, m, "gradients", () => true)[0].y);
+  });
+  assert.deepEqual(ends, [[9, 8], [6, 5]]);
   for (const task of outcome.tasks) {
     const drawn = new Map((await lines(`fig-${task.task}-validation-gradients`)).map((l) => [l.name, l]));
     // What is drawn is left above the smallest loss.
@@ -336,7 +352,7 @@ await visit("hidden-runs", DESK, async (page) => {
   for (const task of outcome.tasks) {
     for (const line of await lines(`fig-${task.task}-targets`)) {
       const targets = task.standings.find((s) => s.optimizer === line.name).to_target;
-      const all = distinct(targets).flatMap((t) => t.gradients);
+      const all = distinct(task, targets).flatMap((t) => t.gradients);
       near(line.y.at(-1), all.filter((at) => at !== null).length / all.length, `targets of ${line.name}`);
     }
   }
@@ -371,7 +387,7 @@ await visit("hidden-runs", DESK, async (page) => {
   const seed = await page.locator(`#chips button[data-kind="seeds"]`).first().getAttribute("data-name");
   for (const line of await lines(`fig-${task.task}-targets`)) {
     const standing = task.standings.find((s) => s.optimizer === line.name);
-    const kept = distinct(standing.to_target).flatMap((t) => t.gradients.filter((_, i) => String(standing.seeds[i].seed) !== seed));
+    const kept = distinct(task, standing.to_target).flatMap((t) => t.gradients.filter((_, i) => String(standing.seeds[i].seed) !== seed));
     near(line.y.at(-1), kept.filter((at) => at !== null).length / kept.length, `kept targets of ${line.name}`);
   }
   await page.locator("#shown .reset").click();
@@ -389,7 +405,11 @@ await visit("files", DESK, async (page) => {
   const png = await download(figure.getByRole("button", { name: /^PNG/ }));
   assert.equal(png.subarray(1, 4).toString(), "PNG");
   const csv = (await download(page.locator("#downloads button").first())).toString();
-  assert.ok(csv.startsWith("task,optimizer,seed,gradients,seconds,"));
+  assert.ok(csv.startsWith("task,optimizer,seed,gradients,seconds,train,validation,metric\n"));
+  // A formula has no training loss and no metric, and no empty columns for them.
+  const plain = (await download(page.locator("#downloads button", { hasText: "rosenbrock" }))).toString();
+  assert.ok(plain.startsWith("task,optimizer,seed,gradients,seconds,validation\n"), plain.slice(0, 80));
+  assert.match(await page.locator("#downloads").innerText(), /thalweg export/);
 });
 
 await browser.close();

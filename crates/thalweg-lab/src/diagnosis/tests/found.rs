@@ -336,7 +336,13 @@ fn who_is_told_to_go_slower_is_not_told_to_go_faster() {
     only(&told([2.0, 1.0], 0.9), Kind::SlowProgress);
     let lost = told([2.0, 3.0], 0.9);
     assert!(at(&lost, Kind::SlowProgress, None).is_none(), "{lost:?}");
-    assert!(only(&lost, Kind::NoProgress).change.starts_with("Lower the learning rate"));
+    let found = only(&lost, Kind::NoProgress);
+    assert!(found.change.starts_with("Lower the learning rate"));
+    // The last probe came before the end.
+    assert!(
+        found.what.starts_with("At the end of the run the validation loss, 3.0000"),
+        "{found:?}"
+    );
     // 0.9 to the power of 200 is nothing, 0.999 to it is 82 in a hundred.
     let found = only(&told([2.0, 3.0], 0.999), Kind::NoProgress);
     assert!(
@@ -410,4 +416,46 @@ fn a_run_that_has_hardly_begun_is_told_however_much_batches_differ() {
     let found = told([2.303, 2.302]).unwrap();
     assert!(found.what.starts_with("Only 0.0434 %") && found.change.contains("Raise"), "{found:?}");
     assert!(told([2.303, 0.2]).is_none());
+}
+
+#[test]
+fn the_whole_run_comes_before_its_parameters() {
+    let rocks = |parameter: Option<&str>| Finding {
+        parameter: parameter.map(str::to_owned),
+        ..Finding::of_run(
+            Kind::Oscillation,
+            Severity::Warning,
+            1,
+            [0.0; 2],
+            String::new(),
+            String::new(),
+            "",
+        )
+    };
+    let [part, whole] = [Some("w"), None].map(|place| vec![rocks(place)]);
+    let both = [&whole[..], &part].concat();
+    let places = |seeds: &[&[Finding]]| -> Vec<String> {
+        over_seeds(seeds).iter().map(|f| format!("{} {}", f.place(), f.seeds)).collect()
+    };
+    // Found in half of the seeds it still comes after what most have.
+    assert_eq!(places(&[&part, &both]), ["w 2", "the whole run 1"]);
+    assert_eq!(places(&[&part, &both, &whole]), ["the whole run 2", "w 2"]);
+}
+
+#[test]
+fn a_state_that_comes_and_goes_has_a_first_step() {
+    let rule = super::super::rules::Rule {
+        kind: Kind::Oscillation,
+        severity: Severity::Warning,
+        threshold: 0.5,
+        below: false,
+        figure: "",
+        what: &|_| String::new(),
+        change: "",
+    };
+    // Beyond in three of four of the later probes, and not in the last.
+    let series: Vec<(usize, Option<f64>)> =
+        (0..40).map(|i| (10 + i, Some(f64::from(u8::from(i >= 20 && i % 4 != 3))))).collect();
+    let found = rule.judge(None, &series).unwrap();
+    assert_eq!((found.beyond, found.probes, found.since), (15, 20, 30));
 }

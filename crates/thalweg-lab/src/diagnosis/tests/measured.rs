@@ -181,3 +181,14 @@ fn batches_of_one_epoch_look_no_less_alike_than_independent_ones() {
     assert!((ratio(0.0) + 0.125 * 0.875).abs() < 0.01, "{}", ratio(0.0));
     assert!(ratio(0.125).abs() < 0.01, "{}", ratio(0.125));
 }
+
+#[test]
+fn a_gradient_is_looked_at_once() {
+    let looked = |every| {
+        let (probes, _) = walk_at(every, tuned("gd", &[("lr", 1e-3)]), &bowl(1.0, 0.0), 12);
+        probes.iter().map(|p| (p.step, p.layers[0].looked)).collect::<Vec<_>>()
+    };
+    // That of each probe and the one before it.
+    assert_eq!(looked(5), [(2, 2), (4, 4), (5, 5), (8, 7), (10, 9)]);
+    assert_eq!(looked(1), (2..=12).map(|step| (step, step)).collect::<Vec<_>>());
+}

@@ -46,10 +46,20 @@ fn bowl(scale: f64, noise: f32) -> Bench {
 
 /// Probes of a run, and why it ended.
 fn walk(builder: Builder, bench: &Bench, steps: usize) -> (Vec<Probe>, Option<usize>) {
+    walk_at(10, builder, bench, steps)
+}
+
+/// The same, looked at every so many steps.
+fn walk_at(
+    every: usize,
+    builder: Builder,
+    bench: &Bench,
+    steps: usize,
+) -> (Vec<Probe>, Option<usize>) {
     let mut optimizer: Optimizer<f32> = builder.threads(1).build().unwrap();
     let hyper = |name| optimizer.groups().find_map(|(_, chain)| chain.hyper(name).ok());
     let memory = ["beta1", "momentum"].into_iter().find_map(hyper).map_or(0.0, |h| h.value(0));
-    let mut recorder = Recorder::new(10, &bench.parameters, memory, 0.0);
+    let mut recorder = Recorder::new(every, &bench.parameters, memory, 0.0);
     let mut values = bench.start.clone();
     let initial = (bench.gradient)(0, &values).0;
     for step in 1..=steps {

@@ -75,13 +75,9 @@ pub(super) fn standing(contest: &Contest, initial_loss: f64, scale: Scale) -> St
 
 fn findings(finals: &[&Run], trials: &[&Record]) -> Vec<Finding> {
     let seeds: Vec<&[Finding]> = finals.iter().map(|run| &run.findings[..]).collect();
-    let mut findings = diagnosis::over_seeds(&seeds);
-    if let Some(lr) = finals.first().and_then(|run| rate(run)) {
-        let tried = trials.iter().filter_map(|r| Some((rate(&r.run)?, r.run.validation_loss())));
-        let alone = finals[0].spec.hypers.len() == 1;
-        diagnosis::within(&mut findings, lr, &tried.collect::<Vec<_>>(), alone);
-    }
-    findings
+    let hypers = finals.first().map_or(&[][..], |run| &run.spec.hypers);
+    let tried = trials.iter().map(|r| (&r.run.spec.hypers[..], r.run.validation_loss()));
+    diagnosis::findings_of(&seeds, hypers, tried)
 }
 
 /// The learning rate, if that was tuned.

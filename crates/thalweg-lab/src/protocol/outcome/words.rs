@@ -50,16 +50,19 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
     rules.extend(given(plan));
     rules.extend(plan.tasks.iter().map(|task| plan.seeds(task).count()).min().map(smallest_p));
     let counts = plan.tasks.iter().filter_map(|task| {
-        let entry = plan.entries(task).into_iter().next()?;
-        let ((best, fresh), seeds) = (plan.repeats(task, &entry), plan.seeds(task).count());
+        // Those that have nothing to tune have no trials.
+        let entry = plan.entries(task).into_iter().max_by_key(|entry| plan.trials(task, entry))?;
+        let repeated = match plan.repeats(task, &entry) {
+            (0, _) => String::new(),
+            (best, fresh) => format!("the best {best} repeated on {}, ", count(fresh, "seed")),
+        };
         Some(format!(
-            "{}: {} per run; {} screening and {} further trials, the best {best} repeated on {}, {}.",
+            "{}: {} per run; {} screening and {} further trials, {repeated}{}.",
             task.name,
             count(plan.budget(task), "gradient evaluation"),
             plan.trials(task, &entry),
             ROUNDS * plan.further_trials(task, &entry),
-            count(fresh, "seed"),
-            count(seeds, "final seed"),
+            count(plan.seeds(task).count(), "final seed"),
         ))
     });
     rules.extend(counts);
@@ -420,6 +423,7 @@ pub(super) fn limits(plan: &Plan, tasks: &[TaskOutcome]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks;
 
     #[test]
     fn a_sentence_lists_no_more_names_than_can_be_read() {
@@ -428,5 +432,35 @@ mod tests {
         assert_eq!(some_of(&names[..6]), "a, b, c, d, e and f");
         assert_eq!(some_of(&names[..7]), "a, b, c, d, e, f and 1 other");
         assert_eq!(some_of(&names), "a, b, c, d, e, f and 2 others");
+    }
+
+    #[test]
+    fn trials_are_counted_of_one_that_has_some() {
+        let names = ["adam", "gd"].map(str::to_owned);
+        let mut entries = optimizers::select(&names).unwrap();
+        entries[0].tune.clear();
+        let told = |entries: &[Entry]| {
+            let plan = Plan {
+                tasks: tasks::select(&["digits-softmax".to_owned()], None).unwrap(),
+                optimizers: Some(entries.to_vec()),
+                seeds: Some(3),
+                trials: Some(8),
+                budget: Some(40),
+                tune: Vec::new(),
+                targets: Vec::new(),
+                study: 0,
+                workers: 1,
+            };
+            let rules = rules(&plan);
+            rules.into_iter().find(|rule| rule.starts_with("digits-softmax: ")).unwrap()
+        };
+        let further = ROUNDS;
+        let all = format!(
+            "digits-softmax: 40 gradient evaluations per run; 8 screening and {further} further trials, the \
+             best 3 repeated on 3 seeds, 3 final seeds."
+        );
+        assert_eq!(told(&entries), all);
+        let alone = told(&entries[..1]);
+        assert!(alone.ends_with("0 screening and 0 further trials, 3 final seeds."), "{alone}");
     }
 }

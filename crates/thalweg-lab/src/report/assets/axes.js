@@ -9,10 +9,19 @@ const axes = (() => {
     if (!Number.isFinite(value)) return "∞";
     if (value === 0) return "0";
     const exponent = magnitude(value);
-    if (exponent >= -3 && exponent <= 4) return String(Number(value.toFixed(Math.max(0, after - exponent))));
-    const [mantissa, power] = value.toExponential(after).split("e");
+    if (exponent >= -3 && exponent <= 4) return String(Number(rounded(value, Math.max(after, exponent))));
+    const [mantissa, power] = rounded(value, after).split("e");
     const raised = [...String(Number(power))].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("");
     return (Number(mantissa) === 1 ? "" : Number(mantissa) + "·") + "10" + raised;
+  }
+
+  // A value with so many digits after its first. Of two that are equally near it is the even one, as in Rust:
+  // `toExponential` alone takes the larger.
+  function rounded(value, after) {
+    const [all, power] = value.toExponential(100).split("e");
+    const end = all.indexOf(".") + 1 + after;
+    const even = /^50*$/.test(all.slice(end)) && "02468".includes(all[end - 1]);
+    return even ? `${all.slice(0, end)}e${power}` : value.toExponential(after);
   }
 
   // The power of ten of the first digit.

@@ -523,6 +523,7 @@ const live = (() => {
 
   function downloads() {
     const place = one("#downloads");
+    if (report.tasks.some((task) => task.runs.length)) place?.append(" Of the final runs the points that are drawn:");
     report.tasks.forEach((task, i) => task.runs.length && place?.append(" ", make("button", { type: "button", onclick: () =>
       save(new Blob([recompute.table(report, task, numbers(i))], { type: "text/csv" }), task.name + ".csv") },
     `Curves of ${task.name} as CSV`)));

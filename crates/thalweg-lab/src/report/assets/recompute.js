@@ -33,12 +33,17 @@ const recompute = {
     return Math.exp(recompute.mean(values.map(Math.log)));
   },
 
-  // Mean, lowest and highest at every point up to the end of the shortest run: a mean of those that are
-  // left after one has diverged would flatter. Points where a run has no number are left out.
+  // How many points of a run come before it diverged, which its validation losses tell, whatever is drawn.
+  lasts(losses) {
+    const end = losses.findIndex((v) => !Number.isFinite(v));
+    return end < 0 ? losses.length : end;
+  },
+
+  // Mean, lowest and highest at every point as far as all runs last: a mean of those that are left after one
+  // has diverged would flatter. Points where a run has no number are left out.
   band(runs, left = false) {
     const line = { x: [], y: [], low: [], high: [] };
-    const lasts = (r) => { const end = r.y.findIndex((v) => Math.abs(v) === Infinity); return end < 0 ? r.y.length : end; };
-    const shortest = runs.length ? Math.min(...runs.map(lasts)) : 0;
+    const shortest = runs.length ? Math.min(...runs.map((r) => r.lasts)) : 0;
     for (let i = 0; i < shortest; i++) {
       const values = runs.map((r) => r.y[i]);
       if (values.some(Number.isNaN)) continue;
@@ -63,7 +68,8 @@ const recompute = {
         : recompute.column(numbers, report.columns, run, "gradients").map((v) => v * factor(run.optimizer));
       const y = recompute.column(numbers, report.columns, run, measure).map(value);
       if (!lines.has(run.optimizer)) lines.set(run.optimizer, []);
-      lines.get(run.optimizer).push({ x, y });
+      const lasts = recompute.lasts(recompute.column(numbers, report.columns, run, "validation"));
+      lines.get(run.optimizer).push({ x, y, lasts });
     }
     return [...lines].map(([name, runs]) => ({ name, ...recompute.band(runs, measure === "validation" && task.minimum !== null) }));
   },
@@ -152,11 +158,12 @@ const recompute = {
     return null;
   },
 
-  // The runs of a task as comma-separated values, one line per point.
+  // The runs of a task as comma-separated values, one line per point, without the columns that no run has.
   table(report, task, numbers) {
-    const lines = [["task", "optimizer", "seed", ...report.columns].join(",")];
+    const names = report.columns.filter((_, i) => task.runs.some((run) => run.at[i] !== null));
+    const lines = [["task", "optimizer", "seed", ...names].join(",")];
     for (const run of task.runs) {
-      const columns = report.columns.map((name) => recompute.measured(report, task, numbers, run, name));
+      const columns = names.map((name) => recompute.measured(report, task, numbers, run, name));
       for (let i = 0; i < run.count; i++) {
         const values = columns.map((c) => (Number.isFinite(c[i]) ? Number(c[i].toPrecision(8)) : ""));
         lines.push([task.name, run.optimizer, run.seed, ...values].join(","));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::lines::others;
 use super::path::{band, curve};
-use super::{Axis, LETTER, Name, Point, Shared};
+use super::{Axis, LETTER, Name, Point, Shared, heading};
 use crate::report::markup::{escape, px, style};
 
 /// A line of a bundle.
@@ -74,12 +74,7 @@ impl Bundle<'_> {
     pub(in crate::report) fn render(&self) -> String {
         let mut svg = self.name.open(SIZE[0], SIZE[1]);
         svg += &self.frame.show();
-        let _ = write!(
-            svg,
-            "<text class=\"name\" x=\"{}\" y=\"12\">{}</text>",
-            Self::LEFT,
-            escape(self.heading)
-        );
+        svg += &heading(self.heading, [Self::LEFT, 12.0], SIZE[0]);
         // The best are drawn last, on top of the others.
         for thread in self.threads.iter().rev() {
             let name = escape(thread.name);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::isolines::Grid;
 use super::path::{Place, UNSEEN, arrow, inside, simplify, with_halo};
-use super::{Axis, LETTER, Name, Scale, Shared, grid, room};
+use super::{Axis, LETTER, Name, Scale, Shared, grid, heading, room};
 use crate::report::markup::{escape, px, style};
 
 /// A way over the map.
@@ -57,8 +57,7 @@ impl Contour<'_> {
         let mut svg = self.name.open(width, height);
         svg += &self.shared.map_or_else(|| self.land(), Shared::show);
         if self.small {
-            let heading = self.ways.first().map_or("", |w| w.name);
-            let _ = write!(svg, "<text class=\"name\" x=\"4\" y=\"10\">{}</text>", escape(heading));
+            svg += &heading(self.ways.first().map_or("", |w| w.name), [4.0, 10.0], width);
         } else {
             grid(&mut svg, (&x, self.labels[0], 7), (&y, self.labels[1], 7));
             self.stars(&mut svg, &x, &y);

@@ -41,6 +41,12 @@ pub(super) const WIDTH: f64 = 940.0;
 /// The width of a letter of a label, rounded up.
 pub(super) const LETTER: f64 = 7.3;
 
+/// The width of a letter of a heading.
+pub(super) const BOLD: f64 = 0.95 * LETTER;
+
+/// The width of a letter in small print.
+const SMALL: f64 = 0.85 * LETTER;
+
 /// What a picture is called, for those who see it and those who do not.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Name {
@@ -72,6 +78,28 @@ impl Name {
             escape(&self.title),
             escape(&self.description),
         )
+    }
+}
+
+/// The heading of a small picture that is `width` wide, as much of it as there is room for.
+fn heading(text: &str, [x, y]: [f64; 2], width: f64) -> String {
+    format!(
+        "<text class=\"name\" x=\"{}\" y=\"{}\">{}</text>",
+        px(x),
+        px(y),
+        escape(&fitted(text, width - x, BOLD))
+    )
+}
+
+/// As much of the end of a text as there is room for: the end tells parameters apart.
+fn fitted(text: &str, width: f64, letter: f64) -> String {
+    let (letters, room) = (text.chars().count(), (width / letter) as usize);
+    match letters > room {
+        true => {
+            let end: String = text.chars().skip(letters + 1 - room.max(1)).collect();
+            format!("…{end}")
+        }
+        false => text.to_owned(),
     }
 }
 
@@ -127,4 +155,18 @@ fn grid(svg: &mut String, x: (&Axis, &str, usize), y: (&Axis, &str, usize)) {
 /// The room that the longest of some labels needs.
 fn room<'a>(labels: impl Iterator<Item = &'a str>) -> f64 {
     labels.map(|l| l.chars().count()).max().unwrap_or(0) as f64 * LETTER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_keep_their_ends() {
+        assert_eq!(fitted("weight", 200.0, SMALL), "weight");
+        let short = fitted("block.3.attention.query.weight", 100.0, SMALL);
+        assert!(short.starts_with('…') && short.ends_with("query.weight"), "{short}");
+        let heading = heading("block.3.attention.query.weight: largest gain", [42.0, 12.0], 306.0);
+        assert!(heading.contains(">…") && heading.contains("weight: largest gain<"), "{heading}");
+    }
 }

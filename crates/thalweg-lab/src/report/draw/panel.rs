@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::lines::{Shape, stepped};
 use super::path::{curve, strokes};
-use super::{Axis, Name, Point, Shared};
+use super::{Axis, Name, Point, Shared, heading};
 use crate::report::markup::{escape, px, style};
 
 /// A mark in a panel.
@@ -67,8 +67,7 @@ impl Panel<'_> {
         if let Some(label) = self.x_label {
             horizontal(&mut svg, &self.x, label);
         }
-        let _ =
-            write!(svg, "<text class=\"name\" x=\"34\" y=\"9\">{}</text>", escape(self.heading));
+        svg += &heading(self.heading, [Self::LEFT, 9.0], Self::SIZE[0]);
         let _ = write!(
             svg,
             "<g class=\"series {}\" data-series=\"{}\">",

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::path::cross;
-use super::{Axis, Name};
+use super::{Axis, Name, heading};
 use crate::report::markup::{escape, number, px, style};
 
 /// The trials of one optimizer.
@@ -20,6 +20,9 @@ pub(in crate::report) struct Parallel<'a> {
     pub(in crate::report) trials: Vec<(Vec<f64>, bool)>,
 }
 
+/// The width of the picture.
+const WIDTH: f64 = 310.0;
+
 impl Parallel<'_> {
     pub(in crate::report) const TOP: f64 = 34.0;
     pub(in crate::report) const BOTTOM: f64 = 150.0;
@@ -28,11 +31,10 @@ impl Parallel<'_> {
 
     /// The picture as an SVG element.
     pub(in crate::report) fn render(&self) -> String {
-        let mut svg = self.name.open(310.0, 166.0);
+        let mut svg = self.name.open(WIDTH, 166.0);
         let gaps = (self.axes.len().max(2) - 1) as f64;
         let x = |i: usize| Self::LEFT + (Self::RIGHT - Self::LEFT) * i as f64 / gaps;
-        let _ =
-            write!(svg, "<text class=\"name\" x=\"4\" y=\"10\">{}</text>", escape(self.heading));
+        svg += &heading(self.heading, [4.0, 10.0], WIDTH);
         for (i, (label, axis)) in self.axes.iter().enumerate() {
             let [low, high] = axis.range();
             let _ = write!(

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::path::{band, curve};
-use super::{Axis, LETTER, Name, Shared, WIDTH};
+use super::{Axis, LETTER, Name, SMALL, Shared, WIDTH, fitted, heading};
 use crate::report::markup::{escape, px, style};
 
 /// The 5, 25, 50, 75 and 95 % quantiles at a place of the horizontal axis.
@@ -109,14 +109,15 @@ impl Ribbons<'_> {
     /// The row as an SVG element.
     pub(in crate::report) fn render(&self) -> String {
         let RibbonGrid { x, y, width, frame } = self.grid;
-        let mut svg = self.name.open(self.grid.span(self.panels.len()), HEIGHT);
+        let span = self.grid.span(self.panels.len());
+        let mut svg = self.name.open(span, HEIGHT);
         svg += &frame.show();
         let _ = write!(
             svg,
-            "<g class=\"series lead {}\" data-series=\"{1}\">\
-             <text class=\"name\" x=\"{LEFT}\" y=\"11\">{1}</text>",
+            "<g class=\"series lead {}\" data-series=\"{}\">{}",
             style(self.look),
-            escape(self.heading)
+            escape(self.heading),
+            heading(self.heading, [LEFT, 11.0], span)
         );
         for (k, panel) in self.panels.iter().enumerate() {
             let left = LEFT + k as f64 * (width + GAP);
@@ -125,7 +126,7 @@ impl Ribbons<'_> {
                 "<g transform=\"translate({} 0)\"><text class=\"tick\" x=\"0\" y=\"{}\">{}</text>",
                 px(left),
                 px(TOP - 6.0),
-                escape(&fitted(panel.heading, *width))
+                escape(&fitted(panel.heading, *width, SMALL))
             );
             for (low, high) in [(0, 4), (1, 3)] {
                 let edges: Vec<(f64, f64, f64)> =
@@ -142,18 +143,6 @@ impl Ribbons<'_> {
             svg += "</g>";
         }
         svg + "</g></svg>"
-    }
-}
-
-/// As much of the end of a name as there is room for: the end tells parameters apart.
-fn fitted(name: &str, width: f64) -> String {
-    let (letters, room) = (name.chars().count(), (width / (0.85 * LETTER)) as usize);
-    match letters > room {
-        true => {
-            let end: String = name.chars().skip(letters + 1 - room.max(1)).collect();
-            format!("…{end}")
-        }
-        false => name.to_owned(),
     }
 }
 
@@ -191,12 +180,5 @@ mod tests {
         assert!(svg.contains(&format!("M0 {TOP}")) && svg.contains(&format!("L0 {BOTTOM}Z")));
         assert!(!svg.contains("class=\"reference\"") && svg.contains("data-series=\"a\""));
         roxmltree::Document::parse(&svg).unwrap();
-    }
-
-    #[test]
-    fn long_names_keep_their_ends() {
-        assert_eq!(fitted("weight", 200.0), "weight");
-        let short = fitted("block.3.attention.query.weight", 100.0);
-        assert!(short.starts_with('…') && short.ends_with("query.weight"), "{short}");
     }
 }

@@ -103,16 +103,14 @@ fn item(seen: &why::Seen<'_>, group: &Group<'_>) -> String {
                 Some(parameter) => format!(" in <code>{}</code>", escape(parameter)),
                 None => String::new(),
             };
-            let figure = seen
-                .address(name, f)
-                .map_or_else(String::new, |at| format!(" <a href=\"#{at}\">See it.</a>"));
             format!(
-                "<li><b>{}</b>{place} since step {}, in {} of {} seeds: {}{figure}</li>",
+                "<li><b>{}</b>{place} since step {}, in {} of {} seeds: {}{}</li>",
                 escape(name),
                 f.since,
                 f.seeds,
                 f.seeds_of,
-                prose(&f.what)
+                prose(&f.what),
+                seen.link(name, f),
             )
         })
         .collect();

@@ -56,7 +56,7 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
          <p id=\"downloads\">All numbers, every seed and every tuning trial are in \
          <code>results.json</code> beside this file. <code>thalweg rerun TASK/OPTIMIZER/SEED --out DIR</code>, \
          with the directory of this file, makes a final run again and says whether it is the same bit for \
-         bit.</p>\
+         bit. <code>thalweg export DIR --format csv</code> writes every point of every run.</p>\
          <details><summary>Licence of uPlot, which draws the interactive charts</summary>\
          <pre>{licence}</pre></details>\n"
     );

@@ -7,7 +7,7 @@ use crate::protocol::{Standing, TaskOutcome};
 use crate::report::detail::left_out;
 use crate::report::markup::{escape, number};
 use crate::report::shown::Shown;
-use crate::report::view::View;
+use crate::report::view::{View, id};
 
 /// The section.
 pub(in crate::report) fn section(view: &View<'_>) -> Section {
@@ -21,11 +21,24 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
     )
 }
 
+/// The optimizers that have an entry, and how many could have one.
+fn listed<'t>(view: &View<'_>, task: &'t TaskOutcome) -> (Vec<&'t Standing>, usize) {
+    let mut all: Vec<&Standing> = task.standings.iter().filter(|s| s.has_runs()).collect();
+    let count = all.len();
+    all.truncate(view.detail.entries);
+    (all, count)
+}
+
+/// The id of an optimizer's entry; `None` if it has none.
+pub(super) fn address(view: &View<'_>, task: &TaskOutcome, optimizer: &str) -> Option<String> {
+    let is_listed = listed(view, task).0.iter().any(|s| s.optimizer == optimizer);
+    is_listed.then(|| id(&[task.task, "runs", optimizer]))
+}
+
 fn list(view: &View<'_>, task: &TaskOutcome) -> String {
-    let all: Vec<&Standing> = task.standings.iter().filter(|s| s.has_runs()).collect();
-    let shown = view.detail.entries.min(all.len());
-    let entries: String = all[..shown].iter().map(|s| entry(task, s)).collect();
-    match left_out(shown, all.len(), "entries") {
+    let (listed, all) = listed(view, task);
+    let entries: String = listed.iter().map(|s| entry(task, s)).collect();
+    match left_out(listed.len(), all, "entries") {
         missing if missing.is_empty() => entries,
         missing => format!("{entries}<p class=\"caption\">{missing}</p>\n"),
     }
@@ -37,7 +50,7 @@ fn entry(task: &TaskOutcome, s: &Standing) -> String {
     let chosen = if chosen.is_empty() { "defaults".to_owned() } else { chosen.join(", ") };
     let shown = Shown(task.scale);
     let mut html = format!(
-        "<details class=\"run\"><summary><b>{0}</b> <span>rank {1}, {2}</span></summary><p>{3}</p>\
+        "<details class=\"run\" id=\"{8}\"><summary><b>{0}</b> <span>rank {1}, {2}</span></summary><p>{3}</p>\
          <div class=\"wide\"><table><thead><tr><th scope=\"col\">seed</th>\
          <th scope=\"col\">{6}</th><th scope=\"col\">{4}</th>\
          <th scope=\"col\">{7}</th><th scope=\"col\">{5}</th>\
@@ -50,6 +63,7 @@ fn entry(task: &TaskOutcome, s: &Standing) -> String {
         if task.noisy { "ended after" } else { "best after" },
         shown.label("test loss"),
         shown.label("validation loss"),
+        id(&[task.task, "runs", s.optimizer]),
     );
     for run in &s.seeds {
         let remark = run.divergence.as_ref().map_or_else(String::new, |d| {
@@ -64,7 +78,8 @@ fn entry(task: &TaskOutcome, s: &Standing) -> String {
             run.seed,
             number(shown.loss(run.test_loss)),
             match (task.metric, run.test_metric) {
-                (Some(metric), Some(value)) => metric.show(value),
+                (Some(metric), Some(value)) if value.is_finite() => metric.show(value),
+                (Some(_), Some(value)) => number(value),
                 _ => "–".to_owned(),
             },
             number(shown.loss(run.validation_loss)),

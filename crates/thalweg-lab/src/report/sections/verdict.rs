@@ -87,7 +87,7 @@ fn overall(outcome: &Outcome) -> String {
             format!("Of {whoever}, {only} alone may be the best on {every}, at {basis}.")
         }
         _ => format!(
-            "{} may each be the best on {every}, and cannot be told apart at {basis}.",
+            "{} may each be the best on {every}: none of them is ruled out at {basis}.",
             listed(&everywhere)
         ),
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::tally::{self, Contest, Tally};
-use crate::diagnosis::{Finding, Kind, Severity};
+use crate::diagnosis::{Finding, Kind, Severity, findings_of};
 use crate::protocol::{Job, Phase, Plan, Run, RunSpec};
 use crate::tasks::Task;
 
@@ -15,6 +15,8 @@ pub(super) struct State {
     budgets: Vec<usize>,
     /// One for each contest of the tally.
     curves: Vec<Curves>,
+    /// The tuning trials of each contest, and what they came to: advice is held against them.
+    trials: Vec<Vec<(RunSpec, f64)>>,
     found: Vec<Found>,
     task: usize,
     selected: Option<&'static str>,
@@ -90,6 +92,7 @@ impl State {
         let tally = Tally::new(plan);
         State {
             curves: tally.contests.iter().map(|_| Curves::default()).collect(),
+            trials: tally.contests.iter().map(|_| Vec::new()).collect(),
             tally,
             budgets: plan.tasks.iter().map(|task| plan.budget(task)).collect(),
             tasks: plan.tasks.clone(),
@@ -124,10 +127,18 @@ impl State {
         if better {
             curves.best = Some(Curve::of(run));
         }
-        if phase == Phase::Final {
-            // What other storage would have lost is no trouble of this run.
-            let own = run.findings.iter().filter(|f| f.kind.if_stored().is_none());
-            own.for_each(|finding| self.find(&run.spec, finding));
+        match phase {
+            Phase::Screening | Phase::Extension => {
+                self.trials[index].push((run.spec.clone(), run.validation_loss()));
+            }
+            Phase::Final => {
+                let tried = self.trials[index].iter().map(|(spec, loss)| (&spec.hypers[..], *loss));
+                let findings = findings_of(&[&run.findings], &run.spec.hypers, tried);
+                // What other storage would have lost is no trouble of this run.
+                let own = findings.iter().filter(|f| f.kind.if_stored().is_none());
+                own.for_each(|finding| self.find(&run.spec, finding));
+            }
+            Phase::Default | Phase::Repeat => {}
         }
     }
 

@@ -248,6 +248,24 @@ fn what_the_doctor_finds_is_told_once_with_its_seeds() {
 }
 
 #[test]
+fn what_the_trials_refute_is_no_warning() {
+    let mut state = state();
+    let slow = Finding {
+        change: "Raise the learning rate, by a factor of 3 to 10.".to_owned(),
+        ..finding(Kind::SlowProgress, Severity::Warning, "It crawls.")
+    };
+    // Three times the rate ended higher.
+    let mut faster = run(0, 0, &[2.0, 1.5]);
+    faster.spec.hypers[0].1 *= 3.0;
+    end(&mut state, &run(0, 0, &[2.0, 1.0]));
+    end(&mut state, &faster);
+    let run = Run { findings: vec![slow], ..run(0, 1, &[2.0, 1.0]) };
+    state.ended(Phase::Final, &run, Duration::from_secs(4));
+    let text = text(&state, SIZE);
+    assert!(text.contains("note adamw, 1 seed: It crawls."), "{text}");
+}
+
+#[test]
 fn keys_move_between_tasks_and_optimizers() {
     let mut state = state();
     assert_eq!(state.task().name, "digits-softmax");

@@ -1,6 +1,6 @@
 //! Small pictures of each quantity: a panel per parameter, a line per optimizer.
 
-use super::reading::how_to_read;
+use super::reading::{how_to_read, short};
 use super::{CLOCK, RATES, Seen, points, quantities, reach, scale, shown, some_parameters};
 use crate::diagnosis::Quantity;
 use crate::protocol::Standing;
@@ -88,7 +88,7 @@ fn panels(seen: &Seen<'_>, places: &[Place<'_>]) -> Vec<String> {
         .map(|((_, place), threads)| {
             let place = place.unwrap_or("whole model");
             let heading = match several {
-                true => format!("{place}: {}", quantity.label),
+                true => format!("{place}: {}", short(quantity.key)),
                 false => place.to_owned(),
             };
             let name = Name::new(

@@ -6,7 +6,7 @@ mod reading;
 mod whole;
 mod words;
 
-use super::{Part, Section};
+use super::{Part, Section, runs};
 use crate::diagnosis::{Finding, QUANTITIES, Quantity, Severity};
 use crate::protocol::{Standing, TaskOutcome};
 use crate::report::draw::{Axis, Point, Role, Scale};
@@ -70,15 +70,18 @@ impl<'v> Seen<'v> {
         }
     }
 
-    /// The figure that a finding about an optimizer is shown in, as an address within the page; `None` if the
-    /// page does not draw it.
-    pub(super) fn address(&self, optimizer: &str, finding: &Finding) -> Option<String> {
-        if finding.figure == "loss" {
-            return Some(format!("fig-{}", id(&[self.task.task, "validation-gradients"])));
-        }
+    /// A link to the figure that a finding about an optimizer is shown in, or else to the optimizer's runs; empty if
+    /// the page has neither.
+    pub(super) fn link(&self, optimizer: &str, finding: &Finding) -> String {
+        let figure = |key: &str| format!("fig-{}", id(&[self.task.task, key]));
         let is_seen = self.standings.iter().any(|s| s.optimizer == optimizer);
         let drawn = quantities(&finding.figure).any(|q| !self.places(q).is_empty());
-        (is_seen && drawn).then(|| format!("fig-{}", id(&[self.task.task, &finding.figure])))
+        let (at, words) = match &*finding.figure {
+            "loss" => (Some(figure("validation-gradients")), "See it."),
+            key if is_seen && drawn => (Some(figure(key)), "See it."),
+            _ => (runs::address(self.view, self.task, optimizer), "See its runs."),
+        };
+        at.map_or_else(String::new, |at| format!(" <a href=\"#{at}\">{words}</a>"))
     }
 
     /// Whether an optimizer has a grey line.

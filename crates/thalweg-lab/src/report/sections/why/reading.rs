@@ -1,6 +1,6 @@
-//! What the quantities are called on buttons, and how their values are to be read.
+//! What the quantities are called where there is little room, and how their values are to be read.
 
-/// What a button calls a quantity.
+/// What a button, a heading or the title of a small picture calls a quantity.
 pub(super) fn short(key: &str) -> &'static str {
     match key {
         "rate" => "effective rate",
@@ -10,13 +10,19 @@ pub(super) fn short(key: &str) -> &'static str {
         "sign-agreement" => "sign agreement",
         "momentum-agreement" => "with momentum",
         "confirmed" => "signal",
+        "gradient-norm" => "gradient",
+        "remembered" => "memory",
         "gain-largest" => "largest gain",
         "gains-at-upper" => "gains at top",
         "gains-at-lower" => "gains at bottom",
         "gains-aligned" => "gains in step",
         "epsilon" => "ε in charge",
         "clip-factor" => "clipping",
+        "trust-ratio" => "trust ratio",
+        "norm-counted" => "norm counted",
         "untouched" => "no gradient",
+        "underflow" => "lost in bf16",
+        "lowest-code" => "at the lowest code",
         _ => "other",
     }
 }
@@ -89,5 +95,18 @@ pub(super) fn how_to_read(key: &str) -> &'static str {
              what is smaller too large."
         }
         _ => "The share of the second moments above zero that bf16 would round to zero.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::QUANTITIES;
+
+    #[test]
+    fn every_quantity_has_a_short_name_of_its_own() {
+        let mut names: Vec<&str> = QUANTITIES.iter().map(|q| short(q.key)).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]) && !names.contains(&"other"));
     }
 }
