@@ -19,6 +19,7 @@ pub mod data;
 pub mod diagnosis;
 pub mod error;
 pub mod experiments;
+mod files;
 mod near;
 pub mod optimizers;
 pub mod protocol;

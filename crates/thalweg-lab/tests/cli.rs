@@ -70,6 +70,10 @@ fn all_absent_data_sets_are_named_at_once_and_no_directory_is_left() {
     says(&told, &["the data sets mnist, imdb are not", "run `thalweg data get mnist imdb` once"]);
     refused(home, &["compare", "lm@nothing"], 2);
     refused(home, &["compare", "digits", "--budget", "0"], 2);
+    let told = refused(home, &["compare", "--optimizers", "gd,sam", "--budget", "1"], 2);
+    says(&told, &["--budget 1 is less than the 2 gradients of one step of sam", "at least 2"]);
+    let told = refused(home, &["compare", "--seeds", "1001"], 2);
+    says(&told, &["--seeds 1001 reaches the seeds from 1001 on", "at most 1000"]);
     assert!(!home.join("thalweg-out").exists());
 }
 
@@ -153,7 +157,8 @@ fn a_run_goes_on_in_other_ways() {
     assert_eq!((&answer["seeds"], &answer["at"]), (&serde_json::json!([2]), &serde_json::json!(0)));
     // The comparison's other optimizer, watching and empty, and the run itself, kept and emptied.
     assert_eq!(answer["alternatives"].as_array().unwrap().len(), 4);
-    let wrong: [(&[&str], &str); 5] = [
+    let wrong: [(&[&str], &str); 6] = [
+        (&["r/rosenbrock/momentum", "--at", "-0.5"], "from 0 to less than 1"),
         (&["r"], "choose one of: rosenbrock/gd, rosenbrock/momentum"),
         (&["r/rosenbrock/momentum/9"], "choose one of: rosenbrock/gd"),
         (&["r/rosenbrock/momentum", "--at", "1"], "from 0 to less than 1"),
@@ -162,6 +167,118 @@ fn a_run_goes_on_in_other_ways() {
     ];
     for (args, fix) in wrong {
         says(&refused(home, &[&["whatif"], args].concat(), 2), &[fix]);
+    }
+    let args = ["whatif", "r/rosenbrock/momentum", "--with", "momentum,gd"];
+    let told = thalweg(home, &args).stderr;
+    says(&String::from_utf8_lossy(&told), &["left out: momentum leads the runs"]);
+}
+
+#[test]
+fn all_others_are_those_that_make_sense() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let words = "compare nnls --optimizers gd --trials 1 --seeds 1 --budget 10 --quiet --out r";
+    assert!(thalweg(home, &words.split(' ').collect::<Vec<_>>()).status.success());
+    let done = thalweg(home, &["whatif", "r/nnls/gd", "--with", "all"]);
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{told}");
+    says(&told, &["left out: adamw makes no sense on nnls: its weight decay"]);
+    assert!(!told.contains("gd leads"), "{told}");
+    says(&String::from_utf8_lossy(&done.stdout), &["adam that watched"]);
+    let told = refused(home, &["whatif", "r/nnls/gd", "--with", "adam,adamw"], 2);
+    says(&told, &["adamw makes no sense on nnls"]);
+}
+
+#[test]
+fn what_cannot_be_written_leaves_the_table() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    std::fs::create_dir_all(home.join("r/results.json/held")).unwrap();
+    let words =
+        "compare rosenbrock --optimizers gd --trials 1 --seeds 1 --budget 10 --quiet --out r";
+    let words: Vec<&str> = words.split(' ').collect();
+    says(&refused(home, &words, 1), &["cannot write r/results.json", "give --out"]);
+    says(&String::from_utf8_lossy(&thalweg(home, &words).stdout), &["rank", "gd", "10 gradients"]);
+}
+
+#[test]
+fn colours_of_messages_go_by_the_option() {
+    let home = tempfile::tempdir().unwrap();
+    let told = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+        let output =
+            command.args(args).env("CLICOLOR_FORCE", "1").current_dir(home.path()).output();
+        let output = output.unwrap();
+        [output.stdout, output.stderr].concat().contains(&0x1b)
+    };
+    for (args, coloured) in [
+        (&["--color", "never", "compare", "--nonsense"][..], false),
+        (&["compare", "--nonsense", "--color=never"], false),
+        (&["compare", "--nonsense"], true),
+        (&["--color=never", "compare", "--help"], false),
+        (&["--color", "always", "compare", "--help"], true),
+    ] {
+        assert_eq!(told(args), coloured, "{args:?}");
+    }
+}
+
+#[test]
+fn an_experiment_tells_its_progress_where_there_is_no_terminal() {
+    let home = tempfile::tempdir().unwrap();
+    let told = |args: &[&str]| {
+        String::from_utf8(thalweg(home.path(), &[&["experiment"], args].concat()).stderr).unwrap()
+    };
+    says(&told(&["parabola-rate"]), &["1 of 1 experiments after 0 s: parabola-rate\n"]);
+    assert_eq!(told(&["parabola-rate", "--quiet"]), "");
+}
+
+#[test]
+fn two_programs_share_a_cache() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    std::fs::write(home.join("own.txt"), "a line of my own\n".repeat(100_000)).unwrap();
+    let add = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+        command.args(["data", "add", "same", "own.txt"]).env("THALWEG_CACHE", home.join("cache"));
+        command.current_dir(home).stdout(std::process::Stdio::null()).spawn().unwrap()
+    };
+    let children: Vec<_> = (0..8).map(|_| add()).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert!(thalweg(home, &["data", "verify", "same"]).status.success());
+    assert_eq!(std::fs::read_dir(home.join("cache")).unwrap().count(), 1);
+}
+
+#[test]
+fn exported_findings_are_those_that_the_doctor_tells() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    compared(home, "--optimizers gd --out r");
+    // Twice the rate that was chosen has diverged in every other trial: it is not to be raised so far.
+    let own = "(SELECT trial FROM runs WHERE phase = 'final')";
+    let finding = r#"{"kind":"slow-progress","severity":"warning","parameter":null,"since":2,"measured":1.0,
+        "threshold":0.5,"beyond":9,"probes":9,"interval":[0.7,1.0],"what":"slow",
+        "change":"Raise the learning rate tenfold.","figure":"f","seeds":1,"seeds_of":1}"#;
+    changed(
+        home,
+        "r",
+        &format!(
+            "UPDATE hypers SET value = CASE WHEN trial IN {own} THEN 0.001 ELSE 0.002 END;
+             UPDATE runs SET divergence_step = 1, divergence_reason = 'it shot off' WHERE trial NOT IN {own};
+             DELETE FROM findings;
+             INSERT INTO findings SELECT id, 0, '{finding}' FROM runs WHERE phase = 'final' AND seed = 1"
+        ),
+    );
+    let told = thalweg(home, &["doctor", "r/rosenbrock/gd/1", "--json"]).stdout;
+    let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+    let told = &told[0]["findings"][0]["change"];
+    assert!(told.is_string() && told != "Raise the learning rate tenfold.", "{told}");
+    for args in [&["export", "r"][..], &["export", "r", "--cell", "rosenbrock/gd/1"]] {
+        let lines = String::from_utf8(thalweg(home, args).stdout).unwrap();
+        let line = lines.lines().find(|line| line.contains(r#""type":"finding""#)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(&line["change"], told);
     }
 }
 
@@ -425,6 +542,10 @@ fn exports_tell_time_and_positions() {
     assert_eq!(lines[0][column + 1], "optimizer_seconds");
     assert!(lines[1][column].parse::<f64>().unwrap() > 0.0 && lines[1].len() == lines[0].len());
     let jsonl = String::from_utf8(thalweg(home, &["export", "r"]).stdout).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(jsonl.lines().next().unwrap()).unwrap();
+    for key in ["cpu", "cpu_threads", "crates", "engine", "platform"] {
+        assert!(!manifest["facts"][key].as_str().unwrap().is_empty(), "{key}");
+    }
     let run = jsonl.lines().find(|l| l.contains("\"run\":\"rosenbrock/gd/1\"")).unwrap();
     let run: serde_json::Value = serde_json::from_str(run).unwrap();
     assert!(run["optimizer_seconds"].as_f64().unwrap() > 0.0);

@@ -191,6 +191,22 @@ fn another_plan_in_the_same_directory_is_refused() {
 }
 
 #[test]
+fn tasks_and_optimizers_in_another_order_continue() {
+    let out = tempfile::tempdir().unwrap();
+    let run = |tasks: [&str; 2], optimizers: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+        command.arg("compare").args(tasks).args(["--optimizers", optimizers, "--trials", "2"]);
+        command.args(["--budget", "20", "--quiet", "--seeds", "2", "--out"]).arg(out.path());
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    run(["saddle", "bowl"], "gd,adam");
+    let before = kept(out.path());
+    run(["bowl", "saddle"], "adam,gd");
+    assert_eq!(before, kept(out.path()));
+}
+
+#[test]
 fn rerun_reproduces_and_diff_sees_the_same_bits() {
     let out = tempfile::tempdir().unwrap();
     assert!(compare(out.path()).status().unwrap().success());
@@ -318,6 +334,35 @@ fn diff_compares_by_ratios_where_the_smallest_loss_is_known() {
     let text = String::from_utf8(thalweg(&["diff", &a, &b]).stdout).unwrap();
     assert!(text.starts_with("not the same task rosenbrock: 20 gradient"), "{text}");
     assert!(text.contains("× 0.") && text.contains("geometric means"), "{text}");
+}
+
+/// The first Ctrl-C waits for the experiments in hand, and leaves a page of what there is.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_the_experiments_that_have_ended() {
+    use std::io::{BufRead, BufReader};
+    let out = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_thalweg"))
+        .args(["experiment", "all", "--json", "--out"])
+        .arg(out.path())
+        // Without MNIST, and with more experiments than threads on any machine.
+        .env("THALWEG_CACHE", out.path().join("cache"))
+        .env("RAYON_NUM_THREADS", "2")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(told.next().unwrap().unwrap().starts_with("1 of "));
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    let told: Vec<String> = told.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{told:?}");
+    let text = std::fs::read_to_string(out.path().join("experiments.json")).unwrap();
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let ended = format!("interrupted after {} of ", findings.len());
+    assert!(told.iter().any(|line| line.contains(&ended)), "{told:?}");
+    assert!(out.path().join("experiments.html").is_file());
 }
 
 /// The first Ctrl-C leaves a report of what there is, and the same command continues.

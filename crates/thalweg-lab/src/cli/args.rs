@@ -84,6 +84,11 @@ pub enum Command {
     thalweg compare digits-mlp --optimizers adamw,momentum --seeds 10\n  \
     thalweg data get mnist && thalweg compare mnist-mlp --out mnist-report\n  \
     thalweg describe adamw > mine.toml && thalweg compare --optimizers adamw,mine.toml\n  \
+    thalweg compare digits-mlp --budget 400 --trials 8 --workers 1    a quick look, one run at a time\n  \
+    thalweg compare --tier smoke --out smoke --svg-dir figures    every task of half a minute, all figures\n  \
+    thalweg compare digits-mlp --optimizers adan --targets thalweg-out --out adan    to reach what those did\n  \
+    thalweg compare --tune adamw.beta2=0.9..0.999 --study 1 --out study-1    another draw of trials\n  \
+    thalweg compare --fresh                            throw the runs in thalweg-out away, and start over\n  \
     thalweg compare --json --quiet > results.json\n  \
     thalweg compare --tui --json > results.json         with a live screen (feature `tui`)\n\n\
     The default takes at most two minutes on two cores: 20 optimizers, and per optimizer and task a run \
@@ -126,7 +131,7 @@ pub struct CompareArgs {
     pub trials: Option<usize>,
     /// Tuning study: another number draws other trials of the same ranges and repeats them on other seeds, for
     /// the same final seeds. `thalweg diff` of two studies tells how much of a ranking is the luck of tuning.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub study: u32,
     /// Runs at once. Default: one per core. Does not change the results.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -172,8 +177,8 @@ fn range(text: &str) -> std::result::Result<(String, Range), String> {
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code 1 if a number or a verdict differs from the reference.\n\
     Examples:\n  \
-    thalweg experiment                                 every claim, about a minute\n  \
-    thalweg experiment gain-order X18 --out figures    these, with their figures as SVG\n  \
+    thalweg experiment                                 every claim, about a minute and a half\n  \
+    thalweg experiment gain-order X18 --out figures    these, with their figures as files\n  \
     thalweg experiment all --json --quiet > findings.json")]
 pub struct ExperimentArgs {
     /// Experiments, or acceptance rows (`X18`): see `thalweg list experiments`. Default: all.
@@ -182,7 +187,8 @@ pub struct ExperimentArgs {
     /// Print the findings as one JSON array instead of text.
     #[arg(long)]
     pub json: bool,
-    /// Directory for `experiments.html` (open it in a browser), `experiments.json` and one SVG per figure.
+    /// Directory for `experiments.html` (open it in a browser), `experiments.json` and every figure as SVG (and PNG,
+    /// if the program was built with the feature `png`).
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Show no progress.
@@ -218,6 +224,10 @@ pub struct DoctorArgs {
 
 /// Arguments of `thalweg list`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    thalweg list optimizers\n  \
+    thalweg list tasks --tier smoke\n  \
+    thalweg list experiments --json")]
 pub struct ListArgs {
     /// What to list.
     pub what: Listing,
@@ -231,6 +241,9 @@ pub struct ListArgs {
 
 /// Arguments of `thalweg describe`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    thalweg describe adamw > mine.toml    to change and to give to `thalweg compare --optimizers`\n  \
+    thalweg describe lookahead --json")]
 pub struct DescribeArgs {
     /// The optimizer: see `thalweg list optimizers`.
     pub name: String,
@@ -256,6 +269,7 @@ pub enum Listing {
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
     /// List the data sets, and where they stand.
+    #[command(after_help = "Examples:\n  thalweg data list\n  thalweg data list --json")]
     List {
         /// Print one JSON array instead of a table.
         #[arg(long)]
@@ -283,6 +297,7 @@ pub enum DataCommand {
         path: PathBuf,
     },
     /// Check data sets against their checksums. Default: all that are present.
+    #[command(after_help = "Examples:\n  thalweg data verify\n  thalweg data verify mnist cifar10")]
     Verify {
         /// The data sets.
         #[arg(value_name = "NAME")]
@@ -298,6 +313,22 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_and_those_of_compare_every_option() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let inner: Vec<_> = command.get_subcommands().collect();
+            inner.iter().for_each(|inner| check(inner, &path));
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!inner.is_empty() || help.contains("Example"), "{path}");
+            for long in command.get_arguments().filter_map(clap::Arg::get_long) {
+                let shown = command.get_name() != "compare" || help.contains(&format!("--{long}"));
+                assert!(shown, "no example has --{long}");
+            }
+        }
+        check(&Cli::command(), "");
     }
 
     #[test]

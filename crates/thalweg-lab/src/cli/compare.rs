@@ -68,13 +68,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
     let outcome = progress::watch(&plan, how, work)?;
     let before = database.fact(SECONDS)?.and_then(|text| text.parse().ok()).unwrap_or(0.0);
     let seconds = before + start.elapsed().as_secs_f64();
-    database.note(SECONDS, &seconds.to_string())?;
     let document = Document::new(outcome, super::words(), seconds);
-    store::write(&args.out, RESULTS, &document.to_json()?)?;
-    store::write(&args.out, REPORT, &report::render(&document))?;
-    if let Some(directory) = &args.svg_dir {
-        report::save(&document, directory)?;
-    }
+    let written = write(args, &database, &document);
+    // A full disk takes nothing from whoever has waited for the table.
     if args.json {
         super::print(&(document.to_json()? + "\n"))?;
     } else {
@@ -83,6 +79,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
             super::print(&table(task, room))?;
         }
     }
+    written?;
     if !args.quiet {
         crate::cli::say!(
             "{:.0} s; report: {}",
@@ -96,6 +93,17 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
             format!("{how_far}; the report holds what there is"),
             "give the same command again to continue",
         )),
+    }
+}
+
+/// Writes everything that is made of the runs.
+fn write(args: &CompareArgs, database: &Database, document: &Document) -> Result<()> {
+    database.note(SECONDS, &document.manifest.seconds.to_string())?;
+    store::write(&args.out, RESULTS, &document.to_json()?)?;
+    store::write(&args.out, REPORT, &report::render(document))?;
+    match &args.svg_dir {
+        Some(directory) => report::save(document, directory),
+        None => Ok(()),
     }
 }
 

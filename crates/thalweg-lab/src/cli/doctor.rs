@@ -117,7 +117,7 @@ fn patients(run: &Path) -> Result<Vec<Patient>> {
 }
 
 /// What was found in final runs of one optimizer on one task, among all that were `kept`.
-fn found(database: &Database, kept: &[Kept], runs: &[&Kept]) -> Result<Vec<Finding>> {
+pub(super) fn found(database: &Database, kept: &[Kept], runs: &[&Kept]) -> Result<Vec<Finding>> {
     let seeds = runs.iter().map(|run| database.findings(run.id)).collect::<Result<Vec<_>>>()?;
     let seeds: Vec<&[Finding]> = seeds.iter().map(Vec::as_slice).collect();
     let Some(first) = runs.first() else { return Ok(Vec::new()) };

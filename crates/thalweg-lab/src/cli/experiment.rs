@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::args::ExperimentArgs;
+use super::stop;
 use super::table::{self, Table};
 use crate::experiments::{self, Finding, Tally, Verdict};
 use crate::{Error, Result, report, store};
@@ -16,18 +17,22 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
         store::prepare(out)?;
     }
     let (start, count) = (Instant::now(), AtomicUsize::new(0));
-    let show = super::is_watched() && !args.quiet;
+    let watched = super::is_watched() && !args.quiet;
+    stop::listen_once(
+        args.quiet,
+        "stopping after the experiments in hand; Ctrl-C again ends them at once",
+    );
     let findings = experiments::run(&chosen, &|finding| {
         let done = count.fetch_add(1, Ordering::Relaxed) + 1;
-        if show {
-            {
-                use std::io::Write as _;
-                let _ =
-                    write!(std::io::stderr(), "\r\x1b[K{done}/{} {}", chosen.len(), finding.name);
-            }
+        let (of, name, seconds) = (chosen.len(), finding.name, start.elapsed().as_secs_f64());
+        if watched {
+            use std::io::Write as _;
+            let _ = write!(std::io::stderr(), "\r\x1b[K{done}/{of} {name}");
+        } else if !args.quiet {
+            crate::cli::say!("{done} of {of} experiments after {seconds:.0} s: {name}");
         }
     });
-    if show {
+    if watched {
         crate::cli::say!("\r\x1b[K");
     }
     if let Some(out) = &args.out {
@@ -42,6 +47,12 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
     if !args.quiet {
         crate::cli::say!("{:.0} s", start.elapsed().as_secs_f64());
     }
+    if findings.len() < chosen.len() {
+        return Err(Error::interrupted(
+            format!("interrupted after {} of {} experiments", findings.len(), chosen.len()),
+            "give the same command again to run all of them",
+        ));
+    }
     verdict(&findings)
 }
 
@@ -49,11 +60,9 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
 fn write(out: &std::path::Path, findings: &[Finding]) -> Result<()> {
     store::write(out, "experiments.json", &store::json(findings)?)?;
     store::write(out, "experiments.html", &report::claims(findings))?;
-    for figure in findings.iter().flat_map(|f| &f.figures) {
-        let picture = report::picture(figure)?;
-        store::write(out, &format!("{}.svg", picture.name), &picture.svg)?;
-    }
-    Ok(())
+    let figures = findings.iter().flat_map(|f| &f.figures);
+    let pictures = figures.map(report::picture).collect::<Result<Vec<_>>>()?;
+    report::save_pictures(&pictures, out, "--out")
 }
 
 /// What the process ends with: a failure if an experiment failed or anything differs from the reference.
@@ -240,6 +249,7 @@ mod tests {
         write(dir.path(), &findings("parabola-rate")).unwrap();
         let svg = std::fs::read_to_string(dir.path().join("parabola-rate.svg")).unwrap();
         assert!(roxmltree::Document::parse(&svg).is_ok());
+        assert_eq!(dir.path().join("parabola-rate.png").is_file(), cfg!(feature = "png"));
         let json = std::fs::read_to_string(dir.path().join("experiments.json")).unwrap();
         assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap().is_array());
         let page = std::fs::read_to_string(dir.path().join("experiments.html")).unwrap();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::doctor::found;
 use crate::diagnosis::{Finding, Probe};
 use crate::optimizers::gradients_per_step;
 use crate::store::export::{self, tensorboard};
@@ -54,21 +55,20 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
         ));
     }
     let database = Database::read(&args.run)?;
-    let runs = match &args.cell {
-        Some(cell) => vec![database.cell(cell)?],
-        None => database.kept(true)?,
-    };
+    let all = database.kept(true)?;
+    let one = args.cell.as_ref().map(|cell| database.cell(cell)).transpose()?;
+    let runs = one.as_ref().map_or(&all[..], std::slice::from_ref);
     match args.format {
         Format::Jsonl => {
-            let saw = |run: &Kept| seen(&database, run);
-            text(args, &export::jsonl(&database.facts()?, &runs, saw)?, runs.len())
+            let saw = |run: &Kept| Ok((probes(&database, run)?, findings(&database, &all, run)?));
+            text(args, &export::jsonl(&database.facts()?, runs, saw)?, runs.len())
         }
-        Format::Csv => text(args, &export::csv(&runs), runs.len()),
+        Format::Csv => text(args, &export::csv(runs), runs.len()),
         Format::Tensorboard => {
             let beside = if args.run.is_dir() { Some(&*args.run) } else { args.run.parent() };
             let to = args.to.clone().unwrap_or_else(|| beside.unwrap_or(Path::new("")).join("tb"));
             unmixed(&database, &to)?;
-            events(&database, &runs, &to)?;
+            events(&database, runs, &to)?;
             wrote(
                 runs.len(),
                 &format!("{0}: look at them with `tensorboard --logdir {0}`", to.display()),
@@ -78,7 +78,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
         #[cfg(feature = "parquet")]
         Format::Parquet => {
             let to = args.to.clone().unwrap_or_else(|| PathBuf::from("runs.parquet"));
-            export::parquet::write(&to, &runs)?;
+            export::parquet::write(&to, runs)?;
             wrote(runs.len(), &to.display().to_string());
             Ok(())
         }
@@ -131,7 +131,7 @@ fn events(database: &Database, runs: &[Kept], to: &Path) -> Result<()> {
         tensorboard::write(to, name, bytes).map_err(|e| unwritable(to, &e))
     };
     for run in runs {
-        write(&name(run), &tensorboard::run(run, &seen(database, run)?.0))?;
+        write(&name(run), &tensorboard::run(run, &probes(database, run)?))?;
     }
     let mut trials: Vec<&Kept> = runs.iter().filter(|run| run.is_trial()).collect();
     // Sorted by task and optimizer already; the chunks are the trials of one optimizer on one task.
@@ -142,13 +142,19 @@ fn events(database: &Database, runs: &[Kept], to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the diagnosis saw of a run, its moments counted in gradient evaluations as those of measurements are.
-fn seen(database: &Database, run: &Kept) -> Result<(Vec<Probe>, Vec<Finding>)> {
-    let cost = gradients_per_step(&run.optimizer);
-    let (mut probes, mut findings) = (database.probes(run.id)?, database.findings(run.id)?);
-    probes.iter_mut().for_each(|probe| probe.step *= cost);
-    findings.iter_mut().for_each(|finding| finding.since *= cost);
-    Ok((probes, findings))
+/// What the diagnosis looked at along a run, its moments counted in gradient evaluations as those of measurements are.
+fn probes(database: &Database, run: &Kept) -> Result<Vec<Probe>> {
+    let mut probes = database.probes(run.id)?;
+    probes.iter_mut().for_each(|probe| probe.step *= gradients_per_step(&run.optimizer));
+    Ok(probes)
+}
+
+/// What it found there, with what `all` runs of the comparison know of the advice, as `doctor` tells it; its moments
+/// counted likewise.
+fn findings(database: &Database, all: &[Kept], run: &Kept) -> Result<Vec<Finding>> {
+    let mut findings = found(database, all, &[run])?;
+    findings.iter_mut().for_each(|finding| finding.since *= gradients_per_step(&run.optimizer));
+    Ok(findings)
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Error {

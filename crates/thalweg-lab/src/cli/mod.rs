@@ -28,7 +28,7 @@ mod wrong;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 pub use args::Color;
 pub use args::{
@@ -45,7 +45,8 @@ use crate::{Error, Result};
 /// Runs the command line of this process: exit code 0 for done, 1 for failed, 2 for a wrong request,
 /// 130 for interrupted.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let matches = Cli::command().color(asked(&words())).try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return wrong::tell(&error),
     };
@@ -62,6 +63,20 @@ pub fn main() -> ExitCode {
 /// The words of the command line, the program first. Those that are not UTF-8 serve as well: they are only shown.
 fn words() -> Vec<String> {
     std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// When to colour help and what is said of a command line that cannot be read: `--color` as it stands there.
+fn asked(words: &[String]) -> ColorChoice {
+    let words: Vec<&String> = words.iter().take_while(|word| *word != "--").collect();
+    let value = |(i, word): (usize, &&String)| match word.strip_prefix("--color")? {
+        "" => words.get(i + 1).map(|next| next.as_str().to_owned()),
+        rest => rest.strip_prefix('=').map(str::to_owned),
+    };
+    match words.iter().enumerate().filter_map(value).next_back().as_deref() {
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
 }
 
 /// Whether somebody looks at stderr. A log of continuous integration may claim to be a terminal, and keeps every

@@ -20,6 +20,21 @@ pub(super) fn listen(quiet: bool) {
     let _ = ctrlc::set_handler(handler);
 }
 
+/// Turns the first Ctrl-C (or SIGTERM) into a polite stop, of which `stopping` tells, and lets the second end the
+/// process: for work that is told and written when it ends.
+pub(super) fn listen_once(quiet: bool, stopping: &'static str) {
+    let handler = move || {
+        if interrupt::request() > 1 {
+            std::process::exit(i32::from(EXIT_CODE));
+        }
+        if !quiet {
+            crate::cli::say!("\n{stopping}");
+        }
+    };
+    // Without a handler Ctrl-C ends the process at once.
+    let _ = ctrlc::set_handler(handler);
+}
+
 /// What a Ctrl-C does.
 pub(super) fn request() {
     if interrupt::request() > 2 {

@@ -30,7 +30,7 @@ pub struct WhatIfArgs {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
     /// After which share of the gradient evaluations, at least 0 and less than 1.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, allow_negative_numbers = true)]
     pub at: f64,
     /// The other optimizers, separated by commas. Default: all that were compared on the task.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -38,7 +38,8 @@ pub struct WhatIfArgs {
     /// Runs at once. Default: one per core. Does not change the results.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub workers: Option<usize>,
-    /// Directory for `whatif.html` (open it in a browser), `whatif.json` and one SVG per figure.
+    /// Directory for `whatif.html` (open it in a browser), `whatif.json` and every figure as SVG (and PNG, if the
+    /// program was built with the feature `png`).
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Print one JSON object instead of tables.
@@ -66,9 +67,9 @@ pub(super) fn run(args: &WhatIfArgs) -> Result<()> {
     let kept = database.kept(false)?;
     let specs = specs(&directory, &kept, &wanted)?;
     let task = specs[0].task;
-    let (others, unknown) = others(&kept, &specs[0], &args.with)?;
-    for error in unknown {
-        crate::cli::say!("left out: {}", error.problem());
+    let (others, left_out) = others(&kept, &specs[0], &args.with)?;
+    for why in left_out {
+        crate::cli::say!("left out: {why}");
     }
     let workload = (task.open)(task)?;
     same_data(
@@ -126,9 +127,9 @@ fn specs(directory: &Path, kept: &[Kept], wanted: &[String]) -> Result<Vec<RunSp
     }
 }
 
-/// The other optimizers: those asked for, or all that were compared on the task; and why this program cannot
-/// make the runs of some of these.
-fn others(kept: &[Kept], own: &RunSpec, asked: &[String]) -> Result<(Vec<Way>, Vec<Error>)> {
+/// The other optimizers: those asked for, or all that were compared on the task; and why some of these are left
+/// out.
+fn others(kept: &[Kept], own: &RunSpec, asked: &[String]) -> Result<(Vec<Way>, Vec<String>)> {
     let (mut compared, mut unknown) = (Vec::new(), Vec::new());
     let finals: Vec<&Kept> =
         kept.iter().filter(|run| run.phase == "final" && run.task == own.task.name).collect();
@@ -137,35 +138,41 @@ fn others(kept: &[Kept], own: &RunSpec, asked: &[String]) -> Result<(Vec<Way>, V
             Ok(Job { spec, .. }) => {
                 compared.push(Way { optimizer: spec.optimizer, hypers: spec.hypers });
             }
-            Err(error) => unknown.push(error),
+            Err(error) => unknown.push(error.problem().to_owned()),
         }
     }
     if asked.is_empty() {
         compared.retain(|way| way.optimizer != own.optimizer);
         return Ok((compared, unknown));
     }
-    let of = |entry: optimizers::Entry| {
-        if let Some(reason) = optimizers::unfit(entry.name, own.task.domain) {
-            return Err(Error::usage(
-                format!("{} makes no sense on {}: {reason}", entry.name, own.task.name),
-                "name other optimizers with --with",
-            ));
+    let named: Vec<String> = asked.iter().filter(|name| *name != "all").cloned().collect();
+    let named = optimizers::select(&named)?;
+    let (mut ways, mut left_out) = (Vec::new(), Vec::new());
+    for entry in optimizers::select(asked)? {
+        // Of `all` who asks expects no more than what there is.
+        let is_named = named.iter().any(|e| e.name == entry.name);
+        if entry.name == own.optimizer {
+            let why = "leads the runs, and goes on as it was and with an empty state in any case";
+            left_out.extend(is_named.then(|| format!("{} {why}", entry.name)));
+        } else if let Some(reason) = optimizers::unfit(entry.name, own.task.domain) {
+            let why = format!("{} makes no sense on {}: {reason}", entry.name, own.task.name);
+            if is_named {
+                return Err(Error::usage(why, "name other optimizers with --with"));
+            }
+            left_out.push(why);
+        } else {
+            let tuned = compared.iter().find(|way| way.optimizer == entry.name).cloned();
+            ways.push(tuned.unwrap_or(Way { optimizer: entry.name, hypers: Vec::new() }));
         }
-        let tuned = compared.iter().find(|way| way.optimizer == entry.name).cloned();
-        Ok(tuned.unwrap_or(Way { optimizer: entry.name, hypers: Vec::new() }))
-    };
-    let all = optimizers::select(asked)?.into_iter().filter(|e| e.name != own.optimizer);
-    Ok((all.map(of).collect::<Result<_>>()?, Vec::new()))
+    }
+    Ok((ways, left_out))
 }
 
 /// The answer as a page and as JSON, and every figure on its own.
 fn write(out: &Path, answer: &Counterfactual) -> Result<()> {
     store::write(out, "whatif.json", &store::json(answer)?)?;
     store::write(out, "whatif.html", &report::ways(answer))?;
-    for picture in report::ways_apart(answer)? {
-        store::write(out, &format!("{}.svg", picture.name), &picture.svg)?;
-    }
-    Ok(())
+    report::save_pictures(&report::ways_apart(answer)?, out, "--out")
 }
 
 fn text(answer: &Counterfactual, room: Option<usize>) -> String {

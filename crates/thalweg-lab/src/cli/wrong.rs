@@ -65,6 +65,7 @@ mod tests {
     fn every_mistake_has_a_fix_that_fits() {
         for (line, want) in [
             ("compare --budget -5", "give --budget <N> a whole number that is not negative"),
+            ("compare --study -1", "give --study <N> a whole number that is not negative"),
             ("compare --budget x", "give --budget <N> a whole number that is not negative"),
             ("compare --tier large", "choose for --tier <TIER>: smoke, standard, full"),
             ("compare --seed 3", "write `--seeds`, if that is meant; see `thalweg compare --help`"),

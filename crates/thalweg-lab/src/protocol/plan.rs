@@ -209,6 +209,8 @@ impl Plan {
             ));
         }
         self.check_ranges()?;
+        self.check_seeds()?;
+        self.check_budgets()?;
         let empty = self.tasks.iter().find(|task| self.entries(task).is_empty());
         match empty.and_then(|task| Some((task, *self.left_out(task).first()?))) {
             Some((task, (name, reason))) => Err(Error::usage(
@@ -220,6 +222,38 @@ impl Plan {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Whether no final run repeats a seed that hyper-parameters were selected on.
+    fn check_seeds(&self) -> Result<()> {
+        let most = (REPEAT_SEED - FIRST_SEED) as usize;
+        match self.seeds {
+            Some(seeds) if seeds > most => Err(Error::usage(
+                format!(
+                    "--seeds {seeds} reaches the seeds from {REPEAT_SEED} on, on which trials are repeated"
+                ),
+                format!("give --seeds at most {most}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether every optimizer can take a step: one that cannot would be ranked by where it starts.
+    fn check_budgets(&self) -> Result<()> {
+        for task in &self.tasks {
+            let budget = self.budget(task);
+            let entries = self.entries(task);
+            if let Some(entry) = entries.iter().find(|e| e.gradients_per_step > budget) {
+                let (name, needed) = (entry.name, entry.gradients_per_step);
+                return Err(Error::usage(
+                    format!(
+                        "--budget {budget} is less than the {needed} gradients of one step of {name}"
+                    ),
+                    format!("give --budget at least {needed}, or leave {name} out"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whether every range that was asked for can be searched.

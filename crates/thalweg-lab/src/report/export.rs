@@ -7,7 +7,7 @@ use super::page::sections;
 use super::sections::stamp_of_all;
 use super::view::View;
 use crate::store::Document;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// A figure as a file.
 #[derive(Debug, Clone)]
@@ -63,19 +63,27 @@ impl Picture {
 /// # Errors
 /// If the directory cannot be made.
 pub fn prepare(directory: &Path) -> Result<()> {
-    std::fs::create_dir_all(directory).map_err(|e| unwritable(directory, &e))
+    std::fs::create_dir_all(directory).map_err(|e| unwritable(directory, &e, "--svg-dir"))
 }
 
-/// Writes every figure to `directory`: as SVG, and as PNG where the program can.
+/// Writes every figure of the report to `directory`, as [`save_pictures`] does.
 ///
 /// # Errors
 /// If a file cannot be written or a figure cannot be drawn.
 pub fn save(document: &Document, directory: &Path) -> Result<()> {
     prepare(directory)?;
-    for picture in pictures(document)? {
+    save_pictures(&pictures(document)?, directory, "--svg-dir")
+}
+
+/// Writes pictures to the directory that `option` names: as SVG, and as PNG where the program can.
+///
+/// # Errors
+/// If a file cannot be written or a picture cannot be drawn.
+pub fn save_pictures(pictures: &[Picture], directory: &Path, option: &str) -> Result<()> {
+    for picture in pictures {
         let write = |ending: &str, bytes: &[u8]| {
             let path = directory.join(format!("{}.{ending}", picture.name));
-            std::fs::write(&path, bytes).map_err(|e| unwritable(&path, &e))
+            files::replace(&path, bytes).map_err(|e| unwritable(&path, &e, option))
         };
         write("svg", picture.svg.as_bytes())?;
         #[cfg(feature = "png")]
@@ -84,9 +92,7 @@ pub fn save(document: &Document, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Error {
-    Error::failed(
-        format!("cannot write {}: {error}", path.display()),
-        "give --svg-dir a directory you may write to",
-    )
+fn unwritable(path: &Path, error: &std::io::Error, option: &str) -> Error {
+    let problem = format!("cannot write {}: {error}", path.display());
+    Error::failed(problem, files::remedy(error, option))
 }

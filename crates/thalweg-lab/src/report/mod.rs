@@ -23,7 +23,7 @@ mod view;
 
 pub use claims::{claims, picture};
 pub use counterfactual::{ways, ways_apart};
-pub use export::{Picture, pictures, prepare, save};
+pub use export::{Picture, pictures, prepare, save, save_pictures};
 pub use page::render;
 #[cfg(feature = "tui")]
 pub(crate) use palette::series;

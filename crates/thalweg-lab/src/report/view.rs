@@ -84,9 +84,16 @@ fn looks(count: usize, leaders: &[Vec<usize>]) -> Vec<usize> {
     looks.into_iter().filter_map(|look| look.or_else(|| left.next())).collect()
 }
 
-/// The name of a part of a task's figures, as it can stand in an id.
+/// The name of a part of a task's figures, as it can stand in an id and be the name of a file: what else than letters,
+/// digits and hyphens is in the names of tasks and optimizers stands between underscores, so that no two names become one.
 pub(super) fn id(parts: &[&str]) -> String {
-    let letter = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
+    let letter = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' => c.to_string(),
+        '_' => "__".to_owned(),
+        '@' => "_at_".to_owned(),
+        '.' => "_dot_".to_owned(),
+        c => format!("_{:x}_", u32::from(c)),
+    };
     parts.join("-").chars().map(letter).collect()
 }
 
@@ -94,6 +101,16 @@ pub(super) fn id(parts: &[&str]) -> String {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_names_have_one_id() {
+        let names = ["lm@a.b", "lm@a-b", "lm-a-b", "lm@a_b", "lm@a_dot_b", "lm@a b", "lm@aéb"];
+        let ids: BTreeSet<String> = names.iter().map(|name| id(&[name, "targets"])).collect();
+        assert_eq!(ids.len(), names.len(), "{ids:?}");
+        assert!(ids.contains("lm_at_a_dot_b-targets"));
+        let fit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        assert!(ids.iter().all(|id| id.chars().all(fit)), "{ids:?}");
+    }
 
     #[test]
     fn those_that_lead_on_a_task_differ_in_colour() {

@@ -14,13 +14,16 @@ use super::number::Number;
 use crate::diagnosis::{Finding, Probe};
 use crate::protocol::{Archive, Divergence, Job, Point, Record, Run};
 use crate::tasks::Measurement;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// The name of the file within a directory of results.
 pub const FILE: &str = "runs.sqlite";
 
 /// The version of the tables, kept in SQLite's `user_version`.
 const LAYOUT: i64 = 2;
+
+/// The key of the plan, line by line.
+pub(super) const PLAN: &str = "plan";
 
 /// Facts about a comparison, key and value: what decides its results, and what does not.
 pub type Facts = Vec<(String, String)>;
@@ -119,16 +122,21 @@ impl Database {
     fn check_facts(&self, facts: &Facts) -> Result<()> {
         for (key, wanted) in facts {
             let held = self.fact(key)?.unwrap_or_default();
-            if held != *wanted {
-                let show =
-                    |text: &str| first_difference(text, if text == held { wanted } else { &held });
+            if held != *wanted && !(key == PLAN && same_lines(&held, wanted)) {
+                let difference = match (lacking(&held, wanted), lacking(wanted, &held)) {
+                    (Some(held), Some(wanted)) => {
+                        format!("its {key} is `{held}`, now it is `{wanted}`")
+                    }
+                    (Some(held), None) => {
+                        format!("its {key} has `{held}`, which is not asked for now")
+                    }
+                    (None, Some(wanted)) => {
+                        format!("its {key} has no `{wanted}`, which is asked for now")
+                    }
+                    (None, None) => format!("its {key} has the same lines in another order"),
+                };
                 return Err(Error::usage(
-                    format!(
-                        "{} holds another comparison: its {key} is `{}`, now it is `{}`",
-                        self.path.display(),
-                        show(&held),
-                        show(wanted)
-                    ),
+                    format!("{} holds another comparison: {difference}", self.path.display()),
                     "give another --out directory, or --fresh to throw the old runs away",
                 ));
             }
@@ -214,9 +222,10 @@ impl Archive for Database {
 
 fn lock(directory: &Path) -> Result<File> {
     let path = directory.join(".lock");
-    let fix = "give --out a directory you may write to";
-    let failed =
-        |e: std::io::Error| Error::failed(format!("cannot lock {}: {e}", path.display()), fix);
+    let failed = |e: std::io::Error| {
+        let problem = format!("cannot lock {}: {e}", path.display());
+        Error::failed(problem, files::remedy(&e, "--out"))
+    };
     std::fs::create_dir_all(directory).map_err(failed)?;
     let file = File::create(&path).map_err(failed)?;
     match file.try_lock() {
@@ -240,7 +249,9 @@ fn may_write(path: &Path) -> bool {
 
 /// Opens a file of runs where nothing can be written: all of it must be in the file itself.
 pub(super) fn unchanging(path: &Path) -> Result<Connection> {
-    let side = path.with_extension("sqlite-wal");
+    // SQLite adds to the whole name, whatever it ends with.
+    let mut side = path.as_os_str().to_owned();
+    side.push("-wal");
     if std::fs::metadata(side).is_ok_and(|file| file.len() > 0) {
         return Err(Error::failed(
             format!(
@@ -469,9 +480,24 @@ fn pairs(bytes: &[u8]) -> Vec<[f64; 2]> {
 
 /// The first line in which `text` differs from `other`, or else `nothing`.
 pub(crate) fn first_difference(text: &str, other: &str) -> String {
+    lacking(text, other).unwrap_or("nothing").to_owned()
+}
+
+/// The first line of `text` that `other` lacks.
+fn lacking<'t>(text: &'t str, other: &str) -> Option<&'t str> {
     let others: Vec<&str> = other.lines().collect();
-    let line = text.lines().find(|line| !others.contains(line));
-    line.unwrap_or("nothing").to_owned()
+    text.lines().find(|line| !others.contains(line))
+}
+
+/// Whether the lines are the same but for their order, in which tasks and optimizers were named: a run does not
+/// know it, and what is made of the runs goes by the order asked for last.
+fn same_lines(a: &str, b: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    sorted(a) == sorted(b)
 }
 
 fn broken(path: &Path, error: &rusqlite::Error) -> Error {

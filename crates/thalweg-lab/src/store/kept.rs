@@ -146,6 +146,10 @@ impl Cell {
 
     /// What may be asked for where there is no run of this name.
     fn instead(&self, runs: &[Kept]) -> String {
+        if runs.is_empty() {
+            return "finish the comparison: give the same `thalweg compare` command again"
+                .to_owned();
+        }
         let joined = |names: BTreeSet<String>| Vec::from_iter(names).join(", ");
         let mut own =
             runs.iter().filter(|r| r.task == self.task && r.optimizer == self.optimizer).peekable();
@@ -352,6 +356,12 @@ mod tests {
             [0., 1., 2., 2.5, 3., 3.]
         );
         assert_eq!((run(&[]).seconds_at(3), run(&[(2, 0.5)]).seconds_at(1)), (0.0, 0.5));
+    }
+
+    #[test]
+    fn where_no_run_has_ended_the_comparison_is_to_be_finished() {
+        let cell = Cell::parse("digits-mlp/adamw/1").unwrap();
+        assert!(cell.instead(&[]).contains("give the same `thalweg compare` command again"));
     }
 
     #[test]

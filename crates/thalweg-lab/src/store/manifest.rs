@@ -4,6 +4,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Facts;
+use super::database::PLAN;
 use crate::optimizers;
 use crate::protocol::{Plan, Workloads};
 
@@ -38,10 +39,10 @@ impl Manifest {
         Manifest {
             version: env!("CARGO_PKG_VERSION"),
             program_sha256: program_sha256(),
-            engine: "own layers on gemm 0.19.0",
+            engine: ENGINE,
             crates: crates(LOCK),
             command,
-            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            platform: platform(),
             cpu: cpu_name(),
             cpu_features: cpu_features(),
             cpu_threads: threads(),
@@ -49,6 +50,9 @@ impl Manifest {
         }
     }
 }
+
+/// What computes the gradients.
+const ENGINE: &str = "own layers on gemm 0.19.0";
 
 /// The exact version of every library.
 const LOCK: &str = include_str!("../../../../Cargo.lock");
@@ -97,7 +101,7 @@ pub(crate) fn facts(plan: &Plan, workloads: &Workloads) -> Facts {
         ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("program_sha256".to_owned(), program_sha256()),
         ("cpu_features".to_owned(), cpu_features().join(" ")),
-        ("plan".to_owned(), plan.describe().join("\n")),
+        (PLAN.to_owned(), plan.describe().join("\n")),
     ];
     for task in &plan.tasks {
         for fact in optimizers::recipes(&plan.entries(task)) {
@@ -116,10 +120,20 @@ pub(crate) fn data_key(task: &str) -> String {
     format!("data_sha256/{task}")
 }
 
-/// What later commands need to know of the tasks, without opening them.
+/// What does not decide results: the rest of the [`Manifest`], of the process that was last at work, and what later
+/// commands need to know of the tasks without opening them.
 pub(crate) fn notes(workloads: &Workloads) -> Facts {
+    let crates: Vec<String> = crates(LOCK).iter().map(|(name, v)| format!("{name} {v}")).collect();
+    let mut notes: Facts = vec![
+        ("engine".to_owned(), ENGINE.to_owned()),
+        ("crates".to_owned(), crates.join(", ")),
+        ("platform".to_owned(), platform()),
+        ("cpu".to_owned(), cpu_name()),
+        ("cpu_threads".to_owned(), threads().to_string()),
+    ];
     let known = workloads.iter().filter_map(|(task, workload)| Some((task, workload.optimum()?)));
-    known.map(|(task, optimum)| (optimum_key(task), optimum.to_string())).collect()
+    notes.extend(known.map(|(task, optimum)| (optimum_key(task), optimum.to_string())));
+    notes
 }
 
 /// The key of the note that holds the smallest loss of a task.
@@ -139,6 +153,10 @@ pub(crate) fn program_sha256() -> String {
 /// Threads the machine offers.
 pub(crate) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+fn platform() -> String {
+    format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)
 }
 
 fn cpu_name() -> String {

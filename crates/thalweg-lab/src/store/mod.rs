@@ -24,7 +24,7 @@ pub(crate) use manifest::{
 };
 
 use crate::protocol::Outcome;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// The version of the document's layout.
 pub const LAYOUT: u32 = 1;
@@ -62,7 +62,8 @@ pub fn json(value: &(impl Serialize + ?Sized)) -> Result<String> {
     })
 }
 
-/// Writes `text` to `directory/name`, making the directory if needed.
+/// Writes `text` to `directory/name`, making the directory if needed. What stood there stays whole until the new
+/// file is.
 pub fn write(directory: &Path, name: &str, text: &str) -> Result<()> {
     if directory.is_file() {
         return Err(Error::usage(
@@ -71,11 +72,11 @@ pub fn write(directory: &Path, name: &str, text: &str) -> Result<()> {
         ));
     }
     let path = directory.join(name);
-    std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&path, text)).map_err(|e| {
-        Error::failed(
-            format!("cannot write {}: {e}", path.display()),
-            "give --out a directory you may write to",
-        )
+    let written =
+        std::fs::create_dir_all(directory).and_then(|()| files::replace(&path, text.as_bytes()));
+    written.map_err(|e| {
+        let problem = format!("cannot write {}: {e}", path.display());
+        Error::failed(problem, files::remedy(&e, "--out"))
     })
 }
 

@@ -1,6 +1,7 @@
 -- One comparison per file. Numbers that are not finite are stored as the texts 'NaN', 'inf' and '-inf'.
 CREATE TABLE manifest (
-    key   TEXT PRIMARY KEY,             -- version, program_sha256, cpu, command, data_sha256/NAME, optimum/NAME, plan ...
+    key   TEXT PRIMARY KEY,             -- version, program_sha256, cpu_features, plan, data_sha256/NAME, recipe/NAME decide the results;
+                                        -- command, seconds, engine, crates, platform, cpu, cpu_threads, optimum/NAME do not
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -128,6 +128,13 @@ fn another_plan_is_refused_and_names_the_difference() {
     assert_eq!(error.exit_code(), 2);
     assert!(error.problem().contains("`five seeds`, now it is `six seeds`"), "{error}");
     assert!(error.fix().contains("--fresh"));
+    let refused = |plan| Database::open(dir.path(), &facts(plan)).err().unwrap();
+    let fewer = refused("one");
+    assert!(fewer.problem().contains("plan has `five seeds`, which is not asked"), "{fewer}");
+    let more = refused("one\nfive seeds\ntwo");
+    assert!(more.problem().contains("plan has no `two`, which is asked"), "{more}");
+    // Tasks and optimizers named in another order are the same comparison.
+    Database::open(dir.path(), &facts("five seeds\none")).unwrap();
     Database::remove(dir.path()).unwrap();
     Database::open(dir.path(), &facts("one\nsix seeds")).unwrap();
 }
@@ -174,6 +181,12 @@ fn runs_can_be_read_where_nothing_can_be_written() {
     let path = dir.path().join(super::FILE);
     // In the middle of its work the last runs stand in the side file.
     assert!(super::database::unchanging(&path).unwrap_err().fix().contains("copy the directory"));
+    let renamed = dir.path().join("old.runs");
+    for suffix in ["", "-wal"] {
+        let [from, to] = [&path, &renamed].map(|path| format!("{}{suffix}", path.display()));
+        std::fs::copy(from, to).unwrap();
+    }
+    assert!(super::database::unchanging(&renamed).is_err());
     drop(database);
     let connection = super::database::unchanging(&path).unwrap();
     let count: i64 = connection.query_row("SELECT count(*) FROM runs", [], |r| r.get(0)).unwrap();
