@@ -107,6 +107,7 @@ fn without_trials_the_defaults_are_compared() {
         assert!(standing.fixed.iter().any(|(hyper, _)| *hyper == "lr"));
     }
     assert!(outcome.cannot_say.iter().any(|words| words.starts_with("Nothing was tuned.")));
+    assert!(outcome.rules.words.iter().all(|words| !words.contains("Sobol")));
     let tune = vec![("adam".to_owned(), optimizers::Range { hyper: "lr", low: 1e-3, high: 1.0 })];
     let error = compare(&Plan { tune, ..plan }, &silent()).unwrap_err();
     assert!(error.problem().contains("--trials 0"), "{error}");

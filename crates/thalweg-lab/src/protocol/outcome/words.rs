@@ -12,25 +12,10 @@ use crate::tasks::{Schedule, Task};
 
 /// The rules as sentences.
 pub(super) fn rules(plan: &Plan) -> Vec<String> {
-    let mut rules = vec![
-        "Every optimizer gets the same number of runs (more only if all of its trials diverge, see below), \
-         and every run the same number of gradient evaluations; its own defaults are run once for comparison and never selected."
-            .to_owned(),
-        format!(
-            "Screening trials lie at the same scrambled Sobol points of each optimizer's declared \
-             ranges, on one seed. {ROUNDS} times, an eighth as many trials follow: one decade beyond the \
-             edge at which the best trial lies, or else inside."
-        ),
-        format!(
-            "If every trial of a screen diverges, its learning rates were too large to say anything: the \
-             screen is repeated three decades lower, at most {LOWERINGS} times, with as many trials as the \
-             gradient evaluations pay for that the diverged trials left. So no search spends more \
-             gradient evaluations than another may."
-        ),
-        "The best trials are repeated on fresh seeds, and the one with the lowest median validation loss \
-         (of equal ones, the soonest) runs on the final seeds. Only those runs see the test set, at their point of lowest validation \
-         loss. Methods that average are judged at their averages. A divergence counts as the worst result and \
-         is never dropped."
+    let mut rules = tuning(plan);
+    rules.extend([
+        "Only the final runs see the test set, at their point of lowest validation loss. Methods that average are \
+         judged at their averages. A divergence counts as the worst result and is never dropped."
             .to_owned(),
         "Optimizers are compared on the same seeds by paired t tests, which take the differences for \
          independent and roughly normal. An optimizer may be the best unless it is worse than some other \
@@ -46,7 +31,7 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
          (hard), the median (medium) and the upper quartile (easy). A run reaches one at its first measurement at or \
          below it: whoever stops there has that loss, even if the run diverges later."
             .to_owned(),
-    ];
+    ]);
     rules.extend(given(plan));
     rules.extend(plan.tasks.iter().map(|task| plan.seeds(task).count()).min().map(smallest_p));
     let counts = plan.tasks.iter().filter_map(|task| {
@@ -72,6 +57,37 @@ pub(super) fn rules(plan: &Plan) -> Vec<String> {
     rules.extend(twice(plan));
     rules.extend(noisy(plan));
     rules
+}
+
+/// How the final runs come by their hyper-parameters.
+fn tuning(plan: &Plan) -> Vec<String> {
+    if plan.trials == Some(0) {
+        return vec![
+            "Nothing is tuned: every optimizer runs with its defaults, and gets the same number of runs and of \
+             gradient evaluations per run. A run of each on another seed stands for the repetitions of which targets \
+             are made."
+                .to_owned(),
+        ];
+    }
+    vec![
+        "Every optimizer gets the same number of runs (more only if all of its trials diverge, see below), \
+         and every run the same number of gradient evaluations; its own defaults are run once for comparison and never selected."
+            .to_owned(),
+        format!(
+            "Screening trials lie at the same scrambled Sobol points of each optimizer's declared \
+             ranges, on one seed. {ROUNDS} times, an eighth as many trials follow: one decade beyond the \
+             edge at which the best trial lies, or else inside."
+        ),
+        format!(
+            "If every trial of a screen diverges, its learning rates were too large to say anything: the \
+             screen is repeated three decades lower, at most {LOWERINGS} times, with as many trials as the \
+             gradient evaluations pay for that the diverged trials left. So no search spends more \
+             gradient evaluations than another may."
+        ),
+        "The best trials are repeated on fresh seeds, and the one with the lowest median validation loss \
+         (of equal ones, the soonest) runs on the final seeds."
+            .to_owned(),
+    ]
 }
 
 /// Where nobody decays the weights, if anybody could.
