@@ -17,7 +17,7 @@ const COLOURS: [(&str, &str, &str); 29] = [
     ("box", "#f6f8fa", "#1c2127"),
     ("mark", "#fff1c2", "#4d3f00"),
     ("accent", "#0072b2", "#4aa8e0"),
-    ("rest", "#b4bcc5", "#4f5963"),
+    ("rest", "#b4bcc5", "#707c88"),
     ("good", "#00734f", "#2bc79b"),
     ("bad", "#b34000", "#f0803c"),
     ("c0", "#0072b2", "#4aa8e0"),
