@@ -9,7 +9,7 @@ use super::in_parallel;
 use super::stats::bootstrap::Interval;
 use super::stats::mean;
 use super::stats::multiple::holm;
-use super::stats::runs::{Against, Runs};
+use super::stats::runs::{Against, Runs, is_worse};
 use super::stats::scale::Scale;
 use super::training::{
     Branch, MULTIPLES, Memory, OneStep, Run, RunSpec, Turn, Way, branches, is_late,
@@ -136,7 +136,7 @@ impl Counterfactual {
 
     /// Whether the runs end worse this way than as they were, sure or not.
     pub fn is_worse(&self, alternative: &Alternative) -> bool {
-        alternative.difference > if alternative.in_gradients { 0.0 } else { self.scale.alike() }
+        is_worse(alternative.difference, alternative.in_gradients, self.scale)
     }
 
     /// The change of the batch's loss with the step as it is.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::stats::bootstrap::Interval;
 use super::stats::multiple::holm;
-use super::stats::runs::{Against, Runs};
+use super::stats::runs::{Against, Runs, is_worse};
 use super::stats::scale::Scale;
 use super::stats::{Estimate, mean};
 
@@ -76,7 +76,7 @@ pub struct Change {
 impl Change {
     /// Whether the second is worse than the first, sure or not.
     pub fn is_worse(&self) -> bool {
-        self.distance.mean > if self.in_gradients { 0.0 } else { self.scale.alike() }
+        is_worse(self.distance.mean, self.in_gradients, self.scale)
     }
 }
 

@@ -24,6 +24,11 @@ pub struct Against {
     pub p: f64,
 }
 
+/// Whether runs this far from others, on average, are worse, sure or not.
+pub fn is_worse(distance: f64, in_gradients: bool, scale: Scale) -> bool {
+    distance > if in_gradients { 0.0 } else { scale.alike() }
+}
+
 impl FromIterator<[f64; 2]> for Runs {
     /// Of each run its test loss and its gradient evaluations.
     fn from_iter<I: IntoIterator<Item = [f64; 2]>>(runs: I) -> Self {
