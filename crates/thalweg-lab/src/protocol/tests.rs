@@ -337,6 +337,32 @@ fn where_gradients_are_noisy_the_end_counts_and_not_the_luckiest_moment() {
     }
 }
 
+/// Their measurements go down to the floor and up again; what counts is from when on they stay there.
+#[test]
+fn who_solves_a_task_with_noise_is_ranked_by_when_it_is_there_for_good() {
+    let names = ["momentum", "nesterov", "gd"].map(str::to_owned);
+    let plan = Plan {
+        tasks: tasks::select(&["experts".to_owned()], None).unwrap(),
+        optimizers: Some(optimizers::select(&names).unwrap()),
+        trials: Some(16),
+        budget: None,
+        ..plan(2)
+    };
+    let outcome = compare(&plan, &silent()).unwrap();
+    let (task, floor) = (&outcome.tasks[0], plan.tasks[0].floor.unwrap());
+    let solved: Vec<&Standing> = task.standings.iter().filter(|s| s.solved(Some(floor))).collect();
+    assert!(solved.len() > 1 && task.noisy, "{}", task.verdict);
+    for seed in solved.iter().flat_map(|s| &s.seeds) {
+        let (before, there) = seed
+            .points
+            .split_at(seed.points.iter().position(|p| p.step == seed.best_step).unwrap());
+        assert!(there.iter().all(|p| p.validation.loss == floor));
+        assert!(before.last().is_some_and(|p| p.validation.loss > floor));
+    }
+    assert!(solved.windows(2).all(|s| s[0].mean_best_step() <= s[1].mean_best_step()));
+    assert!(solved[0].mean_best_step() < 0.9 * task.budget as f64, "{}", task.verdict);
+}
+
 /// What an optimizer with an average is judged at is the average of its steps, of which the trajectory tells.
 #[test]
 fn averages_are_what_is_judged() {

@@ -46,6 +46,11 @@ impl RunSpec {
         RunSpec { task, optimizer: entry.name, hypers, seed, budget }
     }
 
+    /// The learning rate, if that is tuned.
+    pub fn lr(&self) -> Option<f64> {
+        self.hypers.iter().find(|(hyper, _)| *hyper == "lr").map(|(_, lr)| *lr)
+    }
+
     /// Gradient evaluations between measurements.
     pub fn every(&self) -> usize {
         (self.budget / self.task.evaluations).max(1)
@@ -84,7 +89,8 @@ pub struct Run {
     /// Set if the run diverged; it then counts as the worst possible, and is never dropped.
     pub divergence: Option<Divergence>,
     /// The point with the lowest validation loss, and the test result at it (final runs only). On a
-    /// [noisy](Task::noisy) task the last point, and the mean test result over the [ending](Run::ending).
+    /// [noisy](Task::noisy) task the last point, or the first of those at its end that are all at the floor, and the
+    /// mean test result over the [ending](Run::ending).
     pub best: Option<Point>,
     /// See `best`.
     pub test: Option<Measurement>,
@@ -408,7 +414,18 @@ impl Trainer {
         Ok(test)
     }
 
+    /// A run on a noisy task that ends at the floor was there for good after its last measurement above.
+    fn settle(&mut self) {
+        let Task { noisy: true, floor: Some(floor), .. } = *self.run.spec.task else { return };
+        let above = self.run.points.iter().rposition(|p| p.validation.loss > floor);
+        let first = self.run.points.get(above.map_or(0, |i| i + 1));
+        if let (Some(first), None) = (first, &self.run.divergence) {
+            self.run.best = Some(*first);
+        }
+    }
+
     fn finish(mut self, phase: Phase) -> Result<Run> {
+        self.settle();
         // The test part of a run that was given up would only keep its user waiting.
         if phase == Phase::Final && self.run.divergence.is_none() && !interrupt::abandoned() {
             self.run.test = Some(match &self.ending[..] {
