@@ -11,11 +11,13 @@ use crate::optimizers::RECIPE;
 use crate::protocol::stats::scale::Scale;
 use crate::protocol::{Change, Changes, Loss, changes, shown};
 use crate::store::{self, Database, Facts, Kept, first_difference};
+use crate::tasks;
 use crate::{Error, Result};
 
 /// Arguments of `thalweg diff`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  thalweg diff results-before results-after")]
+#[command(after_help = "Examples:\n  thalweg diff results-before results-after\n  \
+    thalweg diff thalweg-out study-1 --json")]
 pub struct DiffArgs {
     /// The --out directory of the first comparison.
     #[arg(value_name = "A")]
@@ -185,10 +187,10 @@ fn flips(changes: &Changes) -> String {
         if own.is_empty() {
             continue;
         }
-        let (changed, pairs) = (own.len(), rows.len() * (rows.len() - 1) / 2);
-        let tau = 1.0 - 2.0 * changed as f64 / pairs as f64;
+        let (changed, pairs) = (own.len(), changes.ordered(task));
+        let correlation = 1.0 - 2.0 * changed as f64 / pairs as f64;
         text += &format!(
-            "{task}: {changed} of {pairs} pairs changed places (Kendall's rank correlation {tau:.2})\n"
+            "{task}: {changed} of {pairs} pairs changed places (rank correlation {correlation:.2})\n"
         );
         for flip in own.iter().filter(|_| changed <= PAIRS) {
             text += &format!("{task}: {} and {} changed places\n", flip.fell, flip.rose);
@@ -232,6 +234,9 @@ fn losses(database: &Database, directory: &Path) -> Result<Vec<Loss>> {
                 loss: run.test_loss.filter(|_| run.divergence.is_none()).unwrap_or(f64::INFINITY),
                 gradients: run.best_point.map_or(0.0, step),
                 every: (step(1) - step(0)).max(0.0),
+                floor: tasks::select(std::slice::from_ref(&run.task), None)
+                    .ok()
+                    .and_then(|tasks| tasks[0].floor),
                 bits: bits(&run),
                 task: run.task,
                 optimizer: run.optimizer,

@@ -9,7 +9,7 @@ use super::in_parallel;
 use super::stats::bootstrap::Interval;
 use super::stats::mean;
 use super::stats::multiple::holm;
-use super::stats::runs::{Against, Runs, is_worse};
+use super::stats::runs::{Against, Runs, Yardstick, is_worse};
 use super::stats::scale::Scale;
 use super::training::{
     Branch, MULTIPLES, Memory, OneStep, Run, RunSpec, Turn, Way, branches, is_late,
@@ -229,7 +229,8 @@ fn alternative(
     results: Runs,
 ) -> Alternative {
     let spec = &branches[0].run.spec;
-    let Against { in_gradients, distance, p } = results.against(kept, scale, spec.every() as f64);
+    let by = Yardstick { scale, floor: spec.task.floor, every: spec.every() as f64 };
+    let Against { in_gradients, distance, p } = results.against(kept, by);
     let steps: Option<Vec<&OneStep>> = branches.iter().map(|b| b.step.as_ref()).collect();
     Alternative {
         optimizer: spec.optimizer,

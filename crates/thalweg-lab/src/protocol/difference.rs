@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::stats::bootstrap::Interval;
 use super::stats::multiple::holm;
-use super::stats::runs::{Against, Runs, is_worse};
+use super::stats::runs::{Against, Runs, Yardstick, is_worse};
 use super::stats::scale::Scale;
 use super::stats::{Estimate, mean};
 
@@ -23,6 +23,8 @@ pub struct Loss {
     pub gradients: f64,
     /// Gradient evaluations between measurements.
     pub every: f64,
+    /// The loss at which the task is solved, if it has one and is known here.
+    pub floor: Option<f64>,
     /// The bits of its hyper-parameters and of all that was measured.
     pub bits: Vec<u64>,
 }
@@ -73,6 +75,20 @@ pub struct Change {
     pub distinguishable: bool,
 }
 
+impl Changes {
+    /// How many pairs of optimizers on a task have an order in both.
+    pub fn ordered(&self, task: &str) -> usize {
+        let own: Vec<&Change> = self.rows.iter().filter(|row| row.task == task).collect();
+        let in_both = |a: &Change, b: &Change| {
+            [0, 1].iter().all(|side| is_ahead(a, b, *side) || is_ahead(b, a, *side))
+        };
+        own.iter()
+            .enumerate()
+            .map(|(i, a)| own[i + 1..].iter().filter(|b| in_both(a, b)).count())
+            .sum()
+    }
+}
+
 impl Change {
     /// Whether the second is worse than the first, sure or not.
     pub fn is_worse(&self) -> bool {
@@ -111,7 +127,9 @@ pub fn changes(a: &[Loss], b: &[Loss], minimum: impl Fn(&str) -> Option<f64>) ->
         let of = |i: usize| pairs.iter().map(move |pair| [pair[i].loss, pair[i].gradients]);
         let (x, y): (Runs, Runs) = (of(0).collect(), of(1).collect());
         let every = pairs.iter().flatten().map(|run| run.every).fold(0.0, f64::max);
-        let Against { in_gradients, distance, p: of_row } = y.against(&x, scale, every);
+        let floor = pairs.first().and_then(|[run, _]| run.floor);
+        let by = Yardstick { scale, floor, every };
+        let Against { in_gradients, distance, p: of_row } = y.against(&x, by);
         p.push(of_row);
         rows.push(Change {
             task: name.0.clone(),
@@ -201,6 +219,7 @@ mod tests {
             loss: *loss,
             gradients: 100.0,
             every: 10.0,
+            floor: None,
             bits: vec![loss.to_bits()],
         };
         values.iter().enumerate().map(loss).collect()
@@ -225,6 +244,7 @@ mod tests {
             let mut runs = losses(optimizer, &[0.5; 4]);
             for (run, spent) in runs.iter_mut().zip(spent) {
                 (run.gradients, run.bits) = (spent, vec![spent.to_bits()]);
+                run.floor = Some(0.5);
             }
             runs
         };
@@ -237,6 +257,12 @@ mod tests {
         assert!((x.distance.mean - 442.5).abs() < 1e-9);
         assert!(y.identical && !y.distinguishable);
         assert_eq!((x.rank, y.rank, changes.flips.len()), ([1, 2], [2, 1], 1));
+        // Of two that are as soon none is ahead.
+        let third = [b, [solved("z", [300.0, 310.0, 300.0, 320.0]), vec![]]].concat().concat();
+        assert_eq!(
+            (changes.ordered("t"), super::changes(&third, &third, |_| None).ordered("t")),
+            (1, 2)
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::types::{Flip, Leader, Level, Pair, SeedResult, Standing, Target, ToTarget};
 use crate::protocol::stats::multiple::may_be_best;
-use crate::protocol::stats::runs::{Against, Runs};
+use crate::protocol::stats::runs::{Against, Runs, Yardstick};
 use crate::protocol::stats::scale::{Distance, Scale};
 use crate::protocol::stats::{Estimate, above_zero, mean, median, paired_p, quantile};
 use crate::protocol::training::Point;
@@ -51,14 +51,15 @@ pub(super) fn place(ranked: &mut [Standing], scale: Scale) {
     }
 }
 
-/// Every two of the ranked standings, the better one first.
-pub(super) fn pairs(ranked: &[Standing], scale: Scale) -> Vec<Pair> {
+/// Every two of the ranked standings, the better one first; `floor` is the loss at which the task is solved.
+pub(super) fn pairs(ranked: &[Standing], scale: Scale, floor: Option<f64>) -> Vec<Pair> {
     let run: Vec<&Standing> = ranked.iter().filter(|s| s.has_runs()).collect();
     let twos = run.iter().enumerate().flat_map(|(i, a)| run[i + 1..].iter().map(move |b| (*a, *b)));
     let pair = |(a, b): (&Standing, &Standing)| {
         let (own, first) = shared(b, a);
         let every = a.every().max(b.every()).unwrap_or(0) as f64;
-        let Against { in_gradients, distance, p } = own.against(&first, scale, every);
+        let by = Yardstick { scale, floor, every };
+        let Against { in_gradients, distance, p } = own.against(&first, by);
         Pair {
             optimizers: [a.optimizer, b.optimizer],
             in_gradients,

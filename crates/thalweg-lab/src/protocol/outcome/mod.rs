@@ -103,7 +103,7 @@ fn task_outcome(
         flips: compared::flips(&standings, scale, task.noisy),
         apart: apart::apart(&standings),
         leaders: compared::leaders(&standings, budget, scale, task.noisy),
-        pairs: compared::pairs(&standings, scale),
+        pairs: compared::pairs(&standings, scale, task.floor),
         left_out: words::left_out(plan, task),
         verdict: words::verdict(task, &standings, plan.seeds(task).count(), scale),
         standings,

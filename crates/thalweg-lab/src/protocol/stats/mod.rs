@@ -139,7 +139,8 @@ pub fn all_or_none(n: usize) -> f64 {
 /// always the same one diverged, divergence itself is the difference: the probability is that of one of two
 /// groups having all that diverged by chance (Fisher's exact test). If it is so in some pairs, only the
 /// signs are used (exact sign test), as they are where all differences are the same: a t test would be sure
-/// after two of them. Runs that both diverged are equal.
+/// after two of them. Runs that both diverged are equal. One divergence makes the mean infinite, whatever the
+/// other pairs say: if most signs are not those of the mean, nothing speaks for it, and the probability is 1.
 pub fn paired_p(a: &[f64], b: &[f64]) -> f64 {
     paired_p_on(a, b, 0.0)
 }
@@ -155,8 +156,14 @@ pub fn paired_p_on(a: &[f64], b: &[f64], grid: f64) -> f64 {
         return 1.0;
     }
     if differences.iter().any(|d| !d.is_finite()) {
+        let mean = mean(&differences);
         let all = differences.iter().all(|d| d.is_infinite());
-        return if all && above.min(below) == 0 { all_or_none(n) } else { sign_test(above, below) };
+        return match (mean > 0.0, mean < 0.0) {
+            _ if all && above.min(below) == 0 => all_or_none(n),
+            (true, _) if above > below => sign_test(above, below),
+            (_, true) if above < below => sign_test(above, below),
+            _ => 1.0,
+        };
     }
     if n < 2 {
         return 1.0;

@@ -3,6 +3,17 @@
 use super::scale::{Distance, Scale};
 use super::{paired_p, paired_p_on};
 
+/// By what the runs of a task are compared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Yardstick {
+    /// The scale of losses.
+    pub scale: Scale,
+    /// The loss at which the task is solved, if it has one.
+    pub floor: Option<f64>,
+    /// The number of gradient evaluations between measurements.
+    pub every: f64,
+}
+
 /// What came of runs, in the order of their seeds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Runs {
@@ -15,8 +26,7 @@ pub struct Runs {
 /// How far runs are from others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Against {
-    /// Whether all of both came to one and the same loss, which is that of a solved task: they are then compared by
-    /// how soon, in gradient evaluations.
+    /// Whether all of both have solved the task: they are then compared by how soon, in gradient evaluations.
     pub in_gradients: bool,
     /// By how much, or by which factor.
     pub distance: Distance,
@@ -38,12 +48,15 @@ impl FromIterator<[f64; 2]> for Runs {
 }
 
 impl Runs {
-    /// How far these are from `others`, paired in order; `every` is the number of gradient evaluations between
-    /// measurements.
-    pub fn against(&self, others: &Runs, scale: Scale, every: f64) -> Against {
-        let level = self.losses.first().copied().filter(|loss| loss.is_finite());
-        let at_level = |runs: &Runs| runs.losses.iter().all(|loss| Some(*loss) == level);
-        if level.is_some() && at_level(self) && at_level(others) {
+    /// Whether there are runs, and all came down to this loss.
+    fn solve(&self, floor: f64) -> bool {
+        !self.losses.is_empty() && self.losses.iter().all(|loss| *loss <= floor)
+    }
+
+    /// How far these are from `others`, paired in order.
+    pub fn against(&self, others: &Runs, by: Yardstick) -> Against {
+        let Yardstick { scale, floor, every } = by;
+        if floor.is_some_and(|floor| self.solve(floor) && others.solve(floor)) {
             return Against {
                 in_gradients: true,
                 distance: Scale::Plain.distance(&others.gradients, &self.gradients),
@@ -66,18 +79,22 @@ mod tests {
     fn runs_that_solve_their_task_are_compared_by_how_soon() {
         let slow: Runs = [[0.5, 300.0], [0.5, 340.0], [0.5, 310.0]].into_iter().collect();
         let soon: Runs = [[0.5, 60.0], [0.5, 80.0], [0.5, 70.0]].into_iter().collect();
-        let apart = slow.against(&soon, Scale::Plain, 10.0);
+        let by = |scale| Yardstick { scale, floor: Some(0.5), every: 10.0 };
+        let apart = slow.against(&soon, by(Scale::Plain));
         assert!(apart.in_gradients && apart.p < 0.01);
         assert!((apart.distance.mean.mean - 740.0 / 3.0).abs() < 1e-9);
-        assert_eq!(soon.against(&soon, Scale::Above(0.0), 10.0).p, 1.0);
+        assert_eq!(soon.against(&soon, by(Scale::Above(0.0))).p, 1.0);
+        // Equal losses are no solution by themselves.
+        let alike = slow.against(&soon, Yardstick { floor: None, ..by(Scale::Plain) });
+        assert!(!alike.in_gradients && alike.distance.mean.mean == 0.0);
         // One that did not come so far, or diverged, makes it a matter of losses.
         for loss in [0.6, f64::INFINITY] {
             let mut other = soon.clone();
             other.losses[1] = loss;
-            let apart = other.against(&slow, Scale::Plain, 10.0);
+            let apart = other.against(&slow, by(Scale::Plain));
             assert!(!apart.in_gradients && apart.distance.mean.mean > 0.0);
         }
         let lost: Runs = [[f64::INFINITY, 9.0]; 3].into_iter().collect();
-        assert!(!lost.against(&lost, Scale::Plain, 10.0).in_gradients);
+        assert!(!lost.against(&lost, by(Scale::Plain)).in_gradients);
     }
 }

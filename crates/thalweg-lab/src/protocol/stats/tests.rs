@@ -100,6 +100,14 @@ fn divergence_in_pairs() {
     }
     assert_eq!(paired_p(&[D, D], &[D, D]), 1.0);
     near(paired_p(&[D, 2.0, 3.0], &[1.0, 1.0, 1.0]), 0.25, 1e-12);
+    // Nine better ones do not make it sure that the tenth, which diverged, is worse; two that diverged on different
+    // seeds are neither.
+    let mut once = [1.0; 10];
+    once[4] = D;
+    assert_eq!([paired_p(&once, &[2.0; 10]), paired_p(&[2.0; 10], &once)], [1.0; 2]);
+    let mut both = [2.0; 10];
+    both[7] = D;
+    assert_eq!(paired_p(&once, &both), 1.0);
     assert_eq!(paired_p(&[1.0], &[2.0]), 1.0);
 }
 
