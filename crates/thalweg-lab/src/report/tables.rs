@@ -194,7 +194,7 @@ fn diverged(s: &Standing) -> String {
 pub(super) fn fairness(task: &TaskOutcome) -> String {
     let mut html = String::from(
         "<div class=\"wide\"><table>\
-         <thead><tr><th scope=\"col\">optimizer</th><th scope=\"col\">tuned, declared range</th>\
+         <thead><tr><th scope=\"col\">optimizer</th><th scope=\"col\">tuned, range</th>\
          <th scope=\"col\">not tuned</th>\
          <th scope=\"col\">trials</th><th scope=\"col\">gradients per step</th>\
          <th scope=\"col\">gradients spent</th>\
@@ -207,7 +207,7 @@ pub(super) fn fairness(task: &TaskOutcome) -> String {
             .iter()
             .map(|r| format!("{} {} to {}", escape(r.hyper), number(r.low), number(r.high)))
             .collect::<Vec<_>>()
-            .join(", ");
+            .join("<br/>");
         let fixed: Vec<String> =
             s.fixed.iter().map(|(hyper, v)| format!("{} {}", escape(hyper), number(*v))).collect();
         let fixed = if fixed.is_empty() { "nothing".to_owned() } else { fixed.join(", ") };

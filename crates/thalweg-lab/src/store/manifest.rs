@@ -17,7 +17,7 @@ pub struct Manifest {
     pub program_sha256: String,
     /// The engine that computed the gradients.
     pub engine: &'static str,
-    /// The libraries that the program is made of, those that it names itself, with their versions.
+    /// The libraries that the program is built with, those that it names itself, with their versions.
     pub crates: Vec<(&'static str, &'static str)>,
     /// The command line.
     pub command: Vec<String>,
@@ -40,7 +40,7 @@ impl Manifest {
             version: env!("CARGO_PKG_VERSION"),
             program_sha256: program_sha256(),
             engine: ENGINE,
-            crates: crates(LOCK),
+            crates: crates(),
             command,
             platform: platform(),
             cpu: cpu_name(),
@@ -54,8 +54,9 @@ impl Manifest {
 /// What computes the gradients.
 const ENGINE: &str = "own layers on gemm 0.19.0";
 
-/// The exact version of every library.
-const LOCK: &str = include_str!("../../../../Cargo.lock");
+/// What names the libraries of this program.
+const PACKAGES: [&str; 2] =
+    [include_str!("../../../thalweg/Cargo.toml"), include_str!("../../Cargo.toml")];
 
 /// The words of a command as a shell reads them: in quotes where it would take them for something else.
 pub(crate) fn command_line(words: &[String]) -> String {
@@ -67,31 +68,35 @@ pub(crate) fn command_line(words: &[String]) -> String {
     words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// The libraries that the packages of this workspace name, with their versions.
-fn crates(lock: &'static str) -> Vec<(&'static str, &'static str)> {
-    let quoted = |line: &'static str| line.split('"').nth(1);
-    let packages: Vec<(&str, &str, &str)> = lock
-        .split("[[package]]")
-        .filter_map(|block| {
-            let of = |key: &str| block.lines().find(|l| l.starts_with(key)).and_then(quoted);
-            Some((of("name = ")?, of("version = ")?, block))
-        })
-        .collect();
-    let named = |own: &str| {
-        let block = packages.iter().find(|(name, ..)| *name == own).map_or("", |p| p.2);
-        let list = block.split_once("dependencies = [").map_or("", |(_, rest)| rest);
-        // Where two versions of a library are built the version stands after the name.
-        list.lines().filter_map(quoted).filter_map(|entry| entry.split(' ').next()).collect()
+/// The libraries that the packages of this workspace name and that this program is built with. Each is pinned
+/// to one version.
+fn crates() -> Vec<(&'static str, &'static str)> {
+    let named = |package: &'static str| {
+        let section = package.split_once("\n[dependencies]\n").map_or("", |(_, rest)| rest);
+        section.lines().take_while(|line| !line.starts_with('['))
     };
-    let direct: Vec<&str> = ["thalweg", "thalweg-lab"]
+    let mut all: Vec<(&str, &str)> = PACKAGES
         .into_iter()
-        .flat_map(|own| -> Vec<&str> { named(own) })
+        .flat_map(named)
+        .filter_map(|line| {
+            let (name, rest) = line.split_once(" = ")?;
+            Some((name, rest.split("\"=").nth(1)?.split('"').next()?))
+        })
+        .filter(|(name, _)| built_in(name))
         .collect();
-    packages
-        .iter()
-        .filter(|(name, ..)| direct.contains(name) && !name.starts_with("thalweg"))
-        .map(|(name, version, _)| (*name, *version))
-        .collect()
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Whether a library that is named is part of this program.
+fn built_in(library: &str) -> bool {
+    match library {
+        "parquet" => cfg!(feature = "parquet"),
+        "ratatui" => cfg!(feature = "tui"),
+        "resvg" => cfg!(feature = "png"),
+        own => !own.starts_with("thalweg"),
+    }
 }
 
 /// What decides the results of a plan in this process. Instruction sets are among it: matrix products
@@ -123,7 +128,7 @@ pub(crate) fn data_key(task: &str) -> String {
 /// What does not decide results: the rest of the [`Manifest`], of the process that was last at work, and what later
 /// commands need to know of the tasks without opening them.
 pub(crate) fn notes(workloads: &Workloads) -> Facts {
-    let crates: Vec<String> = crates(LOCK).iter().map(|(name, v)| format!("{name} {v}")).collect();
+    let crates: Vec<String> = crates().iter().map(|(name, v)| format!("{name} {v}")).collect();
     let mut notes: Facts = vec![
         ("engine".to_owned(), ENGINE.to_owned()),
         ("crates".to_owned(), crates.join(", ")),
@@ -198,11 +203,16 @@ mod tests {
     }
 
     #[test]
-    fn the_manifest_has_the_versions_of_the_libraries() {
-        let crates = crates(LOCK);
+    fn the_manifest_has_the_libraries_of_this_program_and_no_others() {
+        let crates = crates();
         for known in [("gemm", "0.19.0"), ("rayon", "1.12.0"), ("serde_json", "1.0.154")] {
             assert!(crates.contains(&known), "{known:?} is not in {crates:?}");
         }
-        assert!(crates.iter().all(|(name, _)| !name.starts_with("thalweg")));
+        let named = |library: &str| crates.iter().filter(|(name, _)| *name == library).count();
+        assert_eq!(named("half"), 1, "both packages name it: {crates:?}");
+        assert_eq!(named("ratatui"), usize::from(cfg!(feature = "tui")), "{crates:?}");
+        for absent in ["thalweg", "proptest", "trybuild", "rustix", "roxmltree"] {
+            assert_eq!(named(absent), 0, "{absent} is in {crates:?}");
+        }
     }
 }
