@@ -26,12 +26,16 @@ fn of_f64(stage: &dyn AnyStage) -> &dyn Stage<f64> {
 }
 
 impl Naive {
-    /// A vector at `x`; `None` for chains with noise, which is a matter of the engine.
+    /// A vector at `x`, which is one row to what looks at rows; `None` for chains with noise, which is a matter of
+    /// the engine.
     pub fn new(chain: Chain, x: &[f64]) -> Option<Naive> {
         if chain.stages().iter().any(|stage| stage.supply() == Supply::Noise) {
             return None;
         }
         let first = |x: &f64, stage: &dyn AnyStage| {
+            if stage.supply() == Supply::Row {
+                return stage.first_scalars();
+            }
             let mut values = vec![0.0; stage.slot_count()];
             let mut slots: Vec<&mut [f64]> = values.chunks_mut(1).collect();
             of_f64(stage).start(std::slice::from_ref(x), &mut slots);
