@@ -22,7 +22,7 @@ use workload::Workload;
 #[command(after_help = "Examples:\n  \
     thalweg bench --workloads w4                       a small perceptron: seconds\n  \
     thalweg bench --optimizers adamw,lion --threads 1,2 --shrink 16    a quick look at two of them\n  \
-    thalweg bench --optimizers adamw,adamw+state8,adamw+bf16 --workloads w2 --json")]
+    thalweg bench --optimizers adamw,adamw+state8,adamw+bf16 --workloads w2 --rounds 5 --json")]
 pub struct BenchArgs {
     /// Workloads: w1 (one tensor of 64 Mi), w2 (GPT-2 small), w3 (1,000 tensors of 1,024),
     /// w4 (an MLP of 235 thousand), table (a million rows of 64, for sparse gradients).

@@ -192,6 +192,8 @@ fn ranking(task: &TaskOutcome, words: Words) -> Table<COLUMNS> {
         "diverged",
         "step µs",
     ]);
+    // If the first diverged nobody may be the best.
+    let first = task.standings.first().map_or(f64::NAN, |s| s.test_loss.mean);
     for s in &task.standings {
         let interval = match (s.test_loss.half_width, s.test_factor) {
             (Some(half_width), _) => shown(half_width),
@@ -201,9 +203,14 @@ fn ranking(task: &TaskOutcome, words: Words) -> Table<COLUMNS> {
         };
         // An interrupted comparison may have no final run of it yet.
         let known = |value: f64, text: String| if value.is_nan() { "-".to_owned() } else { text };
+        let best = match s.may_be_best {
+            _ if !first.is_finite() => "-",
+            true => "may be",
+            false => "no",
+        };
         table.row([
             s.rank.to_string(),
-            known(s.test_loss.mean, if s.may_be_best { "may be" } else { "no" }.to_owned()),
+            known(s.test_loss.mean, best.to_owned()),
             s.optimizer.to_owned(),
             known(s.test_loss.mean, shown(task.scale.left(s.test_loss.mean))),
             interval,
@@ -324,5 +331,10 @@ mod tests {
             assert!(table(task, Some(5)).contains("schedule_free_adamw"));
         }
         assert!(table(ratios, None).contains("×/÷ 95 %") && table(plain, None).contains("± 95 %"));
+        // Where all diverged nobody may be the best.
+        let mut lost = plain.clone();
+        lost.standings.iter_mut().for_each(|s| s.test_loss.mean = f64::INFINITY);
+        let marked = |task| table(task, None).matches("   may be   ").count();
+        assert!(marked(plain) > 0 && marked(&lost) == 0, "{}", table(&lost, None));
     }
 }

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 #[command(after_help = "Examples:\n  \
     thalweg export thalweg-out --format csv > runs.csv\n  \
     thalweg export thalweg-out --format tensorboard && tensorboard --logdir thalweg-out/tb\n  \
-    thalweg export thalweg-out --cell digits-mlp/adamw/1 --format jsonl")]
+    thalweg export thalweg-out --cell digits-mlp/adamw/1 --format jsonl --to adamw.jsonl")]
 pub struct ExportArgs {
     /// The --out directory of a comparison, or its runs.sqlite.
     #[arg(value_name = "RUN")]
@@ -69,6 +69,10 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
             let to = args.to.clone().unwrap_or_else(|| beside.unwrap_or(Path::new("")).join("tb"));
             unmixed(&database, &to)?;
             events(&database, runs, &to)?;
+            // One trial is not what they have in common.
+            if one.is_none() {
+                of_trials(runs, &to)?;
+            }
             wrote(
                 runs.len(),
                 &format!("{0}: look at them with `tensorboard --logdir {0}`", to.display()),
@@ -127,19 +131,25 @@ fn trials_name(run: &Kept) -> String {
 }
 
 fn events(database: &Database, runs: &[Kept], to: &Path) -> Result<()> {
-    let write = |name: &str, bytes: &[u8]| {
-        tensorboard::write(to, name, bytes).map_err(|e| unwritable(to, &e))
-    };
     for run in runs {
-        write(&name(run), &tensorboard::run(run, &probes(database, run)?))?;
+        write(to, &name(run), &tensorboard::run(run, &probes(database, run)?))?;
     }
+    Ok(())
+}
+
+/// What the trials of each optimizer have in common.
+fn of_trials(runs: &[Kept], to: &Path) -> Result<()> {
     let mut trials: Vec<&Kept> = runs.iter().filter(|run| run.is_trial()).collect();
     // Sorted by task and optimizer already; the chunks are the trials of one optimizer on one task.
     trials.sort_by(|a, b| (&a.task, &a.optimizer).cmp(&(&b.task, &b.optimizer)));
     for chunk in trials.chunk_by(|a, b| a.is_beside(b)) {
-        write(&trials_name(chunk[0]), &tensorboard::trials(chunk))?;
+        write(to, &trials_name(chunk[0]), &tensorboard::trials(chunk))?;
     }
     Ok(())
+}
+
+fn write(to: &Path, name: &str, events: &[u8]) -> Result<()> {
+    tensorboard::write(to, name, events).map_err(|e| unwritable(to, &e))
 }
 
 /// What the diagnosis looked at along a run, its moments counted in gradient evaluations as those of measurements are.

@@ -16,7 +16,8 @@ use crate::{Error, Result, tasks};
 #[command(after_help = "Exit codes: 0 the same bits, 1 not.\n\nExamples:\n  \
     thalweg rerun digits-mlp/adamw/1          the final run on seed 1\n  \
     thalweg rerun digits-mlp/adamw/t3         tuning trial 3 (t0: the defaults)\n  \
-    thalweg rerun digits-mlp/adamw/t3/1001    a repetition of trial 3")]
+    thalweg rerun digits-mlp/adamw/t3/1001    a repetition of trial 3\n  \
+    thalweg rerun mnist-mlp/adamw/1 --out mnist-report --json")]
 pub struct RerunArgs {
     /// The run: TASK/OPTIMIZER/SEED, TASK/OPTIMIZER/tN or TASK/OPTIMIZER/tN/SEED.
     pub cell: String,
@@ -87,7 +88,9 @@ pub(super) fn run(args: &RerunArgs) -> Result<()> {
 
 fn words(answer: &Answer, run: &Run) -> String {
     let end = match (&run.divergence, answer.test_loss) {
-        (Some(divergence), _) => format!("divergence at step {}", divergence.step),
+        (Some(divergence), _) => {
+            format!("divergence after {} gradient evaluations", divergence.step)
+        }
         (None, Some(loss)) => format!("test loss {loss:?}"),
         (None, None) => format!("validation loss {:?}", run.validation_loss()),
     };

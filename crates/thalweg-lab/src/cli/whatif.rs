@@ -19,7 +19,8 @@ use crate::{Error, Result, report};
 #[command(after_help = "Examples:\n  \
     thalweg whatif thalweg-out/digits-mlp/adam                   on every final seed, from the middle\n  \
     thalweg whatif thalweg-out/digits-mlp/adam --at 0.9 --with momentum,lion\n  \
-    thalweg whatif thalweg-out/digits-mlp/adam --out whatif      with figures\n\n\
+    thalweg whatif thalweg-out/digits-mlp/adam --out whatif      with figures\n  \
+    thalweg whatif thalweg-out/digits-mlp/adam/2 --workers 1 --json\n\n\
     The run is made again up to that point. From there it goes on as it was, with its optimizer's state \
     emptied, and with each other optimizer: one that has watched (its state is that of having seen every \
     gradient of the run) and one with an empty state. Batches, schedule and budget stay those of the run. \
@@ -58,9 +59,6 @@ pub(super) fn run(args: &WhatIfArgs) -> Result<()> {
     if workers == 0 {
         return Err(Error::usage("--workers is empty or zero", "give --workers at least one"));
     }
-    if let Some(out) = &args.out {
-        store::prepare(out)?;
-    }
     let (directory, wanted) = locate(&args.run)?;
     let database = Database::read(&directory)?;
     optimizers::recall(&database.facts()?)?;
@@ -68,6 +66,9 @@ pub(super) fn run(args: &WhatIfArgs) -> Result<()> {
     let specs = specs(&directory, &kept, &wanted)?;
     let task = specs[0].task;
     let (others, left_out) = others(&kept, &specs[0], &args.with)?;
+    if let Some(out) = &args.out {
+        store::prepare(out)?;
+    }
     for why in left_out {
         crate::cli::say!("left out: {why}");
     }

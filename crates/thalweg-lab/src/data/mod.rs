@@ -304,6 +304,14 @@ pub fn find(name: &str) -> Result<&'static Description> {
         if let Some(error) = not_taken_in(name) {
             return error;
         }
+        if is_own(name).is_ok_and(|own| own) {
+            return Error::usage(
+                format!("`{name}` is a text of your own, which no package brings"),
+                format!(
+                    "compare `lm@{name}` as it is, or run `thalweg data add {name} PATH` to take in another version"
+                ),
+            );
+        }
         let mut known: Vec<String> = SOURCES.iter().map(|s| s.name.to_owned()).collect();
         known.extend(own_texts().unwrap_or_default());
         Error::usage(

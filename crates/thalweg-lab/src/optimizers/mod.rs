@@ -87,6 +87,8 @@ pub fn fixed(entry: &Entry, task: &Task) -> Vec<(&'static str, f64)> {
             fixed.push((name, if left_out { 0.0 } else { hyper.value(0) }));
         }
     }
+    let radius = sharp::get(entry.name).map(|sharp| ("rho", sharp.radius));
+    fixed.extend(radius.filter(|(rho, _)| entry.tune.iter().all(|range| range.hyper != *rho)));
     fixed
 }
 

@@ -17,6 +17,9 @@ pub(super) struct Sharp {
     pub(super) inner: &'static str,
     /// Whether the neighbourhood is stretched by the sizes of the parameters.
     stretched: bool,
+    /// The radius if none is given: 0.05 of a ball (Foret et al. 2021), 0.5 of a stretched neighbourhood (Kwon et al.
+    /// 2021).
+    pub(super) radius: f64,
     /// The radii worth trying.
     rho: [f64; 2],
 }
@@ -34,6 +37,7 @@ const ALL: [Sharp; 3] = [
         summary: "momentum along the gradient at the worst point nearby; two gradients per step",
         inner: "momentum",
         stretched: false,
+        radius: 0.05,
         rho: RADII,
     },
     Sharp {
@@ -41,6 +45,7 @@ const ALL: [Sharp; 3] = [
         summary: "SAM with a neighbourhood stretched by the sizes of the parameters",
         inner: "momentum",
         stretched: true,
+        radius: 0.5,
         rho: STRETCHED_RADII,
     },
     Sharp {
@@ -48,6 +53,7 @@ const ALL: [Sharp; 3] = [
         summary: "AdamW along the gradient at the worst point nearby; two gradients per step",
         inner: "adamw",
         stretched: false,
+        radius: 0.05,
         rho: RADII,
     },
 ];
@@ -83,11 +89,10 @@ impl Sharp {
     /// The radius among `hypers`, or the optimizer's own, as an ascender; and the other `hypers`, which are
     /// for the optimizer inside.
     pub(super) fn split<'h>(&self, hypers: &[(&'h str, f64)]) -> (Ascender, Vec<(&'h str, f64)>) {
-        let rho = hypers.iter().find(|(hyper, _)| *hyper == "rho").map(|h| h.1);
+        let rho = hypers.iter().find(|(hyper, _)| *hyper == "rho").map_or(self.radius, |h| h.1);
         let ascender = match self.stretched {
-            false => Ascender::Ball(rho.map_or_else(Sam::default, |r| Sam::default().rho(r))),
-            // The default radius is a ball's.
-            true => Ascender::Stretched(Sam::default().rho(rho.unwrap_or(0.5))),
+            false => Ascender::Ball(Sam::default().rho(rho)),
+            true => Ascender::Stretched(Sam::default().rho(rho)),
         };
         (ascender, hypers.iter().filter(|(hyper, _)| *hyper != "rho").copied().collect())
     }
@@ -146,7 +151,7 @@ fn spread(parameters: &[ParameterSpec], gradients: &mut [Gradient]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Stepped, Stepper, describe, unfit};
+    use super::super::{Stepped, Stepper, describe, fixed, unfit};
     use super::*;
     use crate::tasks::{self, Domain, Schedule, Task};
 
@@ -203,6 +208,11 @@ mod tests {
             assert!(entry.tune.iter().any(|r| r.hyper == "lr"), "{}", entry.name);
             assert_eq!(entry.tune.last().unwrap().hyper, "rho");
             assert_eq!(entry.gradients_per_step, 2);
+            // What is not tuned is told, the radius as well.
+            let radius = ("rho", if entry.name == "asam" { 0.5 } else { 0.05 });
+            let task = tasks::select(&["digits-mlp".to_owned()], None).unwrap()[0];
+            assert!(!fixed(&entry, task).contains(&radius));
+            assert!(fixed(&Entry { tune: Vec::new(), ..entry.clone() }, task).contains(&radius));
             assert!(unfit(entry.name, Domain::Simplex).unwrap().contains("ball"));
             assert!(unfit(entry.name, Domain::Free).is_none());
             assert!(describe(entry.name, false).unwrap_err().fix().contains("describe `"));

@@ -264,14 +264,17 @@ impl Plan {
                 "leave out one of them",
             ));
         }
-        for (name, range) in &self.tune {
+        for (i, (name, range)) in self.tune.iter().enumerate() {
             let Range { hyper, low, high } = *range;
             let wrong = |problem: &str| {
                 Err(Error::usage(
                     format!("--tune {name}.{hyper}={low:e}..{high:e}: {problem}"),
-                    "give --tune OPTIMIZER.HYPER=LOW..HIGH with 0 < LOW < HIGH, for an optimizer that is compared",
+                    "give --tune OPTIMIZER.HYPER=LOW..HIGH with 0 < LOW < HIGH, for an optimizer that is compared, and once for each",
                 ))
             };
+            if self.tune[..i].iter().any(|(n, r)| n == name && r.hyper == hyper) {
+                return wrong("another range of it is given before");
+            }
             if !(0.0 < low && low < high && high.is_finite()) {
                 return wrong(
                     "a range is searched by its logarithm, from its lower to its higher end",
