@@ -292,8 +292,7 @@ fn best_step(record: &Record) -> f64 {
 
 /// The learning rate of a run, 0 where it is not tuned.
 fn rate(record: &Record) -> f64 {
-    let lr = record.run.spec.hypers.iter().find(|(hyper, _)| *hyper == "lr");
-    lr.map_or(0.0, |(_, value)| *value)
+    record.run.spec.lr().unwrap_or(0.0)
 }
 
 type Hypers = Vec<(&'static str, f64)>;

@@ -80,11 +80,6 @@ fn findings(finals: &[&Run], trials: &[&Record]) -> Vec<Finding> {
     diagnosis::findings_of(&seeds, hypers, tried)
 }
 
-/// The learning rate, if that was tuned.
-fn rate(run: &Run) -> Option<f64> {
-    run.spec.hypers.iter().find(|(hyper, _)| *hyper == "lr").map(|(_, lr)| *lr)
-}
-
 fn trial(record: &Record) -> Trial {
     Trial {
         number: record.trial,
@@ -109,7 +104,7 @@ fn curve_of_trials(contest: &Contest, initial_loss: f64) -> Vec<BestOf> {
 }
 
 fn learning_rates(trials: &[&Record], chosen: Option<&Record>, initial_loss: f64) -> Option<Basin> {
-    let of = |r: &&Record| Some((rate(&r.run)?, r.run.validation_loss()));
+    let of = |r: &&Record| Some((r.run.spec.lr()?, r.run.validation_loss()));
     let all: Vec<(f64, f64)> = trials.iter().filter_map(of).collect();
     basin(&all, initial_loss, chosen.as_ref().and_then(of))
 }

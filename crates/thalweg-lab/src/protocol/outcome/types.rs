@@ -129,6 +129,11 @@ impl TaskOutcome {
         self.standings.iter().filter(may_be).map(|s| s.optimizer).collect()
     }
 
+    /// The optimizers of which a final run was made, in the order of their ranks.
+    pub fn ran(&self) -> impl Iterator<Item = &Standing> {
+        self.standings.iter().filter(|s| s.has_runs())
+    }
+
     /// The places of the targets that count: where many optimizers end at the same loss, but for round-off, targets
     /// of several levels are one.
     pub fn distinct_targets(&self) -> Vec<usize> {
@@ -316,7 +321,7 @@ pub struct Standing {
     pub gradients_per_step: usize,
     /// 1 for the lowest typical test loss.
     pub rank: usize,
-    /// The ranges that the optimizer declares.
+    /// The ranges that the optimizer declares, or whoever compares has given in their place.
     pub declared: Vec<Range>,
     /// The ranges that were searched, extensions included.
     pub ranges: Vec<Range>,

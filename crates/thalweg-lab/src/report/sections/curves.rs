@@ -191,9 +191,7 @@ fn thinned(detail: Detail, s: &Standing, measure: &Measure, clock: &Clock) -> Ve
 
 fn figure(view: &View<'_>, task: &TaskOutcome, measure: &Measure, clock: &Clock) -> Figure {
     let lines: Vec<Line<'_>> = task
-        .standings
-        .iter()
-        .filter(|s| s.has_runs())
+        .ran()
         .map(|s| Line {
             name: s.optimizer,
             look: view.look(s.optimizer),
@@ -327,8 +325,7 @@ fn multiples(view: &View<'_>, task: &TaskOutcome, measure: &Measure) -> Figure {
         };
         panel.render()
     };
-    let (shown, left_out) =
-        view.detail.panels(task.standings.iter().filter(|s| s.has_runs()).collect());
+    let (shown, left_out) = view.detail.panels(task.ran().collect());
     let beyond = match all.iter().any(|p| p.y > ceiling) {
         true => format!(" Lines that leave at the top rose above {rose}."),
         false => String::new(),

@@ -78,7 +78,7 @@ fn over_runs(s: &Standing) -> String {
 
 /// Where the time of a step goes.
 fn times(task: &TaskOutcome) -> Figure {
-    let mut standings: Vec<&Standing> = task.standings.iter().filter(|s| s.has_runs()).collect();
+    let mut standings: Vec<&Standing> = task.ran().collect();
     let step = |s: &Standing| s.gradient_microseconds + s.step_microseconds;
     standings.sort_by(|a, b| step(a).total_cmp(&step(b)));
     let bar = |s: &&Standing| Bar {

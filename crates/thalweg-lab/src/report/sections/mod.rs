@@ -16,7 +16,7 @@ pub(super) mod why;
 use super::figure::Figure;
 use super::markup::{count, escape};
 use super::view::View;
-use crate::protocol::{Standing, TaskOutcome};
+use crate::protocol::TaskOutcome;
 
 /// A section: its anchor, its heading and its parts.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) enum Part {
 
 /// Whether any final run of a task was made.
 pub(super) fn has_runs(task: &TaskOutcome) -> bool {
-    task.standings.iter().any(Standing::has_runs)
+    task.ran().next().is_some()
 }
 
 /// What stands where final runs would be drawn.

@@ -157,9 +157,7 @@ fn reached(view: &View<'_>, task: &TaskOutcome) -> Option<Figure> {
         return None;
     }
     let lines: Vec<Line<'_>> = task
-        .standings
-        .iter()
-        .filter(|s| s.has_runs())
+        .ran()
         .map(|s| Line {
             name: s.optimizer,
             look: view.look(s.optimizer),

@@ -162,8 +162,7 @@ const PAIRED: usize = 24;
 
 /// Every two optimizers of a task, where there are more than the ranking compares.
 fn pairs(task: &TaskOutcome) -> Option<Figure> {
-    let run = || task.standings.iter().filter(|s| s.has_runs());
-    let shown: Vec<&Standing> = run().take(PAIRED).collect();
+    let shown: Vec<&Standing> = task.ran().take(PAIRED).collect();
     // One seed tells nobody apart: every cell would say so.
     if shown.len() < 3 || task.pairs.is_empty() || task.seeds.len() < 2 {
         return None;
@@ -205,7 +204,7 @@ fn pairs(task: &TaskOutcome) -> Option<Figure> {
                     " Two that solve the task on every seed are compared by the gradient evaluations that takes.",
                 false => "",
             },
-            left_out(shown.len(), run().count(), "pairs"),
+            left_out(shown.len(), task.ran().count(), "pairs"),
         ),
         pictures: vec![map.render()],
         table: numbers,
@@ -243,7 +242,7 @@ fn pair(task: &TaskOutcome, row: &Standing, column: &Standing) -> Cell {
 fn ranks(view: &View<'_>) -> Figure {
     let tasks = view.tasks();
     let cell = |task: &TaskOutcome, name: &str| {
-        let standing = task.standings.iter().find(|s| s.optimizer == name && s.has_runs());
+        let standing = task.ran().find(|s| s.optimizer == name);
         let shown = Shown(task.scale);
         let best = task.may_be_best(0.05);
         standing.map_or(

@@ -23,7 +23,7 @@ pub(in crate::report) fn section(view: &View<'_>) -> Section {
 
 /// The optimizers that have an entry, and how many could have one.
 fn listed<'t>(view: &View<'_>, task: &'t TaskOutcome) -> (Vec<&'t Standing>, usize) {
-    let mut all: Vec<&Standing> = task.standings.iter().filter(|s| s.has_runs()).collect();
+    let mut all: Vec<&Standing> = task.ran().collect();
     let count = all.len();
     all.truncate(view.detail.entries);
     (all, count)
