@@ -231,10 +231,15 @@ mod tests {
         ("cifar10-resnet", 99.5, 3.9),
         ("imdb-logistic", 0.2, 0.5),
         ("lm-union", 12.5, 1.4),
+        ("movielens-factors", 0.1, 0.2),
     ];
 
     #[test]
     fn the_middle_tier_takes_a_quarter_of_an_hour_by_the_clock() {
+        let middle = select(&["all".to_owned()], Some(Tier::Standard)).unwrap();
+        for task in middle.into_iter().filter(|task| task.tier == Tier::Standard) {
+            assert!(MEASURED.iter().any(|(name, ..)| *name == task.name), "{}", task.name);
+        }
         for (name, milliseconds, seconds) in MEASURED {
             let task = select(&[(*name).to_owned()], None).unwrap()[0];
             let plan = Plan {
