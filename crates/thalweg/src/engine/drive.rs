@@ -10,9 +10,6 @@ use super::threads::Threads;
 use super::{Element, Isa};
 use crate::part::Join;
 
-/// Below this many coordinates everything is in a cache already, and asking only costs.
-const CACHED: usize = 1 << 19;
-
 /// As many slots as most chains have, at most.
 const FEW_SLOTS: usize = 4;
 
@@ -130,12 +127,6 @@ impl<E: Element> Held<'_, '_, E> {
 }
 
 impl<'a, E: Element> Sweep<'a, E> {
-    /// Whether jobs on the blocks of a tensor ask the memory for later ones. (Scattered rows are asked for
-    /// row by row.)
-    fn asks(&self, tensor: usize) -> bool {
-        self.tensors[tensor].rows().is_none() && self.plan.len() >= CACHED
-    }
-
     /// Calls `work` with every block of the tensors that have a `plan`, loaded, and with what the jobs of
     /// the plan are to ask for. What `work` changes is in place or in the copies.
     fn each_loaded(
@@ -148,7 +139,7 @@ impl<'a, E: Element> Sweep<'a, E> {
             let Some(plan) = plan(tensor) else { return };
             let place = Place { span, start, n };
             let mut edge = Edge::new();
-            let hints = self.asks(t).then(|| Hints::new(tensor, start, plan));
+            let hints = Hints::new(tensor, start, plan, self.plan.len());
             if tensor.slots_in_place() {
                 let loaded = tensor.load(self.isa, start, n, &mut edge, hints.as_ref());
                 work(&Held { tensor, place, loaded }, hints.as_ref());
@@ -183,8 +174,7 @@ impl<'a, E: Element> Sweep<'a, E> {
             let mut edge = Edge::new();
             let tensor = &self.tensors[t];
             let stream = tensor.g;
-            let asks = self.asks(t) && tensor.scattered().is_none();
-            let hints = asks.then(|| Hints::lonely::<E>(stream, start));
+            let hints = Hints::lonely(tensor, start, self.plan.len());
             let (decoding, summing) = match stream.packing {
                 Some(_) => (hints.as_ref(), None),
                 None => (None, hints.as_ref()),

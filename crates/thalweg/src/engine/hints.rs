@@ -6,10 +6,10 @@
 //! delivers meanwhile would wait, and one that asked for nothing would leave memory idle.
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 
 use super::Element;
 use super::kernel::{BLOCK, CHUNK, MAX_SLOTS};
-use super::stream::Stream;
 use super::tensor::Tensor;
 
 /// Most streams that are asked for.
@@ -18,9 +18,6 @@ const MAX_STREAMS: usize = MAX_SLOTS + 2;
 const LINE: usize = 64;
 /// Chunks in a block.
 const CHUNKS: usize = BLOCK / CHUNK;
-/// How far ahead of use a single job asks for memory, in bytes. (Several jobs ask for the next block
-/// between them.)
-const AHEAD: usize = 2048;
 /// How many blocks a pass over a single stream asks for at once. What the hardware guesses ends with a
 /// page; from eight pages at once a core gets half as much again as from the next one (Intel).
 const BLOCKS_AHEAD: usize = 8;
@@ -38,6 +35,69 @@ pub(super) fn prefetch_line(place: *const u8) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;
+}
+
+/// Asks the memory for a cache line, to have it in the second-level cache.
+#[inline(always)]
+fn prefetch_line_near(place: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: prefetching never faults, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
+/// How a processor is best asked: measured, as makers differ (`BENCHMARKS.md`).
+struct Manner {
+    /// Whether lines are to come into the first-level cache, or only into the second.
+    first_level: bool,
+    /// How far ahead of use a single job asks, in bytes of the formulas' numbers.
+    alone: usize,
+    /// How far ahead of the block in hand several jobs ask between them, in coordinates.
+    several: usize,
+    /// How far ahead a pass over a single stream asks, in bytes of the formulas' numbers; from many blocks at
+    /// once without it.
+    lonely: Option<usize>,
+    /// Below so many coordinates everything is in a cache already, and asking only costs: for a single job, for
+    /// several.
+    cached: [usize; 2],
+}
+
+/// Intel's cores, and others that nobody has measured.
+const USUAL: Manner = Manner {
+    first_level: true,
+    alone: 2048,
+    several: BLOCK,
+    lonely: None,
+    cached: [1 << 19, 1 << 19],
+};
+
+/// AMD's cores: their first-level cache loses lines that come so early.
+const AMD: Manner = Manner {
+    first_level: false,
+    alone: 3072,
+    several: BLOCK + BLOCK / 2,
+    lonely: Some(2048),
+    cached: [1 << 21, 1 << 19],
+};
+
+/// That of this machine.
+fn manner() -> &'static Manner {
+    static MANNER: OnceLock<&Manner> = OnceLock::new();
+    MANNER.get_or_init(|| if made_by_amd() { &AMD } else { &USUAL })
+}
+
+fn made_by_amd() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let maker = std::arch::x86_64::__cpuid(0);
+        [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
 
 /// How long a job takes, roughly.
@@ -81,7 +141,9 @@ struct Bytes {
 pub(crate) struct Hints {
     streams: [Bytes; MAX_STREAMS],
     count: usize,
-    /// Whether the stream is the only one of a long pass.
+    /// Whether lines are to come into the first-level cache.
+    first_level: bool,
+    /// Whether the stream is the only one of a long pass, and asked for from many blocks at once.
     lonely: bool,
     /// The stream that is next, and the coordinate it has come to.
     next: Cell<(usize, usize)>,
@@ -98,6 +160,7 @@ impl Hints {
         Hints {
             streams: [Bytes { place: std::ptr::null(), width: 0 }; MAX_STREAMS],
             count: 0,
+            first_level: manner().first_level,
             lonely: false,
             next: Cell::new((0, 0)),
             efforts,
@@ -107,25 +170,49 @@ impl Hints {
         }
     }
 
-    /// For a single job on the only stream of a long pass: it asks for the next blocks.
-    pub(super) fn lonely<E>(stream: Stream, start: usize) -> Hints {
-        let mut hints = Hints { lonely: true, ..Hints::empty(1) };
-        hints.touch(stream.place::<E>(start), stream.width::<E>());
-        hints
+    /// For a single job on the gradient of the block at `start`, one of all those of so many `coordinates`, if
+    /// asking pays. Rows in no order are asked for row by row.
+    pub(super) fn lonely<E: Element>(
+        tensor: &Tensor<'_, E>,
+        start: usize,
+        coordinates: usize,
+    ) -> Option<Hints> {
+        let Manner { lonely: ahead, cached: [cached, _], .. } = *manner();
+        if coordinates < cached || tensor.rows().or(tensor.scattered()).is_some() {
+            return None;
+        }
+        let mut hints = Hints { lonely: ahead.is_none(), ..Hints::empty(1) };
+        let at = start + ahead.unwrap_or(0) / size_of::<E>();
+        hints.touch(tensor.g.place::<E>(at), tensor.g.width::<E>());
+        Some(hints)
     }
 
-    /// For jobs on the block at `start`.
-    pub(super) fn new<E: Element>(tensor: &Tensor<'_, E>, start: usize, work: Work) -> Hints {
+    /// For jobs on the block at `start`, one of all those of so many `coordinates`, if asking pays. Rows in no
+    /// order are asked for row by row.
+    pub(super) fn new<E: Element>(
+        tensor: &Tensor<'_, E>,
+        start: usize,
+        work: Work,
+        coordinates: usize,
+    ) -> Option<Hints> {
         let packed = |k: &usize| tensor.slots.packing(*k).is_some();
         let slots = 0..tensor.slots.count();
         let (x, g) = (tensor.x.packing.is_some(), tensor.g.packing.is_some());
         let coded = slots.clone().filter(packed).count() + usize::from(x);
         let decoded = coded + usize::from(g);
         let encoded = if work.reads.is_none() { coded } else { 0 };
+        // A single job asks for what it needs itself a little later, several for what comes after the block.
+        let Manner { alone, several, cached: [cached_alone, cached_several], .. } = *manner();
+        let (ahead, cached) = if work.jobs == 1 && decoded == 0 {
+            (alone / size_of::<E>(), cached_alone)
+        } else {
+            (several, cached_several)
+        };
+        if coordinates < cached || tensor.rows().is_some() {
+            return None;
+        }
         let mut hints = Hints::empty(work.effort + decoded * DECODE + encoded * ENCODE);
-        // A single job asks for what it needs itself a little later, several for the next block.
-        let alone = work.jobs == 1 && decoded == 0;
-        let at = start + if alone { AHEAD / size_of::<E>() } else { BLOCK };
+        let at = start + ahead;
         // What is packed is decoded whether a reading pass needs it or not.
         if work.reads.is_none() || x {
             hints.touch(tensor.x.place::<E>(at), tensor.x.width::<E>());
@@ -136,7 +223,7 @@ impl Hints {
         for k in slots.filter(|k| work.reads.is_none_or(|first| *k < first) || packed(k)) {
             hints.touch(tensor.slots.place(k, at), tensor.slots.stream(k).width::<E>());
         }
-        hints
+        Some(hints)
     }
 
     /// Adds a stream while there is room.
@@ -167,8 +254,11 @@ impl Hints {
             let (stream, to) = self.next.get();
             let Bytes { place, width } = self.streams[stream];
             // A chunk has as many lines as a coordinate has bytes.
-            for line in 0..width {
-                prefetch_line(place.wrapping_add(to * width + line * LINE));
+            let first = place.wrapping_add(to * width);
+            if self.first_level {
+                (0..width).for_each(|line| prefetch_line(first.wrapping_add(line * LINE)));
+            } else {
+                (0..width).for_each(|line| prefetch_line_near(first.wrapping_add(line * LINE)));
             }
             let last = stream + 1 == self.count;
             self.next.set(if last { (0, to + CHUNK) } else { (stream + 1, to) });
@@ -214,6 +304,7 @@ mod tests {
     use super::*;
     use crate::engine::buffer::Slots;
     use crate::engine::codec::Packing;
+    use crate::engine::stream::Stream;
 
     /// What jobs of these efforts ask for, as (stream, chunk).
     fn asked(efforts: &[Effort], packing: Option<Packing>) -> Vec<(usize, usize)> {
@@ -223,7 +314,7 @@ mod tests {
         let slots = Slots::new(&[packing], BLOCK);
         let tensor = Tensor::<f32>::new(stream(0), stream(1), BLOCK, &slots);
         let work = Work { effort: efforts.iter().sum(), jobs: efforts.len(), reads: None };
-        let hints = Hints::new(&tensor, 0, work);
+        let hints = Hints::new(&tensor, 0, work, usize::MAX).expect("of more than any cache holds");
         let coding: &[Effort] = match packing {
             None => &[],
             Some(_) => &[DECODE, DECODE, DECODE, ENCODE, ENCODE],

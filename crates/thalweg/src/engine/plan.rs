@@ -25,6 +25,8 @@ struct Span {
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     lengths: Vec<usize>,
+    /// Their sum: asked for with every block.
+    len: usize,
     spans: Vec<Span>,
     /// Ends of the batches in `spans`: what a thread takes at a time.
     batches: Vec<usize>,
@@ -38,9 +40,10 @@ impl Plan {
         if lengths.clone().eq(self.lengths.iter().copied()) {
             return;
         }
-        *self = Plan { lengths: lengths.collect(), ..Plan::default() };
+        let len = lengths.clone().sum();
+        *self = Plan { lengths: lengths.collect(), len, ..Plan::default() };
         // Long batches keep the memory streaming; many of them keep all threads busy to the end.
-        let batch = (self.len() / 32).clamp(SPAN, 16 * SPAN);
+        let batch = (len / 32).clamp(SPAN, 16 * SPAN);
         let mut in_batch = 0;
         for (tensor, &length) in self.lengths.iter().enumerate() {
             self.first_span.push(self.spans.len());
@@ -65,7 +68,7 @@ impl Plan {
 
     /// Coordinates in all.
     pub(super) fn len(&self) -> usize {
-        self.lengths.iter().sum()
+        self.len
     }
 
     /// Calls `block(span, tensor, start, n)` for every block, spread over the threads; the blocks
