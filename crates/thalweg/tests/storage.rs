@@ -553,6 +553,28 @@ fn the_bytes_that_are_stated_are_those_that_are_held() {
 }
 
 #[test]
+fn what_makes_up_for_rounding_costs_the_bytes_that_are_stated() {
+    const N: usize = 8192;
+    let all = [
+        (LowPrecision::Compensated, 2),
+        (LowPrecision::Master, 4),
+        (LowPrecision::Stochastic, 0),
+        (LowPrecision::Nearest, 0),
+    ];
+    for (low, stated) in all {
+        for storage in [Storage::Native, Storage::Bf16, Storage::Block8] {
+            let state = adamw().bytes_per_coordinate(storage);
+            let mut opt = build(adamw(), storage, low);
+            let (mut x, g) = (vec![bf16::from_f32(0.5); N], vec![bf16::from_f32(0.25); N]);
+            let report = opt.step(&mut [Param::of("x", &[N], &mut x).grad(&g)]).expect("a step");
+            assert!(report.applied());
+            let bytes = opt.state_bytes() as f64 / N as f64;
+            assert_eq!(bytes, state + f64::from(stated), "{low:?} {storage:?}");
+        }
+    }
+}
+
+#[test]
 fn another_format_than_before_is_an_error() {
     let mut opt = build(adam(), Storage::Native, LowPrecision::default());
     let (mut x, mut y, g) = ([bf16::ONE; 2], [1.0f32; 2], [1.0f32; 2]);

@@ -90,7 +90,8 @@ fn optimizers(json: bool) -> Result<()> {
     }
     let room = table::room();
     let note = "\n  f32, bf16, 8-bit: bytes of state per coordinate of an f32 parameter, by the storage chosen\n  \
-                (8-bit adds one scale per 1,024 coordinates; positions stay f32).\n";
+                (8-bit adds one scale per 1,024 coordinates; positions stay f32). A parameter in bf16 or f16 adds\n  \
+                2 bytes for what rounding cuts off (the default), 4 for master weights, or none (stochastic rounding).\n";
     super::print(&(table.fitted(room, &[0, 5, 4, 1, 2, 3]) + &fitted(note, room)))
 }
 
