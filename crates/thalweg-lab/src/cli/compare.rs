@@ -192,8 +192,6 @@ fn ranking(task: &TaskOutcome, words: Words) -> Table<COLUMNS> {
         "diverged",
         "step µs",
     ]);
-    // If the first diverged nobody may be the best.
-    let first = task.standings.first().map_or(f64::NAN, |s| s.test_loss.mean);
     for s in &task.standings {
         let interval = match (s.test_loss.half_width, s.test_factor) {
             (Some(half_width), _) => shown(half_width),
@@ -204,7 +202,7 @@ fn ranking(task: &TaskOutcome, words: Words) -> Table<COLUMNS> {
         // An interrupted comparison may have no final run of it yet.
         let known = |value: f64, text: String| if value.is_nan() { "-".to_owned() } else { text };
         let best = match s.may_be_best {
-            _ if !first.is_finite() => "-",
+            _ if !task.has_best() => "-",
             true => "may be",
             false => "no",
         };

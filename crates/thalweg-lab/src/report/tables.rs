@@ -127,7 +127,7 @@ pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> 
              <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
              <td>{}</td><td class=\"n\">{}</td></tr>",
             if s.has_runs() { s.rank.to_string() } else { "–".to_owned() },
-            best(s, first),
+            best(task, s),
             sample(styles(s.optimizer)),
             breakable(s.optimizer),
             shown.typical(s),
@@ -141,10 +141,10 @@ pub(super) fn ranking(task: &TaskOutcome, rows: usize, styles: &dyn Fn(&str) -> 
     html + "</tbody></table></div>\n"
 }
 
-/// Whether it may be the best, and how sure it is that it is not. If the first diverged nobody is.
-fn best(s: &Standing, first: &Standing) -> String {
+/// Whether it may be the best, and how sure it is that it is not.
+fn best(task: &TaskOutcome, s: &Standing) -> String {
     match s.p_soonest.unwrap_or(s.p_best) {
-        _ if s.test_loss.mean.is_nan() || !first.test_loss.mean.is_finite() => "–".to_owned(),
+        _ if s.test_loss.mean.is_nan() || !task.has_best() => "–".to_owned(),
         _ if s.may_be_best => "may be".to_owned(),
         p if p < 1e-3 => "no, p\u{a0}&lt;\u{a0}0.001".to_owned(),
         p if p < 0.05 => format!("no, p\u{a0}=\u{a0}{p:.3}"),

@@ -129,6 +129,11 @@ impl TaskOutcome {
         self.standings.iter().filter(may_be).map(|s| s.optimizer).collect()
     }
 
+    /// Whether anybody may be the best: nobody, if the first diverged.
+    pub fn has_best(&self) -> bool {
+        self.standings.first().is_some_and(|first| first.test_loss.mean.is_finite())
+    }
+
     /// The optimizers of which a final run was made, in the order of their ranks.
     pub fn ran(&self) -> impl Iterator<Item = &Standing> {
         self.standings.iter().filter(|s| s.has_runs())

@@ -96,14 +96,12 @@ pub(super) fn table(seen: &Seen<'_>) -> String {
         })
         .collect();
     let shown = seen.standings.iter().take(seen.view.detail.rows);
-    // If the first diverged nobody may be the best.
-    let first = seen.task.standings.first().map_or(f64::NAN, |s| s.test_loss.mean);
     let rows: String = shown
         .map(|s| {
             let cells: String =
                 columns.iter().map(|q| format!("<td class=\"n\">{}</td>", cell(s, q))).collect();
             let best = match s.may_be_best {
-                _ if !first.is_finite() => "–",
+                _ if !seen.task.has_best() => "–",
                 true => "may be",
                 false => "no",
             };
