@@ -1,5 +1,6 @@
 //! States of other libraries: taken over, a run goes on as it would have there; written back, the
-//! same tensors. The files are written by `testdata/generate/interchange.py`.
+//! same tensors. The files are written by `testdata/generate/interchange.py` (torch, optax) and
+//! `testdata/generate/rust-peers` (burn, candle-optimisers).
 
 mod common;
 
@@ -24,38 +25,42 @@ fn folder() -> PathBuf {
 }
 
 struct Case {
-    optimizer: String,
+    /// What its files are called.
+    name: String,
     library: Library,
     chain: Chain,
     x: [Vec<f64>; 2],
+    tolerance: f64,
 }
 
 /// The cases, and the gradients of all steps.
 fn cases() -> (Vec<Case>, Vec<Vec<f64>>) {
-    let text = std::fs::read_to_string(folder().join("runs.toml")).expect("runs.toml");
-    let table: toml::Table = text.parse().expect("TOML");
+    let [runs, rust] = ["runs.toml", "rust.toml"].map(|file| -> toml::Table {
+        let text = std::fs::read_to_string(folder().join(file)).expect("a list of runs");
+        text.parse().expect("TOML")
+    });
     let numbers = |value: &toml::Value| -> Vec<f64> {
         let list = value.as_array().expect("a list").iter();
         list.map(|v| v.as_float().expect("a number")).collect()
     };
-    let gradients = table["g"].as_array().expect("a list").iter().map(numbers).collect();
+    let gradients = runs["g"].as_array().expect("a list").iter().map(numbers).collect();
     let case = |case: &toml::Value| {
-        let optimizer = case["optimizer"].as_str().expect("a name").to_owned();
+        let optimizer = case["optimizer"].as_str().expect("a name");
         let hypers = case["hypers"].as_table().expect("hypers").iter();
         let hypers: Vec<(&str, f64)> =
             hypers.map(|(k, v)| (k.as_str(), v.as_float().expect("a number"))).collect();
+        let library = case["library"].as_str().expect("a library");
+        let library = Library::ALL.into_iter().find(|l| l.to_string() == library);
         Case {
-            chain: registry::build(&optimizer, &hypers).expect("a registry entry"),
-            library: match case["library"].as_str() {
-                Some("torch") => Library::Torch,
-                Some("optax") => Library::Optax,
-                other => panic!("{other:?}"),
-            },
-            optimizer,
+            name: case.get("name").map_or(optimizer, |n| n.as_str().expect("a name")).to_owned(),
+            chain: registry::build(optimizer, &hypers).expect("a registry entry"),
+            library: library.expect("a known library"),
             x: [numbers(&case["x5"]), numbers(&case["x10"])],
+            tolerance: case.get("tolerance").map_or(1e-12, |t| t.as_float().expect("a number")),
         }
     };
-    (table["case"].as_array().expect("cases").iter().map(case).collect(), gradients)
+    let all = [&runs, &rust].map(|table| table["case"].as_array().expect("cases"));
+    (all.into_iter().flatten().map(case).collect(), gradients)
 }
 
 fn state(optimizer: &str) -> Vec<u8> {
@@ -122,29 +127,48 @@ fn same_file(a: &[u8], b: &[u8], library: Library, what: &str) {
 #[test]
 fn five_steps_there_and_five_here_are_ten_there() {
     let (cases, gradients) = cases();
-    assert_eq!(cases.len(), 44);
-    for Case { optimizer, library, chain, x: [five, ten] } in cases {
+    let of = |library| cases.iter().filter(|case| case.library == library).count();
+    assert_eq!(Library::ALL.map(of), [18, 26, 14, 16]);
+    for Case { name, library, chain, x: [five, ten], tolerance } in cases {
         let mut opt = fresh(chain);
-        let bytes = state(&optimizer);
+        let bytes = state(&name);
         let plan = opt.plan_import(library, PARAMS, &bytes).expect("a state that fits");
         assert_eq!(opt.params().count(), 0, "a plan changes nothing");
         let imported = opt.import_bytes(library, PARAMS, &bytes).expect("a state that fits");
         assert_eq!(imported, plan);
         // What was read is written back.
-        same_file(&opt.export_bytes(library).expect("names"), &bytes, library, &optimizer);
+        same_file(&opt.export_bytes(library).expect("names"), &bytes, library, &name);
         let mut x = five;
         walk(&mut opt, &mut x, &gradients[5..10]);
         for (got, want) in x.iter().zip(&ten) {
-            near_relative(*got, *want, 1e-12);
+            near_relative(*got, *want, tolerance);
         }
         // What the generator lets the library go on from.
         let back = opt.export_bytes(library).expect("names");
-        let path = folder().join(format!("{optimizer}.back.safetensors"));
+        let path = folder().join(format!("{name}.back.safetensors"));
         if std::env::var_os("UPDATE_INTERCHANGE").is_some() {
             std::fs::write(&path, &back).expect("written");
         }
         let committed = std::fs::read(&path).expect("`UPDATE_INTERCHANGE=1` writes it");
-        same_file(&back, &committed, library, &optimizer);
+        same_file(&back, &committed, library, &name);
+    }
+}
+
+#[test]
+fn every_row_of_the_table_is_in_a_state_of_its_library() {
+    let mut seen = vec![];
+    for Case { name, library, chain, .. } in cases().0 {
+        let imported = fresh(chain).import_bytes(library, PARAMS, &state(&name)).expect("fits");
+        seen.extend(imported.mapped.into_iter().map(|(tensor, param, slot)| {
+            let own = tensor.strip_prefix(&format!("{param}.")).map(str::to_owned);
+            (library, own.unwrap_or(tensor), slot)
+        }));
+    }
+    for library in Library::ALL {
+        for row in library.names() {
+            let row = (library, row.tensor.to_owned(), row.slot.to_owned());
+            assert!(seen.contains(&row), "{row:?}");
+        }
     }
 }
 
@@ -181,34 +205,6 @@ fn optax_stores_the_opposite_sign_where_the_rate_is_in_the_buffer() {
     let trace = file.tensor("layer.bias.trace").expect("a trace");
     let first = f64::from_le_bytes(trace.data()[..8].try_into().expect("eight bytes"));
     assert_eq!(opt.slot("layer.bias", "buf").expect("a slot")[0], -first);
-}
-
-#[test]
-fn burn_and_candle_names_go_there_and_back() {
-    for library in [Library::Burn, Library::Candle] {
-        let newer: &[fn() -> Chain] = match library {
-            Library::Candle => &[nadam, radam, adamax, adadelta, rmsprop],
-            _ => &[],
-        };
-        let older: [fn() -> Chain; 6] = [adam, adamw, amsgrad, momentum, nesterov, adagrad];
-        for make in older.iter().chain(newer) {
-            let (_, gradients) = cases();
-            let (mut opt, mut x) = (fresh(make()), vec![0.5; 9]);
-            walk(&mut opt, &mut x, &gradients[..3]);
-            let bytes = opt.export_bytes(library).expect("names");
-            let mut other = fresh(make());
-            let imported = other.import_bytes(library, PARAMS, &bytes).expect("its own names");
-            assert!(imported.mapped.iter().all(|m| bytes_hold(&bytes, &m.0)));
-            let mut y = x.clone();
-            walk(&mut opt, &mut x, &gradients[3..6]);
-            walk(&mut other, &mut y, &gradients[3..6]);
-            assert_eq!(x, y);
-        }
-    }
-}
-
-fn bytes_hold(bytes: &[u8], tensor: &str) -> bool {
-    SafeTensors::deserialize(bytes).expect("safetensors").tensor(tensor).is_ok()
 }
 
 /// The file with a tensor more, or in place of one.
@@ -282,6 +278,7 @@ fn what_does_not_fit_is_named() {
     refused(&mut fresh(novograd()), Library::Optax, &rows, wanted);
     refused(&mut fresh(nadam_paper()), torch, &state("nadam"), "NAdam");
     refused(&mut fresh(adan()), Library::Optax, &state("adan@optax"), "Adan");
+    refused(&mut fresh(adan_optax()), Library::Burn, &state("adan@burn"), "Adan");
     refused(&mut fresh(meta_egd()), torch, &bytes, "MetaEgd");
     refused(&mut fresh(egdd()), torch, &bytes, "Egdd");
     refused(&mut fresh(amsgrad_optax()), torch, &state("amsgrad"), "AmsGrad");
@@ -353,7 +350,7 @@ fn candle_counts_the_step_that_comes_next() {
     }
 }
 
-/// What follows from the steps taken is written, and may be missing.
+/// What follows from the steps taken or from other slots is written, and may be missing.
 #[test]
 fn what_can_be_computed_is_not_asked_for() {
     let bytes = state("asgd");
@@ -363,6 +360,14 @@ fn what_can_be_computed_is_not_asked_for() {
     assert_eq!((imported.steps, imported.mapped.len()), (5, 6));
     let lists = with_tensor(&bytes, "layer.bias.eta", Dtype::F64, &[1], &[0; 8]);
     refused(&mut opt, Library::Torch, &lists, "\"layer.bias.eta\" (F64 [1]) is not one number");
+    let (burn, bytes) = (Library::Burn, state("rmsprop_centered@burn"));
+    let (mut opt, name) = (fresh(rmsprop_centered()), "layer.bias.centered.avg");
+    let imported = opt.import_bytes(burn, PARAMS, &without(&bytes, name)).expect("fits");
+    assert_eq!(imported.mapped.len(), 5);
+    same_file(&opt.export_bytes(burn).expect("names"), &bytes, burn, "with what was missing");
+    let flat = with_tensor(&bytes, name, Dtype::F64, &[1], &[0; 8]);
+    let wanted = "\"layer.bias.centered.avg\" is F64 [1], not F64 [3]";
+    refused(&mut opt, burn, &flat, wanted);
 }
 
 #[test]

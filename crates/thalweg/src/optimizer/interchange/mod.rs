@@ -48,7 +48,7 @@ impl<E: Element> Optimizer<E> {
     /// starts from the parameter as it is then.
     ///
     /// Hyper-parameters are those of the chain here. The book's chapter has the lines that write
-    /// such a file from torch and optax.
+    /// such a file from torch, optax and burn.
     ///
     /// # Errors
     /// [`Error::Interchange`] if a tensor is missing (but see [`Imported::without_state`]) or superfluous, has
@@ -148,6 +148,14 @@ impl<E: Element> Optimizer<E> {
                 let (dtype, bytes) = counter(to, state.t + place.name.ahead);
                 return Ok((dtype, vec![], bytes));
             }
+            Held::Variance { square, mean } => {
+                let square = state.slots.values(*square, self.isa);
+                let means = mean.map(|k| state.slots.values(k, self.isa));
+                for (k, v) in square.into_iter().enumerate() {
+                    means.as_ref().map_or(v, |m| v - m[k] * m[k]).to_bytes(&mut bytes);
+                }
+                return Ok((dtype::<E>(None), state.shape.clone(), bytes));
+            }
             Held::Scalar { stage, at } => number(state.scalars[*stage][*at]),
             Held::Computed(block) => {
                 let value = computed(&place.name, block, state.t, self.steps);
@@ -236,13 +244,14 @@ impl<E: Element> Optimizer<E> {
             let (is, has) = (view.dtype(), view.shape().to_vec());
             let not = |what: &str| fail(format!("{tensor:?} ({is:?} {has:?}) is not {what}"));
             match &place.held {
-                Held::Slot(_) if has != *shape || !widens::<E>(is) => {
+                Held::Slot(_) | Held::Variance { .. } if has != *shape || !widens::<E>(is) => {
                     let wanted = dtype::<E>(None);
                     return Err(fail(format!(
                         "{tensor:?} is {is:?} {has:?}, not {wanted:?} {shape:?}"
                     )));
                 }
                 Held::Slot(k) => values.push((*k, view, place)),
+                Held::Variance { .. } => {}
                 Held::Steps => {
                     let t = count(&view).and_then(|n| n.checked_sub(place.name.ahead));
                     let t = t.ok_or_else(|| not("a number of steps"))?;

@@ -63,10 +63,10 @@ pub struct Name {
     /// The optimizers there.
     pub of: &'static str,
     /// The block here; `AmsGrad<Raw>` is the one completed by `Raw`, `Scale, Momentum` the momentum
-    /// that has the learning rate in its buffer.
+    /// that has the learning rate in its buffer, `Adam + TrustRatio` the Adam of a chain with that.
     pub block: &'static str,
     /// The slot or scalar here; `t`: the steps taken; `computed`: what follows from those and the
-    /// hyper-parameters, is written and is not read.
+    /// hyper-parameters, `variance`: what follows from `v` and `mean`; both are written and not read.
     pub slot: &'static str,
     /// The name there.
     pub tensor: &'static str,
@@ -76,7 +76,25 @@ pub struct Name {
     pub ahead: u64,
 }
 
+/// What a row asks of the blocks around its own.
+pub(super) enum Neighbour {
+    Any,
+    Before(&'static str),
+    Anywhere(&'static str),
+}
+
 impl Name {
+    /// The block with its type, and what must be around it.
+    pub(super) fn split(&self) -> (&'static str, Neighbour) {
+        if let Some((other, block)) = self.block.split_once(", ") {
+            return (block, Neighbour::Before(other));
+        }
+        match self.block.split_once(" + ") {
+            Some((block, other)) => (block, Neighbour::Anywhere(other)),
+            None => (self.block, Neighbour::Any),
+        }
+    }
+
     /// Whether it stands there once for all parameters, under its bare name.
     pub fn once(&self) -> bool {
         let shared = matches!(self.slot, "t" | "computed" | "lr_max" | "weight_sum");
@@ -195,6 +213,23 @@ const NAMES: &[Name] = names! {
         "Nesterov" { buf "momentum.velocity" }
     Burn "AdaGrad":
         "AdaGrad" { sum "lr_decay.sum", t "lr_decay.time" }
+    Burn "RmsProp":
+        "RmsProp" { v "square_avg.square_avg", variance "centered.avg" }
+        "RmsProp, Momentum" { buf "momentum.buf" }
+    Burn "RmsProp, centred":
+        "CenteredRmsProp" {
+            v "square_avg.square_avg", mean "centered.grad_avg", variance "centered.avg"
+        }
+        "CenteredRmsProp, Momentum" { buf "momentum.buf" }
+    Burn "Lion":
+        "Lion" { m "momentum" }
+    Burn "Adan":
+        "Adan<Kept>" {
+            m "momentum.exp_avg", diff "momentum.exp_avg_diff", v "momentum.exp_avg_sq",
+            prev "momentum.neg_pre_grad" * -1.0, t "momentum.time"
+        }
+    Burn "Lamb":
+        "Adam + TrustRatio" { m "moment_1", v "moment_2", t "time" }
     Candle "Adam":
         "Adam" { m "m", v "v", t "t" + 1 }
     Candle "Adam with amsgrad":

@@ -1,6 +1,7 @@
 //! Where the state of a chain stands in a file of another library.
 
 use super::super::group::Group;
+use super::names::Neighbour;
 use super::{Library, Name, fail};
 use crate::error::Error;
 use crate::hyper::Block;
@@ -28,6 +29,8 @@ pub(super) enum Held {
     Steps,
     /// What follows from that and from the hyper-parameters of this block.
     Computed(Block),
+    /// What RMSProp takes the root of, which follows from these slots.
+    Variance { square: usize, mean: Option<usize> },
 }
 
 /// A piece of a chain's state with its name elsewhere.
@@ -55,28 +58,47 @@ impl Place {
 
     /// Whether a file may lack it.
     pub(super) fn is_optional(&self) -> bool {
-        self.is_unknown_there() || matches!(self.held, Held::Computed(_))
+        self.is_unknown_there() || matches!(self.held, Held::Computed(_) | Held::Variance { .. })
     }
 }
 
-/// The row name of a block: with the type that decides what its state means.
-fn is_row(row: &Name, block: &Block, after_scale: bool) -> bool {
-    let stored = row.block.strip_prefix("Scale, ");
+/// Whether a row is of this block, by the type that decides what its state means and by its neighbours.
+fn is_row(row: &Name, block: &Block, before: &[&str], all: &[&str]) -> bool {
+    let (name, neighbour) = row.split();
+    let fits = match neighbour {
+        Neighbour::Before(other) => before.contains(&other),
+        Neighbour::Anywhere(other) => all.contains(&other),
+        Neighbour::Any => true,
+    };
     let momentum = matches!(block.name(), "Momentum" | "Nesterov");
-    if momentum && stored.is_some() != after_scale {
+    let scaled = matches!(neighbour, Neighbour::Before("Scale"));
+    if !fits || momentum && scaled != before.contains(&"Scale") {
         return false;
     }
-    let (name, part) = match stored.unwrap_or(row.block).split_once('<') {
+    let (name, part) = match name.split_once('<') {
         Some((name, part)) => (name, Some(part.trim_end_matches('>'))),
-        None => (stored.unwrap_or(row.block), None),
+        None => (name, None),
     };
     name == block.name()
         && part.is_none_or(|part| block.parts.iter().any(|(_, p)| p.name() == part))
 }
 
+/// The rows of a block: those that ask for its neighbours before those that do not.
+fn rows(library: Library, block: &Block, before: &[&str], all: &[&str]) -> Vec<Name> {
+    let mut rows: Vec<Name> =
+        library.names().filter(|row| is_row(row, block, before, all)).copied().collect();
+    let asks = |row: &Name| !matches!(row.split().1, Neighbour::Any);
+    if rows.iter().any(asks) {
+        rows.retain(asks);
+    }
+    rows
+}
+
 /// Where the state of a group's chain stands in a file of this library.
 pub(super) fn places(library: Library, group: &Group) -> Result<Vec<Place>, Error> {
-    let (mut places, mut next, mut after_scale) = (vec![], 0, false);
+    let (mut places, mut next, mut met) = (vec![], 0, 0);
+    let blocks: Vec<Block> = group.chain.stages().iter().flat_map(|part| part.blocks()).collect();
+    let all: Vec<&str> = blocks.iter().map(Block::name).collect();
     let unnamed = |block: &Block| {
         fail(library)(format!(
             "the state of {} in group {:?} has no name there",
@@ -86,11 +108,11 @@ pub(super) fn places(library: Library, group: &Group) -> Result<Vec<Place>, Erro
     for (stage, part) in group.chain.stages().iter().enumerate() {
         for block in part.blocks() {
             let (slots, scalars) = slots_of(&block).ok_or_else(|| unnamed(&block))?;
-            let rows: Vec<Name> =
-                library.names().filter(|row| is_row(row, &block, after_scale)).copied().collect();
-            after_scale |= block.name() == "Scale";
+            let rows = rows(library, &block, &all[..met], &all);
+            let first = next;
+            met += 1;
             let called = |slot: &str| rows.iter().find(|row| row.slot == slot).copied();
-            for slot in slots {
+            for slot in &slots {
                 let name = called(slot.name).ok_or_else(|| unnamed(&block))?;
                 places.push(Place { held: Held::Slot(next), name });
                 next += 1;
@@ -107,6 +129,11 @@ pub(super) fn places(library: Library, group: &Group) -> Result<Vec<Place>, Erro
                 let held = match name.slot {
                     "t" => Held::Steps,
                     "computed" => Held::Computed(block.clone()),
+                    "variance" => {
+                        let at = |name| slots.iter().position(|s| s.name == name);
+                        let square = first + at("v").ok_or_else(|| unnamed(&block))?;
+                        Held::Variance { square, mean: at("mean").map(|k| first + k) }
+                    }
                     _ => continue,
                 };
                 places.push(Place { held, name });
@@ -165,7 +192,7 @@ mod tests {
             crate::registry::all().into_iter().flat_map(|entry| (entry.chain)().blocks()).collect();
         for library in Library::ALL {
             for row in library.names().filter(|row| row.slot == "computed") {
-                let block = blocks.iter().find(|block| is_row(row, block, false));
+                let block = blocks.iter().find(|block| is_row(row, block, &[], &[]));
                 let value = block.and_then(|block| computed(row, block, 3, 3));
                 assert!(value.is_some_and(f64::is_finite), "{row:?}");
             }
