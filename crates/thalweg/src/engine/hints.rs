@@ -24,27 +24,20 @@ const BLOCKS_AHEAD: usize = 8;
 
 const _: () = assert!(CHUNK == LINE, "so a chunk has as many lines as a coordinate has bytes");
 
-/// Asks the memory for a cache line.
+/// Asks the memory for a cache line, to have it in the first-level cache or only in the second.
 #[inline(always)]
-pub(super) fn prefetch_line(place: *const u8) {
+pub(super) fn prefetch_line<const FIRST_LEVEL: bool>(place: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use core::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
         // SAFETY: prefetching never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
-}
-
-/// Asks the memory for a cache line, to have it in the second-level cache.
-#[inline(always)]
-fn prefetch_line_near(place: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: prefetching never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) };
+        unsafe {
+            if FIRST_LEVEL {
+                _mm_prefetch::<_MM_HINT_T0>(place.cast());
+            } else {
+                _mm_prefetch::<_MM_HINT_T1>(place.cast());
+            }
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;
@@ -255,10 +248,12 @@ impl Hints {
             let Bytes { place, width } = self.streams[stream];
             // A chunk has as many lines as a coordinate has bytes.
             let first = place.wrapping_add(to * width);
-            if self.first_level {
-                (0..width).for_each(|line| prefetch_line(first.wrapping_add(line * LINE)));
-            } else {
-                (0..width).for_each(|line| prefetch_line_near(first.wrapping_add(line * LINE)));
+            for line in (0..width).map(|line| first.wrapping_add(line * LINE)) {
+                if self.first_level {
+                    prefetch_line::<true>(line);
+                } else {
+                    prefetch_line::<false>(line);
+                }
             }
             let last = stream + 1 == self.count;
             self.next.set(if last { (0, to + CHUNK) } else { (stream + 1, to) });
@@ -281,7 +276,7 @@ impl Bytes {
         for line in first..first + self.width {
             let ahead = 1 + line % BLOCKS_AHEAD;
             let place = ahead * block + (BLOCKS_AHEAD - ahead) * share + line / BLOCKS_AHEAD * LINE;
-            prefetch_line(self.place.wrapping_add(place));
+            prefetch_line::<true>(self.place.wrapping_add(place));
         }
     }
 }

@@ -30,7 +30,7 @@ impl Stream {
     /// Asks the memory for `count` coordinates.
     pub(super) fn ask<E>(self, at: usize, count: usize) {
         for line in (0..count * self.width::<E>()).step_by(64) {
-            prefetch_line(self.place::<E>(at).wrapping_add(line));
+            prefetch_line::<true>(self.place::<E>(at).wrapping_add(line));
         }
     }
 
