@@ -124,6 +124,8 @@ impl Plateau {
         let value = match saved.start {
             None => base,
             Some(_) if base == then => saved.value,
+            // Nothing is in proportion to zero.
+            Some(_) if then == 0.0 => base,
             Some(_) => base * (saved.value / then),
         };
         let Plateau { bad, cooling, .. } = *saved;

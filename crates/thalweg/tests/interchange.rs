@@ -279,6 +279,9 @@ fn what_does_not_fit_is_named() {
     refused(&mut fresh(nadam_paper()), torch, &state("nadam"), "NAdam");
     refused(&mut fresh(adan()), Library::Optax, &state("adan@optax"), "Adan");
     refused(&mut fresh(adan_optax()), Library::Burn, &state("adan@burn"), "Adan");
+    refused(&mut fresh(lamb()), torch, &state("adam"), "TrustRatio");
+    refused(&mut fresh(lamb_keras()), Library::Burn, &state("lamb@burn"), "TrustRatio");
+    refused(&mut fresh(lars()), torch, &state("momentum"), "TrustRatio");
     refused(&mut fresh(meta_egd()), torch, &bytes, "MetaEgd");
     refused(&mut fresh(egdd()), torch, &bytes, "Egdd");
     refused(&mut fresh(amsgrad_optax()), torch, &state("amsgrad"), "AmsGrad");

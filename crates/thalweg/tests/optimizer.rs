@@ -108,7 +108,11 @@ mod groups {
         says(new().group("a", "x[", gd()).build::<f64>(), &["group \"a\"", "\"x[\""]);
         let regex = new().group("a", Pattern::Regex("(".into()), gd());
         says(regex.build::<f64>(), &["group \"a\"", "\"(\""]);
-        says(new().rest("a", gd()).threads(0).build::<f64>(), &["threads = 0", "at least 1"]);
+        says(
+            new().rest("a", gd()).threads(0).build::<f64>(),
+            &["threads = 0 is outside [1, 65536]"],
+        );
+        says(new().rest("a", gd()).threads(usize::MAX).build::<f64>(), &["outside [1, 65536]"]);
         for norm in [0.0, -1.0, f64::NAN] {
             let clipped = new().rest("a", gd()).clip_global_norm(norm);
             says(clipped.build::<f64>(), &["clip_global_norm", &norm.to_string(), "(0, ∞]"]);

@@ -144,6 +144,13 @@ fn a_plateau_goes_on_in_proportion_to_where_it_starts_here() {
         let loaded = again.load_bytes(&opt.save_bytes().expect("bytes")).expect("a file");
         assert!(loaded.differences.is_empty(), "{loaded:?}");
     }
+    // Nothing is in proportion to zero.
+    let mut still = rate(0.0);
+    (0..3).for_each(|_| still.observe(1.0));
+    let mut opt = rate(1e-2);
+    let loaded = opt.load_bytes(&still.save_bytes().expect("bytes")).expect("a file");
+    assert_eq!(opt.groups().next().expect("a group").1.hyper("lr").expect("lr").value(0), 1e-2);
+    assert_eq!(loaded.differences.len(), 1, "{loaded:?}");
     // One that has not been lowered starts where it is told to.
     let mut opt = rate(1e-2);
     let loaded = opt.load_bytes(&rate(0.3).save_bytes().expect("bytes")).expect("a file");

@@ -51,43 +51,48 @@ struct Manner {
     alone: usize,
     /// How far ahead of the block in hand several jobs ask between them, in coordinates.
     several: usize,
-    /// How far ahead a pass over a single stream asks, in bytes of the formulas' numbers; from many blocks at
-    /// once without it.
-    lonely: Option<usize>,
+    /// Whether a pass over a single stream asks.
+    lonely: bool,
     /// Below so many coordinates everything is in a cache already, and asking only costs: for a single job, for
     /// several.
     cached: [usize; 2],
 }
 
-/// Intel's cores, and others that nobody has measured.
+/// Intel's cores, and those that nobody has measured.
 const USUAL: Manner = Manner {
     first_level: true,
     alone: 2048,
     several: BLOCK,
-    lonely: None,
+    lonely: true,
     cached: [1 << 19, 1 << 19],
 };
 
-/// AMD's cores: their first-level cache loses lines that come so early.
-const AMD: Manner = Manner {
+/// AMD's cores of the family of Zen 4: their first-level cache loses lines that come so early, and a single
+/// stream comes by itself.
+const ZEN_4: Manner = Manner {
     first_level: false,
     alone: 3072,
     several: BLOCK + BLOCK / 2,
-    lonely: Some(2048),
+    lonely: false,
     cached: [1 << 21, 1 << 19],
 };
 
 /// That of this machine.
 fn manner() -> &'static Manner {
     static MANNER: OnceLock<&Manner> = OnceLock::new();
-    MANNER.get_or_init(|| if made_by_amd() { &AMD } else { &USUAL })
+    MANNER.get_or_init(|| if is_zen_4() { &ZEN_4 } else { &USUAL })
 }
 
-fn made_by_amd() -> bool {
+/// Whether this is a core of AMD's family 25.
+fn is_zen_4() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
-        let maker = std::arch::x86_64::__cpuid(0);
-        [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
+        use std::arch::x86_64::__cpuid;
+        let maker = __cpuid(0);
+        let maker = [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes);
+        let version = __cpuid(1).eax;
+        let family = (version >> 8 & 0xF) + (version >> 20 & 0xFF);
+        maker.as_flattened() == b"AuthenticAMD" && family == 25
     }
     #[cfg(not(target_arch = "x86_64"))]
     false
@@ -136,7 +141,7 @@ pub(crate) struct Hints {
     count: usize,
     /// Whether lines are to come into the first-level cache.
     first_level: bool,
-    /// Whether the stream is the only one of a long pass, and asked for from many blocks at once.
+    /// Whether the stream is the only one of a long pass.
     lonely: bool,
     /// The stream that is next, and the coordinate it has come to.
     next: Cell<(usize, usize)>,
@@ -164,19 +169,18 @@ impl Hints {
     }
 
     /// For a single job on the gradient of the block at `start`, one of all those of so many `coordinates`, if
-    /// asking pays. Rows in no order are asked for row by row.
+    /// asking pays: it asks for the next blocks. Rows in no order are asked for row by row.
     pub(super) fn lonely<E: Element>(
         tensor: &Tensor<'_, E>,
         start: usize,
         coordinates: usize,
     ) -> Option<Hints> {
-        let Manner { lonely: ahead, cached: [cached, _], .. } = *manner();
-        if coordinates < cached || tensor.rows().or(tensor.scattered()).is_some() {
+        let Manner { lonely, cached: [cached, _], .. } = *manner();
+        if !lonely || coordinates < cached || tensor.rows().or(tensor.scattered()).is_some() {
             return None;
         }
-        let mut hints = Hints { lonely: ahead.is_none(), ..Hints::empty(1) };
-        let at = start + ahead.unwrap_or(0) / size_of::<E>();
-        hints.touch(tensor.g.place::<E>(at), tensor.g.width::<E>());
+        let mut hints = Hints { lonely, ..Hints::empty(1) };
+        hints.touch(tensor.g.place::<E>(start), tensor.g.width::<E>());
         Some(hints)
     }
 

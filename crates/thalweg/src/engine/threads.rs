@@ -45,15 +45,20 @@ impl fmt::Debug for OwnThreads {
 }
 
 impl Threads {
-    /// `count` threads of its own, or the calling thread if `count` is 1. The caller works too, so
-    /// one less is started. They wait awake for 50 µs after a step, then sleep.
+    /// The most threads of its own that an optimizer may have: more than any machine runs at once.
+    pub(crate) const MOST: usize = 1 << 16;
+
+    /// `count` threads of its own, at most 65,536, or the calling thread if `count` is 1. The caller works
+    /// too, so one less is started. They wait awake for 50 µs after a step, then sleep.
     ///
     /// # Errors
-    /// [`Error::Engine`] if `count` is 0 or the threads cannot be started.
+    /// [`Error::Engine`] if `count` is out of range or the threads cannot be started.
     pub fn count(count: usize) -> Result<Threads, Error> {
         match count {
-            0 => Err(Error::Engine("threads = 0; it must be at least 1".to_owned())),
             1 => Ok(Threads::Caller),
+            n if n == 0 || n > Threads::MOST => {
+                Err(Error::Engine(format!("threads = {n} is outside [1, {}]", Threads::MOST)))
+            }
             n => Team::start(n - 1)
                 .map(|team| Threads::Own(OwnThreads(Arc::new(team))))
                 .map_err(|e| Error::Engine(format!("cannot start {n} threads: {e}"))),

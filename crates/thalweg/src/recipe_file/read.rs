@@ -4,6 +4,7 @@ use super::blocks::{Kind, assemble, known, labels};
 use super::node::{Entry, Malformed, Node, Value};
 use super::words::{ACCUMULATION, LOW_PRECISION, STORAGE, Words};
 use crate::chain::Chain;
+use crate::engine::Threads;
 use crate::error::Error;
 use crate::hyper::Block;
 use crate::optimizer::{Builder, LossScale, NonFinite, Pattern, biases_and_norms};
@@ -161,7 +162,7 @@ fn recipe(root: Node) -> Result<Builder, Fault> {
     }
     if let Some(Entry { node, .. }) = table.take("threads") {
         let count = whole(node)?;
-        let range = 1..=1 << 16;
+        let range = 1..=Threads::MOST as u64;
         if !range.contains(&count) {
             return Err((node.at, format!("threads = {count} is outside [1, {}]", range.end())));
         }

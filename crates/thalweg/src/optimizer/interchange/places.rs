@@ -94,6 +94,17 @@ fn rows(library: Library, block: &Block, before: &[&str], all: &[&str]) -> Vec<N
     rows
 }
 
+/// Whether the library has this block, state or none: a trust ratio can be chained to anything in optax;
+/// elsewhere it makes another method, which has rows of its own.
+fn has(library: Library, block: &Block, all: &[&str]) -> bool {
+    let ratio = block.name();
+    let own = |row: &Name| match row.split() {
+        (of, Neighbour::Anywhere(other)) => other == ratio && all.contains(&of),
+        _ => false,
+    };
+    !ratio.ends_with("TrustRatio") || library == Library::Optax || library.names().any(own)
+}
+
 /// Where the state of a group's chain stands in a file of this library.
 pub(super) fn places(library: Library, group: &Group) -> Result<Vec<Place>, Error> {
     let (mut places, mut next, mut met) = (vec![], 0, 0);
@@ -107,6 +118,9 @@ pub(super) fn places(library: Library, group: &Group) -> Result<Vec<Place>, Erro
     };
     for (stage, part) in group.chain.stages().iter().enumerate() {
         for block in part.blocks() {
+            if !has(library, &block, &all) {
+                return Err(unnamed(&block));
+            }
             let (slots, scalars) = slots_of(&block).ok_or_else(|| unnamed(&block))?;
             let rows = rows(library, &block, &all[..met], &all);
             let first = next;
