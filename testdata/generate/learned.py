@@ -115,6 +115,7 @@ CASES = sum(
         case("funnelled_sgdm", "defaults", [1e-3, 0.9, 0.9, 0.01, 1e-3], ["unit", "sparse", "steady"]),
         case("funnelled_sgdm", "fast gains", [0.03, 0.8, 0.7, 0.2, 0.02], ["sparse", "steady"]),
         case("funnelled_sgdm", "gains at their limits", [1e-6, 0.9, 0.9, 1e-3, 1e-9], ["jump"]),
+        case("funnelled_sgdm", "tiny rates", [1e-9, 0.9, 0.9, 1e-9, 1e-12], ["wide"]),
     ],
     [],
 )

@@ -99,6 +99,53 @@ fn eight_bit_adam_keeps_the_bounds_of_bitsandbytes() {
     }
 }
 
+/// The same for the other methods that bitsandbytes keeps in 8 bits, each with one slot.
+#[test]
+fn eight_bit_state_of_other_methods_keeps_the_bounds_of_bitsandbytes() {
+    /// The new value of the slot, and the step, of a gradient and the slot.
+    type Formula = fn(f32, f32) -> (f32, f32);
+    let all: [(Chain, &str, Formula); 4] = [
+        (momentum(), "buf", |g, buf| {
+            let buf = 0.9 * buf + g;
+            (buf, 1e-3 * buf)
+        }),
+        (rmsprop(), "v", |g, v| {
+            let v = 0.99 * v + 0.01 * g * g;
+            (v, 1e-2 * g / (v.sqrt() + 1e-8))
+        }),
+        (adagrad(), "sum", |g, sum| {
+            let sum = sum + g * g;
+            (sum, 1e-2 * g / (sum.sqrt() + 1e-10))
+        }),
+        (lion(), "m", |g, m| (0.99 * m + 0.01 * g, (1e-4f32).copysign(0.9 * m + 0.1 * g))),
+    ];
+    let n = 64 * 1024;
+    for (chain, slot, formula) in all {
+        let mut rng = Rng::new(43);
+        let mut packed = normal(&mut rng, n, 0.1);
+        let (mut exact, mut state) = (packed.clone(), vec![0.0f32; n]);
+        let mut opt = build(chain, Storage::Block8, LowPrecision::default());
+        for t in 1..=50 {
+            let g = normal(&mut rng, n, 0.01);
+            let _ = opt.step(&mut [Param::new("x", &[n], &mut packed, &g)]).expect("a step");
+            for i in 0..n {
+                let (new, step) = formula(g[i], state[i]);
+                state[i] = new;
+                exact[i] -= step;
+            }
+            let (absolute, relative) = errors(&exact, &packed);
+            let what = format!("{slot}, step {t}: {absolute:e} {relative:e}");
+            assert!(absolute < 6e-5 && relative < 6e-4, "{what}");
+            let coded = opt.slot_values("x", slot).expect("a slot");
+            let (error, _) = errors(&state, &coded);
+            let size = state.iter().map(|s| f64::from(s.abs())).sum::<f64>() / n as f64;
+            assert!(error < 0.02 * size, "{slot}, step {t}: off by {:e} of its size", error / size);
+            state = coded;
+            exact.copy_from_slice(&packed);
+        }
+    }
+}
+
 /// Sizes of gradients that differ by a factor of a hundred within a block.
 fn mixed_gradients(rng: &mut Rng, n: usize) -> Vec<f32> {
     let sizes = (0..n).map(|i| 10f32.powf((i % 5) as f32 / 2.0 - 2.0));
