@@ -53,9 +53,10 @@ struct Manner {
     several: usize,
     /// Whether a pass over a single stream asks.
     lonely: bool,
-    /// Below so many coordinates everything is in a cache already, and asking only costs: for a single job, for
-    /// several.
-    cached: [usize; 2],
+    /// Below so many coordinates everything is in a cache already, and asking only costs.
+    cached: usize,
+    /// The same for a single job; at least as many.
+    cached_alone: usize,
 }
 
 /// Intel's cores, and those that nobody has measured.
@@ -64,7 +65,8 @@ const USUAL: Manner = Manner {
     alone: 2048,
     several: BLOCK,
     lonely: true,
-    cached: [1 << 19, 1 << 19],
+    cached: 1 << 19,
+    cached_alone: 1 << 19,
 };
 
 /// AMD's cores of the family of Zen 4: their first-level cache loses lines that come so early, and a single
@@ -74,7 +76,8 @@ const ZEN_4: Manner = Manner {
     alone: 3072,
     several: BLOCK + BLOCK / 2,
     lonely: false,
-    cached: [1 << 21, 1 << 19],
+    cached: 1 << 19,
+    cached_alone: 1 << 21,
 };
 
 /// That of this machine.
@@ -175,8 +178,8 @@ impl Hints {
         start: usize,
         coordinates: usize,
     ) -> Option<Hints> {
-        let Manner { lonely, cached: [cached, _], .. } = *manner();
-        if !lonely || coordinates < cached || tensor.rows().or(tensor.scattered()).is_some() {
+        let Manner { lonely, cached_alone, .. } = *manner();
+        if !lonely || coordinates < cached_alone || tensor.rows().or(tensor.scattered()).is_some() {
             return None;
         }
         let mut hints = Hints { lonely, ..Hints::empty(1) };
@@ -192,6 +195,10 @@ impl Hints {
         work: Work,
         coordinates: usize,
     ) -> Option<Hints> {
+        let Manner { alone, several, cached, cached_alone, .. } = *manner();
+        if coordinates < cached || tensor.rows().is_some() {
+            return None;
+        }
         let packed = |k: &usize| tensor.slots.packing(*k).is_some();
         let slots = 0..tensor.slots.count();
         let (x, g) = (tensor.x.packing.is_some(), tensor.g.packing.is_some());
@@ -199,15 +206,11 @@ impl Hints {
         let decoded = coded + usize::from(g);
         let encoded = if work.reads.is_none() { coded } else { 0 };
         // A single job asks for what it needs itself a little later, several for what comes after the block.
-        let Manner { alone, several, cached: [cached_alone, cached_several], .. } = *manner();
-        let (ahead, cached) = if work.jobs == 1 && decoded == 0 {
-            (alone / size_of::<E>(), cached_alone)
-        } else {
-            (several, cached_several)
-        };
-        if coordinates < cached || tensor.rows().is_some() {
+        let single = work.jobs == 1 && decoded == 0;
+        if single && coordinates < cached_alone {
             return None;
         }
+        let ahead = if single { alone / size_of::<E>() } else { several };
         let mut hints = Hints::empty(work.effort + decoded * DECODE + encoded * ENCODE);
         let at = start + ahead;
         // What is packed is decoded whether a reading pass needs it or not.
