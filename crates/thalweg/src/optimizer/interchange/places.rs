@@ -107,51 +107,51 @@ fn has(library: Library, block: &Block, all: &[&str]) -> bool {
 
 /// Where the state of a group's chain stands in a file of this library.
 pub(super) fn places(library: Library, group: &Group) -> Result<Vec<Place>, Error> {
-    let (mut places, mut next, mut met) = (vec![], 0, 0);
-    let blocks: Vec<Block> = group.chain.stages().iter().flat_map(|part| part.blocks()).collect();
-    let all: Vec<&str> = blocks.iter().map(Block::name).collect();
+    let (mut places, mut next) = (vec![], 0);
+    let stages = group.chain.stages();
+    let of = |(stage, blocks): (usize, Vec<Block>)| blocks.into_iter().map(move |b| (stage, b));
+    let blocks: Vec<(usize, Block)> =
+        stages.iter().map(|part| part.blocks()).enumerate().flat_map(of).collect();
+    let all: Vec<&str> = blocks.iter().map(|(_, block)| block.name()).collect();
     let unnamed = |block: &Block| {
         fail(library)(format!(
             "the state of {} in group {:?} has no name there",
             block.path, group.name
         ))
     };
-    for (stage, part) in group.chain.stages().iter().enumerate() {
-        for block in part.blocks() {
-            if !has(library, &block, &all) {
-                return Err(unnamed(&block));
+    for (met, (stage, block)) in blocks.iter().enumerate() {
+        if !has(library, block, &all) {
+            return Err(unnamed(block));
+        }
+        let (slots, scalars) = slots_of(block).ok_or_else(|| unnamed(block))?;
+        let rows = rows(library, block, &all[..met], &all);
+        let first = next;
+        let called = |slot: &str| rows.iter().find(|row| row.slot == slot).copied();
+        for slot in &slots {
+            let name = called(slot.name).ok_or_else(|| unnamed(block))?;
+            places.push(Place { held: Held::Slot(next), name });
+            next += 1;
+        }
+        for (at, scalar) in scalars.iter().enumerate() {
+            if FORGETFUL.contains(&(block.name(), scalar.name)) {
+                continue;
             }
-            let (slots, scalars) = slots_of(&block).ok_or_else(|| unnamed(&block))?;
-            let rows = rows(library, &block, &all[..met], &all);
-            let first = next;
-            met += 1;
-            let called = |slot: &str| rows.iter().find(|row| row.slot == slot).copied();
-            for slot in &slots {
-                let name = called(slot.name).ok_or_else(|| unnamed(&block))?;
-                places.push(Place { held: Held::Slot(next), name });
-                next += 1;
-            }
-            for (at, scalar) in scalars.iter().enumerate() {
-                if FORGETFUL.contains(&(block.name(), scalar.name)) {
-                    continue;
+            let name = called(scalar.name).filter(|_| stages[*stage].scope() == Scope::Tensor);
+            let name = name.ok_or_else(|| unnamed(block))?;
+            places.push(Place { held: Held::Scalar { stage: *stage, at }, name });
+        }
+        for name in rows {
+            let held = match name.slot {
+                "t" => Held::Steps,
+                "computed" => Held::Computed(block.clone()),
+                "variance" => {
+                    let at = |name| slots.iter().position(|s| s.name == name);
+                    let square = first + at("v").ok_or_else(|| unnamed(block))?;
+                    Held::Variance { square, mean: at("mean").map(|k| first + k) }
                 }
-                let name = called(scalar.name).filter(|_| part.scope() == Scope::Tensor);
-                let name = name.ok_or_else(|| unnamed(&block))?;
-                places.push(Place { held: Held::Scalar { stage, at }, name });
-            }
-            for name in rows {
-                let held = match name.slot {
-                    "t" => Held::Steps,
-                    "computed" => Held::Computed(block.clone()),
-                    "variance" => {
-                        let at = |name| slots.iter().position(|s| s.name == name);
-                        let square = first + at("v").ok_or_else(|| unnamed(&block))?;
-                        Held::Variance { square, mean: at("mean").map(|k| first + k) }
-                    }
-                    _ => continue,
-                };
-                places.push(Place { held, name });
-            }
+                _ => continue,
+            };
+            places.push(Place { held, name });
         }
     }
     if next != group.slots {
