@@ -61,12 +61,12 @@ def dowg(h, t, g, x, s):
     return x - h.lr * s._distance**2 / (np.sqrt(s._v) + h.eps) * g
 
 
-def prodigy(h, t, g, x, s, guarded=False):
+def prodigy(h, t, g, x, s, corrected=False, guarded=False):
     if t == 1:
         s._x0, s._d, s._d_max, s._numerator = x, h.d0, h.d0, 0 * h.d0
     d, beta3 = s._d, np.sqrt(h.beta2)
     step = d * h.lr
-    if guarded:
+    if corrected:
         step = step * np.sqrt(1 - h.beta2**t) / (1 - h.beta1**t)
     numerator = beta3 * s._numerator + d / h.d0 * step * np.sum(g * (s._x0 - x))
     s.m = h.beta1 * s.m + d * (1 - h.beta1) * g
@@ -175,6 +175,14 @@ optax_mechanic = from_optax(
     optax_label("contrib.mechanize"),
 )
 
+optax_prodigy = from_optax(
+    lambda lr, h: optax.contrib.prodigy(
+        lr, (h.beta1, h.beta2), eps=h.eps, estim_lr0=h.d0, estim_lr_coef=h.d_coef, weight_decay=h.decay
+    ),
+    lambda state: {"m": state.exp_avg, "v": state.exp_avg_sq, "s": state.grad_sum},
+    optax_label("contrib.prodigy"),
+)
+
 optax_dowg = from_optax(
     lambda lr, h: optax.contrib.dowg(lr, init_estim_sq_dist=h.first**2, eps=h.eps), label=optax_label("contrib.dowg")
 )
@@ -185,9 +193,10 @@ OPTIMIZERS.update(
         "dog": (["lr", "reps_rel", "eps"], dog, official_dog),
         "dowg": (["lr", "first", "eps"], dowg, optax_dowg),
         "prodigy": (PRODIGY, prodigy, official_prodigy()),
+        "prodigy@optax": (PRODIGY, lambda *a: prodigy(*a, corrected=True), optax_prodigy),
         "prodigy_guarded": (
             PRODIGY,
-            lambda *a: prodigy(*a, guarded=True),
+            lambda *a: prodigy(*a, corrected=True, guarded=True),
             official_prodigy(use_bias_correction=True, safeguard_warmup=True),
         ),
         "d_adapt_sgd": (["lr", "momentum", "d0", "growth"], d_adapt_sgd, official_d_adapt_sgd),
@@ -213,6 +222,10 @@ CASES = sum(
         case("prodigy", "large first distance", [1, 0.9, 0.999, 1e-8, 0, 0.1, 1, 1e308], ["wide"], (), 1e-11, LOST),
         case("prodigy", "decay and slow growth", [1, 0.9, 0.99, 1e-8, 0.1, 1e-2, 2, 1.02], ["unit", "steady", "sparse"]),
         case("prodigy", "rate drops at step 31", [1, 0.8, 0.99, 1e-6, 0.01, 1e-3, 0.5, 1e308], ["jump"], [(31, 0.25)], 1e-11, LOST),
+        case("prodigy@optax", "defaults", [1, 0.9, 0.999, 1e-8, 0, 1e-6, 1, 1e308], ["unit", "jump"], (), 1e-8, LOST),
+        case("prodigy@optax", "large first distance", [1, 0.9, 0.999, 1e-8, 0, 0.1, 1, 1e308], ["wide"], (), 1e-11, LOST),
+        case("prodigy@optax", "decay", [1, 0.9, 0.99, 1e-8, 0.1, 1e-2, 2, 1e308], ["unit", "steady"]),
+        case("prodigy@optax", "rate drops at step 31", [1, 0.8, 0.99, 1e-6, 0.01, 1e-3, 0.5, 1e308], ["jump"], [(31, 0.25)], 1e-11, LOST),
         case("prodigy_guarded", "defaults", [1, 0.9, 0.999, 1e-8, 0, 1e-6, 1, 1e308], ["wide", "unit", "jump"]),
         case("prodigy_guarded", "decay", [1, 0.9, 0.99, 1e-8, 0.1, 1e-2, 1, 1.1], ["unit", "steady"]),
         case("d_adapt_sgd", "defaults", [1, 0, 1e-6, 1e308], ["wide", "unit", "jump", "steady"]),

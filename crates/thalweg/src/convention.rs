@@ -56,7 +56,7 @@ macro_rules! denominator {
 crate::hypers! {
     /// `√v̂ + ε`: the papers' Adam and AdaGrad, torch, optax (Adam).
     pub struct Outside {
-        /// Added to the root, in units of the gradient (torch 1e-8).
+        /// Added to the root, in units of the gradient (torch's Adam 1e-8).
         eps "ε" = 1e-8 in Range::NON_NEGATIVE,
     }
 }
@@ -110,9 +110,9 @@ denominator!(Floor, |self, at, correct| {
 crate::hypers! {
     /// `√(v̂ + ε₀) + ε`: optax's Adam family, which has both.
     pub struct Both {
-        /// Added to the root, in units of the gradient (optax 1e-8).
+        /// Added to the root, in units of the gradient (optax's Adam 1e-8).
         eps "ε" = 1e-8 in Range::NON_NEGATIVE,
-        /// Added under the root, in units of the squared gradient (optax 0).
+        /// Added under the root, in units of the squared gradient (optax's Adam 0).
         eps_root "ε₀" = 0.0 in Range::NON_NEGATIVE,
     }
 }

@@ -34,6 +34,9 @@ impl Range {
     /// `(0, ∞]`: limits, infinity being none.
     pub const LIMIT: Range = Range::new(0.0, f64::INFINITY, false, true);
 
+    /// `[1, ∞]`: largest growth of what does not shrink, infinity being none.
+    pub const GROWTH: Range = Range::new(1.0, f64::INFINITY, true, true);
+
     const fn new(low: f64, high: f64, low_allowed: bool, high_allowed: bool) -> Range {
         Range { low, high, low_allowed, high_allowed }
     }
@@ -41,6 +44,11 @@ impl Range {
     /// The numbers above `low`, without it.
     pub const fn above(low: f64) -> Range {
         Range::new(low, f64::INFINITY, false, false)
+    }
+
+    /// `low` and the numbers above it.
+    pub const fn at_least(low: f64) -> Range {
+        Range::new(low, f64::INFINITY, true, false)
     }
 
     /// Whether `value` is allowed.

@@ -10,9 +10,9 @@ crate::hypers! {
     /// Adam's direction: running averages `m` of the gradient and `v` of its square, both corrected
     /// for their start at zero; the update is `m̂ / (√v̂ + ε)`.
     pub struct Adam<E: Denominator = Outside> {
-        /// Decay rate of the first moment (paper 0.9).
+        /// Decay rate of the first moment (Adam's paper 0.9).
         beta1 "β₁" = 0.9 in Range::RATE,
-        /// Decay rate of the second moment (paper 0.999).
+        /// Decay rate of the second moment (Adam's paper 0.999).
         beta2 "β₂" = 0.999 in Range::RATE,
         with denominator: E = E::new(1e-8),
     }

@@ -22,7 +22,7 @@ crate::hypers! {
         /// The first estimate, in units of the parameter (paper 1e-6).
         d0 "d₀" once = 1e-6 in Range::POSITIVE,
         /// Largest growth of the estimate in a step (∞ in the official code: no limit).
-        growth "γ" = 1e308 in Range::LIMIT,
+        growth "γ" = 1e308 in Range::GROWTH,
     }
 }
 
@@ -113,7 +113,7 @@ crate::hypers! {
         /// The first estimate, in units of the parameter (paper 1e-6).
         d0 "d₀" once = 1e-6 in Range::POSITIVE,
         /// Largest growth of the estimate in a step (∞ in the official code: no limit).
-        growth "γ" = 1e308 in Range::LIMIT,
+        growth "γ" = 1e308 in Range::GROWTH,
     }
 }
 

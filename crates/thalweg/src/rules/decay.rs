@@ -43,7 +43,7 @@ impl Rule for L2 {
 crate::hypers! {
     /// Decoupled weight decay: adds `λ·x` to the update, which the learning rate then multiplies.
     pub struct DecayWeights {
-        /// Share of the parameter removed per step and unit of learning rate (torch 0.01).
+        /// Share of the parameter removed per step and unit of learning rate (torch's AdamW 0.01).
         decay "λ" = 1e-2 in Range::NON_NEGATIVE,
     }
 }

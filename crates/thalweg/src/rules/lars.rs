@@ -11,8 +11,8 @@ crate::hypers! {
     /// Multiplies the update by `τ·‖x‖/(‖g‖ + λ·‖x‖)`, LARS as in its paper. Other than
     /// [`TrustRatio`](crate::rules::TrustRatio) it does not see the update but gradient and decay apart, so
     /// that they cannot cancel in the norm; its decay is what
-    /// [`DecayWeights`](crate::rules::DecayWeights) before it adds. Where either norm is zero the update stays as it is. One extra
-    /// reading pass.
+    /// [`DecayWeights`](crate::rules::DecayWeights) before it adds. Where the parameter is zero, or what it would be
+    /// divided by, the update stays as it is. One extra reading pass.
     pub struct SeparateTrustRatio {
         /// Length of the update in units of the tensor's norm (paper 1e-3).
         trust "τ" = 1e-3 in Range::NON_NEGATIVE,
@@ -41,9 +41,10 @@ impl Part for SeparateTrustRatio {
     }
 
     fn settle<W: Real<Wide = W>>(&self, at: &At<W>, _: usize, [x, g]: [W; 2], _: [W; 1]) -> [W; 1] {
-        let (length, both) = (x.sqrt(), W::number(0.0).lt(x.min(g)));
-        let ratio = at.get(&self.trust) * length / (g.sqrt() + at.get(&self.decay) * length);
-        [W::select(both, ratio, W::number(1.0))]
+        let length = x.sqrt().called("‖x‖");
+        let size = (g.sqrt() + at.get(&self.decay) * length).called("s");
+        let both = W::number(0.0).lt(length.min(size));
+        [W::select(both, at.get(&self.trust) * length / size, W::number(1.0))]
     }
 
     #[inline(always)]

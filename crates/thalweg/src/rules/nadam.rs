@@ -211,7 +211,7 @@ pub mod recipes {
         Chain::new((direction, Scale::default().lr(2e-3)))
     }
 
-    /// NAdam with decoupled weight decay, as in torch: `lr` 2e-3, `decay` 1e-2.
+    /// NAdam with decoupled weight decay, as torch's `decoupled_weight_decay`: `lr` 2e-3, `decay` 1e-2 (ours; torch 0).
     pub fn nadamw() -> Chain {
         let scale = Scale::default().lr(2e-3);
         Chain::new((<NAdam>::default(), DecayWeights::default(), scale))

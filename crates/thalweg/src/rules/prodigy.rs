@@ -11,14 +11,19 @@ use crate::rule::{At, Here, Slot, slot, slot_as};
 pub trait Opening: Hypers + Clone + Send + Sync + 'static {
     /// Without hyper-parameters of its own.
     fn new() -> Self;
-    /// Whether the start at zero of the moments is corrected, as part of the rate, and kept out of
-    /// the estimate together with the learning rate, which a warm-up keeps small.
+    /// Whether the start at zero of the moments is corrected, as part of the rate.
+    const CORRECTED: bool;
+    /// Whether the rate, which a warm-up keeps small, is kept out of the divisor of the estimate.
     const GUARDED: bool;
 }
 
 crate::hypers! {
     /// Moments uncorrected, the learning rate part of the estimate (paper, prodigyopt's default).
     pub struct Unguarded {}
+}
+crate::hypers! {
+    /// Moments corrected, the rate part of the estimate (optax; prodigyopt with `use_bias_correction`).
+    pub struct CorrectedMoments {}
 }
 crate::hypers! {
     /// Moments corrected, the estimate safe from a learning-rate warm-up (prodigyopt with
@@ -30,12 +35,21 @@ impl Opening for Unguarded {
     fn new() -> Unguarded {
         Unguarded::default()
     }
+    const CORRECTED: bool = false;
+    const GUARDED: bool = false;
+}
+impl Opening for CorrectedMoments {
+    fn new() -> CorrectedMoments {
+        CorrectedMoments::default()
+    }
+    const CORRECTED: bool = true;
     const GUARDED: bool = false;
 }
 impl Opening for Guarded {
     fn new() -> Guarded {
         Guarded::default()
     }
+    const CORRECTED: bool = true;
     const GUARDED: bool = true;
 }
 
@@ -62,7 +76,7 @@ crate::hypers! {
         /// A factor on every estimate (prodigyopt 1).
         d_coef "c" = 1.0 in Range::POSITIVE,
         /// Largest growth of the estimate in a step (∞ in the official code: no limit).
-        growth "γ" = 1e308 in Range::LIMIT,
+        growth "γ" = 1e308 in Range::GROWTH,
         with opening: W = W::new(),
     }
 }
@@ -72,11 +86,13 @@ impl<W: Opening> Prodigy<W> {
     fn step<F: Real>(&self, at: &At<F>, d: F::Wide) -> [F::Wide; 2] {
         let plain = d * at.get(&self.lr);
         let share = d / at.get(&self.d0);
-        if !W::GUARDED {
-            return [plain, share * plain];
-        }
-        let root = (F::Wide::number(1.0) / at.correction(&self.beta2)).sqrt();
-        [plain * (root * at.correction(&self.beta1)), share * d]
+        let step = if W::CORRECTED {
+            let root = (F::Wide::number(1.0) / at.correction(&self.beta2)).sqrt();
+            plain * (root * at.correction(&self.beta1))
+        } else {
+            plain
+        };
+        [step, share * if W::GUARDED { d } else { step }]
     }
 }
 
@@ -164,7 +180,7 @@ impl<W: Opening> Part for Prodigy<W> {
     }
 }
 
-crate::registry::blocks!(fold Prodigy<Unguarded>, fold Prodigy<Guarded>);
+crate::registry::blocks!(fold Prodigy<Unguarded>, fold Prodigy<CorrectedMoments>, fold Prodigy<Guarded>);
 
 const TUNE: &[Tune] = &[log_range("lr", 1e-1, 1e1), log_range("decay", 1e-4, 1e-1)];
 
@@ -175,6 +191,14 @@ pub(crate) const ENTRIES: &[Entry] = &[
         summary: "Adam at the estimated distance to the solution, without a rate to tune.",
         source: "Mishchenko & Defazio 2023, arXiv 2306.06101; prodigyopt",
         chain: recipes::prodigy,
+        tune: TUNE,
+    },
+    Entry {
+        name: "prodigy@optax",
+        title: "Prodigy (optax)",
+        summary: "Prodigy with corrected moments.",
+        source: "optax.contrib.prodigy",
+        chain: recipes::prodigy_optax,
         tune: TUNE,
     },
     Entry {
@@ -189,12 +213,17 @@ pub(crate) const ENTRIES: &[Entry] = &[
 
 pub mod recipes {
     //! Ready-made chains.
-    use super::{Guarded, Prodigy};
+    use super::{CorrectedMoments, Guarded, Prodigy};
     use crate::chain::Chain;
 
     /// Prodigy: `lr` 1, `d0` 1e-6, `beta1` 0.9, `beta2` 0.999, `eps` 1e-8, `decay` 0 (prodigyopt).
     pub fn prodigy() -> Chain {
         Chain::new(()).fold(<Prodigy>::default())
+    }
+
+    /// Prodigy as in optax: as [`prodigy`], moments corrected.
+    pub fn prodigy_optax() -> Chain {
+        Chain::new(()).fold(Prodigy::<CorrectedMoments>::default())
     }
 
     /// Prodigy for use with a warm-up: as [`prodigy`], moments corrected and the estimate guarded.

@@ -15,8 +15,8 @@ crate::hypers! {
         beta1 "β₁" = 0.9 in Range::RATE,
         /// Decay rate of the second moment (paper 0.999).
         beta2 "β₂" = 0.999 in Range::RATE,
-        /// Number of gradients that must be exceeded before v divides (torch and official code 5, paper 4).
-        threshold "N₀" = 5.0 in Range::above(2.0),
+        /// Number of gradients that must be exceeded before v divides (torch 5, paper 4; official code and optax: 5 or more).
+        threshold "N₀" = 5.0 in Range::at_least(4.0),
         with denominator: E = E::new(1e-8),
     }
 }

@@ -28,8 +28,8 @@ crate::hypers! {
     /// The learning rate rectified as in RAdam (Liu et al. 2020, arXiv 1908.03265): zero while no
     /// more than four gradients' worth of variance is known, then rising towards itself.
     pub struct RectifiedRate {
-        /// Decay rate of the second moment that the direction is divided by (official 0.999).
-        beta2 "β₂" = 0.999 in Range::RATE,
+        /// Decay rate of the second moment that the direction is divided by; at 0.6 the rate would stay zero (official 0.999).
+        beta2 "β₂" = 0.999 in Range { low: 0.6, ..Range::OPEN_UNIT },
     }
 }
 

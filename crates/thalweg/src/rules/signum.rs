@@ -25,7 +25,7 @@ impl Rule for SignOf {
 crate::hypers! {
     /// Signum's direction: the sign of the running mean of the gradient.
     pub struct Signum {
-        /// Decay rate of the running mean (paper 0.9).
+        /// Decay rate of the running mean (Signum's paper 0.9).
         beta1 "β₁" = 0.9 in Range::RATE,
     }
 }
