@@ -50,7 +50,7 @@ impl<E: Element> Cast<E> {
 impl<E: Element> Optimizer<E> {
     /// Whether earlier batches are to be used too.
     pub(super) fn uses_sums(&self, act: Act) -> bool {
-        act == Act::Step && self.accumulated > 0.0
+        act == Act::Step && self.accumulated > 0.0 && self.states.iter().any(|s| s.waits())
     }
 
     /// Finds out who of the list, whose states are known, takes part.

@@ -123,26 +123,39 @@ impl<E: Element> Optimizer<E> {
         counts.map(|(t, count)| (name(t).to_owned(), count)).collect()
     }
 
+    /// Whether the refusal of a step or batch counts towards the limit: a smaller loss scale may be all that
+    /// it takes.
+    fn counts(&self) -> bool {
+        let hopeful = self.loss_scale.as_ref().is_some_and(LossScale::adapts);
+        !(hopeful && self.non_finite != NonFinite::Fail)
+    }
+
+    /// How many refusals in a row are an error.
+    fn most_refused(&self) -> u64 {
+        match self.non_finite {
+            NonFinite::Skip { limit } => limit,
+            _ => 1,
+        }
+    }
+
+    /// Whether one more refusal is an error, which leaves the gradients to be looked at.
+    pub(super) fn gives_up(&self) -> bool {
+        self.counts() && self.refused_in_a_row + 1 >= self.most_refused()
+    }
+
     pub(super) fn refuse(
         &mut self,
         Refusal { refused, when }: Refusal,
         report: &mut StepReport,
     ) -> Result<(), Error> {
-        let hopeful = self.loss_scale.as_ref().is_some_and(LossScale::adapts);
-        // A smaller scale may be all that it takes.
-        let counts = !(hopeful && self.non_finite != NonFinite::Fail);
-        let in_a_row = self.refused_in_a_row + u64::from(counts);
-        let limit = match self.non_finite {
-            NonFinite::Skip { limit } => limit,
-            _ => 1,
-        };
-        if counts && in_a_row >= limit {
+        let limit = self.most_refused();
+        if self.gives_up() {
             let (parameter, count) = refused[0].clone();
             let row = if limit > 1 { format!(", {limit} refused in a row") } else { String::new() };
             let more = format!("{when}{row}");
             return Err(Error::NonFinite { parameter, count, step: self.steps + 1, more });
         }
-        self.refused_in_a_row = in_a_row;
+        self.refused_in_a_row += u64::from(self.counts());
         if let Some(scale) = &mut self.loss_scale {
             scale.overflowed();
         }

@@ -105,10 +105,7 @@ impl<E: Element> Optimizer<E> {
         weight: f64,
         act: Act,
     ) -> Result<StepReport, Error> {
-        if !(weight > 0.0 && weight.is_finite()) {
-            let range = crate::Range::POSITIVE.to_string();
-            return Err(Error::Hyper { name: "weight", value: weight, range });
-        }
+        self.check_factors(weight)?;
         let known = self.states.len();
         let mut result = self.attempt(params, weight, act);
         match &mut result {
@@ -116,6 +113,25 @@ impl<E: Element> Optimizer<E> {
             _ => self.forget_from(known),
         }
         result
+    }
+
+    /// Whether what a batch of this weight is multiplied by is more than zero in the formulas' number type, or
+    /// all gradients would vanish without a word. (What is too large is found with the gradients.)
+    fn check_factors(&self, weight: f64) -> Result<(), Error> {
+        let error =
+            |name, value, range: &str| Err(Error::Hyper { name, value, range: range.into() });
+        if !(weight > 0.0 && weight.is_finite()) {
+            return error("weight", weight, &crate::Range::POSITIVE.to_string());
+        }
+        let holds = |factor: f64| E::lift(factor).widen() > 0.0;
+        let (scale, total) = (self.loss_scale(), self.accumulated + weight);
+        if !holds(1.0 / scale) {
+            return error("loss_scale", scale, "what the gradients' number type can be divided by");
+        }
+        if !(total.is_finite() && holds(weight) && holds(weight / scale)) {
+            return error("weight", weight, "what the gradients' number type can hold");
+        }
+        Ok(())
     }
 
     /// Which of these parameters a step would move, without a trace of having asked.
@@ -285,7 +301,9 @@ impl<E: Element> Optimizer<E> {
         };
         let looking = (&mut work.norm, &mut work.passes.sums);
         if let Some(refused) = self.guard(&mut sweep, scale, name, &cast.by_name, looking, report) {
-            sweep.clear();
+            if !self.gives_up() {
+                sweep.clear();
+            }
             work.tensors = room(tensors);
             return self.refuse(refused, report);
         }
@@ -409,7 +427,9 @@ impl<E: Element> Optimizer<E> {
         let mut sweep = Sweep { threads, isa, plan, tensors: &tensors, scale: E::lift(scale) };
         let looking = (&mut work.norm, &mut work.passes.sums);
         if let Some(refused) = self.guard(&mut sweep, scale, name, &cast.by_name, looking, report) {
-            sweep.clear();
+            if !self.gives_up() {
+                sweep.clear();
+            }
             work.tensors = room(tensors);
             return self.refuse(refused, report);
         }
@@ -420,7 +440,9 @@ impl<E: Element> Optimizer<E> {
         self.make_sums(cast);
         let tensors = self.tensors(params, cast, true, tensors);
         if let Some(refused) = self.guard_sums(&tensors, cast.weight * scale, norm, name) {
-            Sweep { threads, isa, plan, tensors: &tensors, scale: E::number(1.0) }.clear();
+            if !self.gives_up() {
+                Sweep { threads, isa, plan, tensors: &tensors, scale: E::number(1.0) }.clear();
+            }
             work.tensors = room(tensors);
             return self.refuse(refused, report);
         }
@@ -441,16 +463,20 @@ impl<E: Element> Optimizer<E> {
         chains: &mut Vec<(usize, Moment)>,
     ) {
         chains.clear();
-        for (tensor, k) in tensors.iter_mut().zip(&cast.active) {
-            let state = &self.states[cast.order[*k]];
-            let chain = (state.group, Moment { t: state.t + 1, clock: self.steps });
-            let alone = self.groups[state.group].alone;
-            // The list is short: one entry per group unless step counts differ.
-            let shared = if alone { None } else { chains.iter().position(|c| *c == chain) };
-            tensor.chain = shared.unwrap_or_else(|| {
-                chains.push(chain);
-                chains.len() - 1
-            });
+        // Those that can share come first, while the list is short: one entry per group unless step counts differ.
+        for alone in [false, true] {
+            for (tensor, k) in tensors.iter_mut().zip(&cast.active) {
+                let state = &self.states[cast.order[*k]];
+                if self.groups[state.group].alone != alone {
+                    continue;
+                }
+                let chain = (state.group, Moment { t: state.t + 1, clock: self.steps });
+                let shared = if alone { None } else { chains.iter().position(|c| *c == chain) };
+                tensor.chain = shared.unwrap_or_else(|| {
+                    chains.push(chain);
+                    chains.len() - 1
+                });
+            }
         }
     }
 }

@@ -33,7 +33,8 @@ impl Rule for ClipValue {
 
 crate::hypers! {
     /// Scales the gradient of a tensor to the norm `max_norm` if its Euclidean norm is larger.
-    /// One extra reading pass.
+    /// One extra reading pass. In `f64` a norm whose square is not finite (beyond 1e154) counts as infinite:
+    /// its gradient becomes zero. [`clip_global_norm`](crate::Builder::clip_global_norm) has no such end.
     pub struct ClipNorm {
         /// The largest norm of a tensor's gradient (ours 1).
         max_norm "c" = 1.0 in Range::LIMIT,
