@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::threads::Threads;
+
 /// How long a helper stays awake after a job. Steps of a small model follow each other faster; a
 /// training loop that computes longer between them is not robbed of a core for long.
 const AWAKE: Duration = Duration::from_micros(50);
@@ -16,11 +18,17 @@ const AWAKE: Duration = Duration::from_micros(50);
 /// the thread it waits for is waiting for.
 const LOOKS: u32 = 64;
 
+/// The bits of a round that say how many helpers are wanted.
+const WANTED_BITS: u32 = 16;
+const _: () = assert!(Threads::MOST <= 1 << WANTED_BITS);
+
 /// What every thread of a team is to run, once each.
 type Job = *const (dyn Fn() + Sync);
 
 struct Shared {
-    /// Counts the jobs; a helper runs one whenever it has changed.
+    /// Counts the jobs in its high bits; a helper runs one whenever it has changed, if it is among the first
+    /// of which the low bits say how many are wanted. One word, for a helper that is not wanted is not waited
+    /// for, and may read late.
     round: AtomicU64,
     job: UnsafeCell<Option<Job>>,
     /// Helpers that have not finished the job.
@@ -68,9 +76,10 @@ impl Team {
         self.helpers.len()
     }
 
-    /// Runs `job` once on every thread of the team and on the caller. If the team is at work for
-    /// another caller, on this one only.
-    pub(super) fn run(&self, job: &(dyn Fn() + Sync)) {
+    /// Runs `job` once on each of so many `helpers`, at most all, and on the caller. If the team is at work
+    /// for another caller, on this one only.
+    pub(super) fn run(&self, helpers: usize, job: &(dyn Fn() + Sync)) {
+        let helpers = helpers.min(self.helpers.len());
         let _turn = match self.turn.try_lock() {
             Ok(turn) => turn,
             // After a panic nothing is left half done: all helpers were waited for.
@@ -84,9 +93,10 @@ impl Team {
             *shared.job.get() =
                 Some(std::mem::transmute::<*const (dyn Fn() + Sync + '_), Job>(job));
         }
-        shared.busy.store(self.helpers.len(), Ordering::Relaxed);
-        shared.round.fetch_add(1, Ordering::SeqCst);
-        for (helper, asleep) in self.helpers.iter().zip(&shared.asleep) {
+        shared.busy.store(helpers, Ordering::Relaxed);
+        let count = (shared.round.load(Ordering::Relaxed) >> WANTED_BITS) + 1;
+        shared.round.store(count << WANTED_BITS | helpers as u64, Ordering::SeqCst);
+        for (helper, asleep) in self.helpers.iter().zip(&shared.asleep).take(helpers) {
             if asleep.load(Ordering::SeqCst) {
                 helper.thread().unpark();
             }
@@ -115,6 +125,9 @@ impl Shared {
                 return;
             }
             seen = self.round.load(Ordering::SeqCst);
+            if k as u64 >= seen & ((1 << WANTED_BITS) - 1) {
+                continue;
+            }
             // SAFETY: the caller wrote it before it raised `round`, and waits until all are done.
             let done = catch_unwind(AssertUnwindSafe(|| unsafe {
                 if let Some(job) = *self.job.get() {
@@ -155,7 +168,7 @@ impl Shared {
 impl Drop for Team {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        self.shared.round.fetch_add(1, Ordering::SeqCst);
+        self.shared.round.fetch_add(1 << WANTED_BITS, Ordering::SeqCst);
         for helper in self.helpers.drain(..) {
             helper.thread().unpark();
             // A helper that panicked has reported it to the caller of its job.
@@ -169,15 +182,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_thread_runs_every_job_once() {
+    fn every_thread_that_is_wanted_runs_a_job_once() {
         for helpers in [0, 1, 3] {
             let team = Team::start(helpers).expect("threads");
-            let count = AtomicUsize::new(0);
             for round in 1..=2000 {
-                team.run(&|| {
+                // Now all of them, now fewer, now none.
+                let wanted = helpers - round % (helpers + 1);
+                let count = AtomicUsize::new(0);
+                team.run(wanted, &|| {
                     count.fetch_add(1, Ordering::Relaxed);
                 });
-                assert_eq!(count.load(Ordering::Relaxed), round * (helpers + 1));
+                assert_eq!(count.load(Ordering::Relaxed), wanted + 1);
                 if round % 500 == 0 {
                     // Long enough for all to fall asleep.
                     std::thread::sleep(4 * AWAKE);
@@ -190,7 +205,7 @@ mod tests {
     fn callers_that_meet_do_not_wait_for_each_other() {
         let team = Team::start(1).expect("threads");
         let count = AtomicUsize::new(0);
-        team.run(&|| team.run(&|| _ = count.fetch_add(1, Ordering::Relaxed)));
+        team.run(1, &|| team.run(1, &|| _ = count.fetch_add(1, Ordering::Relaxed)));
         assert_eq!(count.load(Ordering::Relaxed), 2);
     }
 
@@ -199,11 +214,11 @@ mod tests {
         let team = Team::start(2).expect("threads");
         let caller = std::thread::current().id();
         let result = catch_unwind(AssertUnwindSafe(|| {
-            team.run(&|| assert!(std::thread::current().id() == caller, "a helper"));
+            team.run(2, &|| assert!(std::thread::current().id() == caller, "a helper"));
         }));
         assert!(result.is_err());
         let count = AtomicUsize::new(0);
-        team.run(&|| _ = count.fetch_add(1, Ordering::Relaxed));
+        team.run(2, &|| _ = count.fetch_add(1, Ordering::Relaxed));
         assert_eq!(count.load(Ordering::Relaxed), 3);
     }
 }

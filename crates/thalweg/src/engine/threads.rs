@@ -99,7 +99,7 @@ impl Threads {
             work();
         }
         match self {
-            Threads::Own(team) => team.0.run(work),
+            Threads::Own(team) => team.0.run(helpers, work),
             Threads::Pool(pool) => pool.in_place_scope(|scope| shared(scope, helpers, work)),
             _ => rayon::in_place_scope(|scope| shared(scope, helpers, work)),
         }
