@@ -39,7 +39,8 @@
 //! The same bits for any number of threads, any instruction set, any grouping of a chain into
 //! tuples, and after loading a checkpoint. A step that fails has changed nothing, and one that is refused
 //! no more than the count of refusals and a loss scale that adapts itself. A gradient with NaN or infinity never
-//! reaches state, unless the check is switched off.
+//! reaches state, unless the check is switched off; then only whether a number is NaN is the same everywhere, not
+//! its bits, nor the sign of the zero that 8-bit state makes of it.
 //!
 //! # What it does not do
 //!

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use thalweg::rules::{AdaptiveClip, Centralize, GradientNoise, Momentum, Scale};
-use thalweg::{Chain, Element, Isa, Optimizer, Param};
+use thalweg::{At, Chain, Element, Fold, Here, Isa, Join, Optimizer, Param, Part, Real};
+use thalweg::{Scope, Slot, Supply, slot};
 
 fn numbers(value: &toml::Value) -> Vec<f64> {
     value.as_array().expect("a list").iter().map(|v| v.as_float().expect("a number")).collect()
@@ -246,4 +247,61 @@ fn groups_and_tensors_do_not_see_each_others_rows() {
             run::<f64>(chain, shape, &wild(len(shape), 7), std::slice::from_ref(&g[k]), machine);
         assert!(alone == x[k], "{}", names[k]);
     }
+}
+
+thalweg::hypers! {
+    /// Divides every gradient by the sum of its row, which must be positive.
+    struct ShareOfRow {}
+}
+
+impl Fold for ShareOfRow {}
+
+impl Part for ShareOfRow {
+    type Memory<F: Real> = [F; 1];
+    type Scalars<F: Real> = [F; 1];
+    type Terms<F: Real> = [F; 1];
+    const SCALARS: &'static [Slot] = &[slot("sum")];
+    const JOIN: &'static [Join] = &[Join::Sum];
+    const SCOPE: Scope = Scope::Row;
+    const SUPPLY: Supply = Supply::Row;
+
+    fn terms<F: Real>(
+        &self,
+        _: &At<F>,
+        _: usize,
+        _: [F; 1],
+    ) -> impl Fn(F, Here<F>, [F; 1]) -> [F; 1] + Copy + Send + Sync + use<F> {
+        |g, _, _| [g]
+    }
+
+    fn refuse(&self, [sum]: [f64; 1]) -> Option<(u64, &'static str)> {
+        (sum <= 0.0).then_some((1, "has a row whose sum is not positive"))
+    }
+
+    fn settle<W: Real<Wide = W>>(&self, _: &At<W>, _: usize, sum: [W; 1], _: [W; 1]) -> [W; 1] {
+        sum
+    }
+
+    fn at<F: Real>(
+        &self,
+        _: &At<F>,
+        _: [F; 1],
+    ) -> impl Fn(F, Here<F>, [F; 1]) -> (F, [F; 1]) + Copy + Send + Sync + use<F> {
+        |g, _, [sum]| (g / sum, [sum])
+    }
+}
+
+#[test]
+fn a_part_of_the_users_own_may_refuse_a_row() {
+    let mut opt: Optimizer<f64> =
+        Optimizer::new(Chain::new(()).fold(ShareOfRow::default())).expect("a chain");
+    let mut x = [0.0; 4];
+    let mut step = |g: [f64; 4]| {
+        let answer = opt.step(&mut [Param::new("x", &[2, 2], &mut x, &g)]);
+        (answer.map(|r| r.applied()).map_err(|e| e.to_string()), x)
+    };
+    assert_eq!(step([1.0, 3.0, 2.0, 2.0]), (Ok(true), [-0.25, -0.75, -0.5, -0.5]));
+    let (said, x) = step([1.0, 3.0, 2.0, -2.0]);
+    assert!(said.is_err_and(|why| why.contains("a row whose sum is not positive")));
+    assert_eq!(x, [-0.25, -0.75, -0.5, -0.5]);
 }

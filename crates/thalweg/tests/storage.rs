@@ -315,6 +315,19 @@ fn what_rounding_cut_off_does_not_follow_a_parameter_that_the_user_replaces() {
 }
 
 #[test]
+fn a_parameter_at_the_end_of_its_format_stays_finite_and_comes_back() {
+    for low in [LowPrecision::Compensated, LowPrecision::Stochastic] {
+        let mut opt = build(gd().with("lr", 1.0).expect("lr"), Storage::Native, low);
+        let mut x = [f16::MAX];
+        for (g, want) in [(-20.0f32, 65504.0), (0.0, 65504.0), (5504.0, 60000.0)] {
+            let report = opt.step(&mut [Param::of("x", &[1], &mut x).grad(&[g])]).expect("a step");
+            assert!(report.applied());
+            assert_eq!(x[0].to_f32(), want, "{low:?}");
+        }
+    }
+}
+
+#[test]
 fn master_weights_are_the_single_precision_run() {
     let (n, mut rng) = (1500, Rng::new(3));
     let start: Vec<bf16> = normal(&mut rng, n, 1.0).into_iter().map(bf16::from_f32).collect();
@@ -369,7 +382,29 @@ struct Way {
     broken: bool,
 }
 
-fn run(chain: &Chain, way: Way) -> (Vec<u16>, Vec<u8>) {
+/// A format of sixteen bits.
+trait Sixteen: Stored<f32> + Copy {
+    fn of(value: f32) -> Self;
+    fn bits(self) -> u16;
+}
+impl Sixteen for bf16 {
+    fn of(value: f32) -> bf16 {
+        bf16::from_f32(value)
+    }
+    fn bits(self) -> u16 {
+        self.to_bits()
+    }
+}
+impl Sixteen for f16 {
+    fn of(value: f32) -> f16 {
+        f16::from_f32(value)
+    }
+    fn bits(self) -> u16 {
+        self.to_bits()
+    }
+}
+
+fn run<S: Sixteen>(chain: &Chain, way: Way) -> (Vec<u16>, Vec<u8>) {
     let lengths = [40 * 1024 + 77, 5000, 1, 64, 0];
     let make = || {
         let builder = Optimizer::<f32>::builder().rest("all", chain.clone()).isa(way.isa);
@@ -377,9 +412,9 @@ fn run(chain: &Chain, way: Way) -> (Vec<u16>, Vec<u8>) {
         builder.seed(11).build::<f32>().expect("a valid optimizer")
     };
     let mut rng = Rng::new(9);
-    let mut tensors: Vec<Vec<bf16>> = lengths
+    let mut tensors: Vec<Vec<S>> = lengths
         .iter()
-        .map(|n| (0..*n).map(|_| bf16::from_f32(rng.uniform() as f32 + 0.5)).collect())
+        .map(|n| (0..*n).map(|_| S::of(rng.uniform() as f32 + 0.5)).collect())
         .collect();
     let names: Vec<String> = (0..lengths.len()).map(|k| format!("t{k}")).collect();
     let mut opt = make();
@@ -402,12 +437,21 @@ fn run(chain: &Chain, way: Way) -> (Vec<u16>, Vec<u8>) {
             assert!(opt.load_bytes(&saved).expect("the same optimizer").differences.is_empty());
         }
     }
-    let values = tensors.iter().flatten().map(|x| x.to_bits()).collect();
+    let values = tensors.iter().flatten().map(|x| x.bits()).collect();
     (values, opt.save_bytes().expect("a checkpoint"))
 }
 
 #[test]
 fn storage_keeps_the_laws_of_the_engine() {
+    keeps_the_laws::<bf16>();
+}
+
+#[test]
+fn storage_keeps_the_laws_of_the_engine_in_half_precision() {
+    keeps_the_laws::<f16>();
+}
+
+fn keeps_the_laws<S: Sixteen>() {
     use LowPrecision::*;
     // One chain of each kind: one loop, stages, a fold, a group's fold, a geometry, learned gains.
     let chains = [
@@ -427,13 +471,13 @@ fn storage_keeps_the_laws_of_the_engine() {
         ] {
             let isa = Isa::Scalar;
             let plain = Way { storage, low, threads: 1, isa, broken: false };
-            let want = run(chain, plain);
+            let want = run::<S>(chain, plain);
             for isa in Isa::available() {
-                assert!(run(chain, Way { isa, ..plain }) == want, "{isa} {plain:?} {chain:?}");
+                assert!(run::<S>(chain, Way { isa, ..plain }) == want, "{isa} {plain:?} {chain:?}");
             }
             let isa = Isa::available()[0];
             for way in [Way { threads: 3, isa, ..plain }, Way { broken: true, isa, ..plain }] {
-                assert!(run(chain, way) == want, "{way:?} {chain:?}");
+                assert!(run::<S>(chain, way) == want, "{way:?} {chain:?}");
             }
         }
     }
@@ -448,13 +492,13 @@ fn every_chain_keeps_the_laws_in_low_precision() {
             (Storage::Block8, LowPrecision::Compensated),
         ] {
             let plain = Way { storage, low, threads: 1, isa: best, broken: false };
-            let want = run(&sentence.chain, plain);
+            let want = run::<bf16>(&sentence.chain, plain);
             for way in [
                 Way { isa: Isa::Baseline, ..plain },
                 Way { threads: 3, ..plain },
                 Way { broken: true, ..plain },
             ] {
-                assert!(run(&sentence.chain, way) == want, "{way:?} {}", sentence.name);
+                assert!(run::<bf16>(&sentence.chain, way) == want, "{way:?} {}", sentence.name);
             }
         }
     }

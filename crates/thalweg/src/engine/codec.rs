@@ -48,6 +48,15 @@ impl Packing {
         (1.01 * 0.5f64.powi(digits), 0.5 * 2f64.powi(smallest))
     }
 
+    /// Its largest finite number, of those that parameters are kept in.
+    pub(crate) fn largest(self) -> f64 {
+        match self {
+            Packing::Bf16 => f64::from(from_bf16(0x7F7F)),
+            Packing::F16 => 65504.0,
+            _ => f64::INFINITY,
+        }
+    }
+
     /// Its name in checkpoints.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -158,17 +167,20 @@ fn to_bf16_stochastic(value: f32, half_noise: u32) -> u16 {
     (value.to_bits().wrapping_add(moved) >> 16) as u16
 }
 
+/// A number that half precision has.
 #[inline(always)]
-fn to_f16_stochastic(value: f32, noise: u32) -> u16 {
+fn to_f16_stochastic(value: f32, noise: u32) -> f32 {
     // A number beyond the largest is the largest: a parameter must not become infinite.
     let magnitude = value.abs().min(65504.0);
-    // Below the normal numbers the spacing is constant: 2⁻²⁴.
-    let small =
-        (magnitude * 16_777_216.0 + (noise >> 8) as f32 / 16_777_216.0).floor() / 16_777_216.0;
+    // Below the normal numbers the spacing is constant: 2⁻²⁴. What is left of it is compared, not added, for
+    // a sum would be rounded.
+    let spacings = magnitude * 16_777_216.0;
+    let whole = spacings.floor();
+    let up = if (noise >> 8) as f32 / 16_777_216.0 < spacings - whole { 1.0 } else { 0.0 };
+    let small = (whole + up) / 16_777_216.0;
     let large = f32::from_bits((magnitude.to_bits() + (noise >> 19)) & !0x1FFF);
     let rounded = if magnitude < 6.103_515_6e-5 { small } else { large };
-    let kept = if value.is_finite() { rounded.copysign(value) } else { value };
-    half::f16::from_f32(kept).to_bits()
+    if value.is_finite() { rounded.copysign(value) } else { value }
 }
 
 /// Loops over chunks of constant length, which become vector code.
@@ -214,25 +226,30 @@ fn bf16_stochastic(
     hints: Option<&Hints>,
 ) {
     const HALF: usize = CHUNK / 2;
-    let mut done = 0;
-    if first.is_multiple_of(CHUNK) {
-        let words = (first / 2) as u32;
-        let (chunks, _) = from.as_chunks::<CHUNK>();
-        for (k, (from, to)) in chunks.iter().zip(to.as_chunks_mut::<CHUNK>().0).enumerate() {
-            ask(hints, k * CHUNK);
-            // As [`noise`] multiplies, but once a chunk: a vector's product costs as much as four sums.
-            let at = words.wrapping_add((k * HALF) as u32).wrapping_mul(STRIDE);
-            for j in 0..HALF {
-                let word = mix(at.wrapping_add(STRIDES[j]) ^ key);
-                to[j] = to_bf16_stochastic(from[j], word >> 16).to_le_bytes();
-                to[j + HALF] = to_bf16_stochastic(from[j + HALF], word & 0xFFFF).to_le_bytes();
-            }
+    let one_by_one = |first: usize, from: &[f32], to: &mut [[u8; 2]]| {
+        for (i, (from, to)) in from.iter().zip(to).enumerate() {
+            *to = to_bf16_stochastic(*from, half_noise(key, first + i)).to_le_bytes();
         }
-        done = chunks.len() * CHUNK;
+    };
+    // A row may begin within a chunk.
+    let head = (first.next_multiple_of(CHUNK) - first).min(from.len());
+    let ((before, from), (before_to, to)) = (from.split_at(head), to.split_at_mut(head));
+    one_by_one(first, before, before_to);
+    let first = first + head;
+    let words = (first / 2) as u32;
+    let (chunks, rest) = from.as_chunks::<CHUNK>();
+    let (chunks_to, rest_to) = to.as_chunks_mut::<CHUNK>();
+    for (k, (from, to)) in chunks.iter().zip(chunks_to).enumerate() {
+        ask(hints, k * CHUNK);
+        // As [`noise`] multiplies, but once a chunk: a vector's product costs as much as four sums.
+        let at = words.wrapping_add((k * HALF) as u32).wrapping_mul(STRIDE);
+        for j in 0..HALF {
+            let word = mix(at.wrapping_add(STRIDES[j]) ^ key);
+            to[j] = to_bf16_stochastic(from[j], word >> 16).to_le_bytes();
+            to[j + HALF] = to_bf16_stochastic(from[j + HALF], word & 0xFFFF).to_le_bytes();
+        }
     }
-    for (i, (from, to)) in from.iter().zip(to).enumerate().skip(done) {
-        *to = to_bf16_stochastic(*from, half_noise(key, first + i)).to_le_bytes();
-    }
+    one_by_one(first + chunks.len() * CHUNK, rest, rest_to);
 }
 
 /// Rounds to the nearest numbers in half precision.
@@ -298,9 +315,11 @@ impl Task for Encode<'_> {
             (Packing::F16, Rounding::Nearest) => f16_nearest(from, to, hints),
             (Packing::F16, Rounding::Stochastic { key, first }) => {
                 let first = first as u32;
-                map(from, to.as_chunks_mut::<2>().0, hints, |i, v| {
-                    to_f16_stochastic(v, noise(key, first.wrapping_add(i as u32))).to_le_bytes()
+                let mut rounded = [0.0; BLOCK];
+                map(from, &mut rounded[..from.len()], hints, |i, v| {
+                    to_f16_stochastic(v, noise(key, first.wrapping_add(i as u32)))
                 });
+                f16_nearest(&rounded[..from.len()], to, None);
             }
             (Packing::F16Rest, _) => {
                 let mut large = [0.0; BLOCK];
@@ -368,6 +387,19 @@ pub(crate) fn decode_wide(
     to.iter_mut().zip(narrow).for_each(|(to, from)| *to = f64::from(*from));
 }
 
+/// As `f32`, which has fewer of the large and small ones: a finite number stays finite, and a positive one
+/// positive.
+fn narrowed(value: f64) -> f32 {
+    let narrow = value as f32;
+    if narrow.is_infinite() && value.is_finite() {
+        f32::MAX.copysign(narrow)
+    } else if narrow == 0.0 && value > 0.0 {
+        f32::from_bits(1)
+    } else {
+        narrow
+    }
+}
+
 /// [`encode`] from `f64`, by way of `f32`.
 pub(crate) fn encode_wide(
     isa: Isa,
@@ -379,7 +411,7 @@ pub(crate) fn encode_wide(
 ) -> f32 {
     let mut narrow = [0.0; BLOCK];
     let narrow = &mut narrow[..from.len()];
-    narrow.iter_mut().zip(from).for_each(|(to, from)| *to = *from as f32);
+    narrow.iter_mut().zip(from).for_each(|(to, from)| *to = narrowed(*from));
     encode(isa, packing, rounding, narrow, to, hints)
 }
 
@@ -406,7 +438,7 @@ mod tests {
             (0..40_000).map(|i| f64::from(round(v, i))).sum::<f64>() / 40_000.0
         };
         let bf16 = |v, i| from_bf16(to_bf16_stochastic(v, half_noise(7, i)));
-        let f16 = |v, i| half::f16::from_bits(to_f16_stochastic(v, noise(7, i as u32))).to_f32();
+        let f16 = |v, i| to_f16_stochastic(v, noise(7, i as u32));
         for v in [1.001f32, -0.3333, 1e-3, 12345.0, 2.5e-6, 3e-8] {
             for (name, round, spacing) in [
                 ("bf16", &bf16 as &dyn Fn(f32, usize) -> f32, v.abs() / 128.0),
@@ -422,12 +454,21 @@ mod tests {
         for (v, half_noise) in [(f32::MAX, 0xFFFF), (3.39e38, 0xFFFF), (65504.1, 0), (1e9, 0)] {
             let kept = from_bf16(to_bf16_stochastic(-v, half_noise));
             assert!(kept.is_finite() && kept <= -0.99 * v, "{v}");
-            let kept = half::f16::from_bits(to_f16_stochastic(-v, u32::MAX)).to_f32();
+            let kept = to_f16_stochastic(-v, u32::MAX);
             assert_eq!(kept, -65504.0, "{v}");
         }
         for v in [1.0f32, -0.5, 0.0, 65504.0] {
-            let f16 = half::f16::from_bits(to_f16_stochastic(v, u32::MAX)).to_f32();
+            let f16 = to_f16_stochastic(v, u32::MAX);
             assert_eq!((from_bf16(to_bf16_stochastic(1.0, 0xFFFF)), f16), (1.0, v));
+        }
+        // Whatever half precision has is left as it is, and whatever comes of rounding it has.
+        for bits in 0..0x7C00 {
+            let v = half::f16::from_bits(bits).to_f32();
+            for draw in [0, 0xFFFF_FFFF, noise(9, u32::from(bits))] {
+                assert_eq!(to_f16_stochastic(v, draw), v);
+                let rounded = to_f16_stochastic(v * 1.0003, draw);
+                assert_eq!(half::f16::from_f32(rounded).to_f32(), rounded, "{v:e}");
+            }
         }
         // The loop over chunks draws what the coordinates draw one by one.
         let values: Vec<f32> = (0..200).map(|i| 1.0 + i as f32 / 777.0).collect();
@@ -439,6 +480,17 @@ mod tests {
                 assert_eq!(all[i], one, "{first} {i}");
             }
         }
+    }
+
+    #[test]
+    fn a_finite_double_stays_finite_and_a_positive_one_positive() {
+        for (wide, narrow) in
+            [(1e300, f32::MAX), (-1e39, -f32::MAX), (1e-300, 1e-45), (-1e-300, -0.0)]
+        {
+            assert_eq!(narrowed(wide).to_bits(), f32::to_bits(narrow), "{wide:e}");
+        }
+        assert_eq!((narrowed(f64::INFINITY), narrowed(0.5)), (f32::INFINITY, 0.5));
+        assert!(narrowed(f64::NAN).is_nan());
     }
 
     #[test]

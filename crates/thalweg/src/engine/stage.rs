@@ -147,6 +147,10 @@ impl<P: Part, const GEOMETRY: bool> PartStage<P, GEOMETRY> {
             of_rows == matches!(P::SCOPE, Scope::Row) && (!of_rows || scalars == 1),
             "`Supply::Row` and `Scope::Row` belong together, with one scalar for each row"
         );
+        assert!(
+            !of_rows || P::PASSES == 1 && terms > 0,
+            "a part of `Scope::Row` gathers terms, in one pass"
+        );
     };
 
     /// A part whose tables fit it; others do not compile.

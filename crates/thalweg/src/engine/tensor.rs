@@ -444,6 +444,9 @@ impl<'a, E: Element> Tensor<'a, E> {
             (Keep::Stochastic, Some(noise)) => noise.rounding(self.slots.count(), at),
             _ => Rounding::Nearest,
         };
+        if let (Keep::Compensated(_), Some(packing)) = (self.keep, self.x.packing) {
+            hold_finite(x, packing.largest());
+        }
         // SAFETY: the caller's promise.
         unsafe {
             match self.rows() {
@@ -466,6 +469,16 @@ impl<'a, E: Element> Tensor<'a, E> {
                 }
                 Keep::Nearest | Keep::Stochastic => {}
             }
+        }
+    }
+}
+
+/// Holds finite numbers within ±`largest`: what rounding to infinity cuts off could not be compensated.
+fn hold_finite<E: Element>(values: &mut [E], largest: f64) {
+    for value in values {
+        let wide = value.widen();
+        if wide.is_finite() && wide.abs() > largest {
+            *value = E::lift(largest.copysign(wide));
         }
     }
 }

@@ -199,7 +199,7 @@ impl Builder {
     }
 
     /// The seed of stochastic rounding, 0 by default. Every parameter, slot, step and coordinate
-    /// draws a number of its own, whoever computes it.
+    /// draws a number of its own, whoever computes it. (Of a parameter with more than 2³² coordinates some share theirs.)
     pub fn seed(mut self, seed: u64) -> Builder {
         self.precision.seed = seed;
         self

@@ -76,7 +76,8 @@ pub(super) fn whole<E: Element>(param: &Param<'_, E>) -> Result<(), Error> {
     if let Some(row) = rows.iter().find(|row| **row as usize >= count) {
         return error(format!("has {count} rows, but its gradient names row {row}"));
     }
-    if u32::try_from(rows.len()).is_err() {
+    // Rows given and rows that are sums of several are counted by one `u32`.
+    if rows.len() > u32::MAX as usize / 2 {
         let k = rows.len();
         return error(format!("has a sparse gradient of {k} rows; add some of them up before"));
     }

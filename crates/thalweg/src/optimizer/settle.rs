@@ -108,8 +108,7 @@ impl<E: Element> Preparation<'_, '_, E> {
             return Ok(());
         }
         if part.scope() == Scope::Row {
-            self.settle_rows(together, part);
-            return Ok(());
+            return self.settle_rows(together, part);
         }
         for pass in 0..part.passes() {
             self.read(together, pass, part)?;
@@ -186,7 +185,7 @@ impl<E: Element> Preparation<'_, '_, E> {
 
     /// Gathers the terms of each row of the members and settles their scalars, which nobody keeps; the
     /// rows of members that the part skips have the first scalars.
-    fn settle_rows(&mut self, together: &Together, part: &dyn AnyStage) {
+    fn settle_rows(&mut self, together: &Together, part: &dyn AnyStage) -> Result<(), Error> {
         self.choose(together, 0);
         let passes = &mut *self.passes;
         passes.widths.clear();
@@ -208,9 +207,14 @@ impl<E: Element> Preparation<'_, '_, E> {
             }
             let rows = passes.row_sums.of(*t).chunks(how.len());
             for (sums, values) in rows.zip(values.chunks_mut(first.len())) {
+                if let Some((count, what)) = part.refuse(sums) {
+                    let parameter = (self.face)(*t).0.to_owned();
+                    return Err(Error::Domain { parameter, count, what });
+                }
                 part.settle(self.chains[tensor.chain].1, 0, sums, values);
             }
         }
+        Ok(())
     }
 }
 

@@ -164,11 +164,6 @@ impl Sentence {
         !by_place && !self.scalars().iter().any(|name| name.contains('@'))
     }
 
-    /// Whether tensors of a group influence each other.
-    pub fn spans_the_group(&self) -> bool {
-        self.scalars().iter().any(|name| name.starts_with('@'))
-    }
-
     /// The names of the checkpoint's entries after one step.
     fn scalars(&self) -> Vec<String> {
         let mut opt = optimizer::<f64>(&self.chain, Isa::Scalar);
