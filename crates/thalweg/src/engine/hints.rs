@@ -157,11 +157,11 @@ pub(crate) struct Hints {
 }
 
 impl Hints {
-    fn empty(efforts: Effort) -> Hints {
+    fn empty(manner: &Manner, efforts: Effort) -> Hints {
         Hints {
             streams: [Bytes { place: std::ptr::null(), width: 0 }; MAX_STREAMS],
             count: 0,
-            first_level: manner().first_level,
+            first_level: manner.first_level,
             lonely: false,
             next: Cell::new((0, 0)),
             efforts,
@@ -178,11 +178,12 @@ impl Hints {
         start: usize,
         coordinates: usize,
     ) -> Option<Hints> {
-        let Manner { lonely, cached_alone, .. } = *manner();
+        let manner = manner();
+        let Manner { lonely, cached_alone, .. } = *manner;
         if !lonely || coordinates < cached_alone || tensor.rows().or(tensor.scattered()).is_some() {
             return None;
         }
-        let mut hints = Hints { lonely, ..Hints::empty(1) };
+        let mut hints = Hints { lonely, ..Hints::empty(manner, 1) };
         hints.touch(tensor.g.place::<E>(start), tensor.g.width::<E>());
         Some(hints)
     }
@@ -195,7 +196,17 @@ impl Hints {
         work: Work,
         coordinates: usize,
     ) -> Option<Hints> {
-        let Manner { alone, several, cached, cached_alone, .. } = *manner();
+        Hints::in_manner(manner(), tensor, start, work, coordinates)
+    }
+
+    fn in_manner<E: Element>(
+        manner: &Manner,
+        tensor: &Tensor<'_, E>,
+        start: usize,
+        work: Work,
+        coordinates: usize,
+    ) -> Option<Hints> {
+        let Manner { alone, several, cached, cached_alone, .. } = *manner;
         if coordinates < cached || tensor.rows().is_some() {
             return None;
         }
@@ -211,7 +222,7 @@ impl Hints {
             return None;
         }
         let ahead = if single { alone / size_of::<E>() } else { several };
-        let mut hints = Hints::empty(work.effort + decoded * DECODE + encoded * ENCODE);
+        let mut hints = Hints::empty(manner, work.effort + decoded * DECODE + encoded * ENCODE);
         let at = start + ahead;
         // What is packed is decoded whether a reading pass needs it or not.
         if work.reads.is_none() || x {
@@ -267,24 +278,25 @@ impl Hints {
         }
         self.due.set(due);
         if self.lonely {
-            self.streams[0].ask_far(at);
+            let stream = self.streams[0];
+            let first = at * stream.width / LINE;
+            for line in first..first + stream.width {
+                prefetch_line::<true>(stream.far(line));
+            }
         }
     }
 }
 
 impl Bytes {
-    /// Asks for as many lines as a chunk has, evenly from the next blocks: of the nearest the last ones,
-    /// of the furthest the first, so that each line is asked for once.
+    /// What is asked for with line `line` of a block, evenly from the next blocks: of the nearest the last
+    /// lines, of the furthest the first, so that each is asked for once.
     #[inline(always)]
-    fn ask_far(self, at: usize) {
+    fn far(self, line: usize) -> *const u8 {
         let block = BLOCK * self.width;
         let share = block / BLOCKS_AHEAD;
-        let first = at * self.width / LINE;
-        for line in first..first + self.width {
-            let ahead = 1 + line % BLOCKS_AHEAD;
-            let place = ahead * block + (BLOCKS_AHEAD - ahead) * share + line / BLOCKS_AHEAD * LINE;
-            prefetch_line::<true>(self.place.wrapping_add(place));
-        }
+        let ahead = 1 + line % BLOCKS_AHEAD;
+        let place = ahead * block + (BLOCKS_AHEAD - ahead) * share + line / BLOCKS_AHEAD * LINE;
+        self.place.wrapping_add(place)
     }
 }
 
@@ -309,14 +321,15 @@ mod tests {
     use crate::engine::stream::Stream;
 
     /// What jobs of these efforts ask for, as (stream, chunk).
-    fn asked(efforts: &[Effort], packing: Option<Packing>) -> Vec<(usize, usize)> {
+    fn asked(manner: &Manner, efforts: &[Effort], packing: Option<Packing>) -> Vec<(usize, usize)> {
         let mut values = vec![0.0f32; 4 * BLOCK];
         let data: *mut u8 = values.as_mut_ptr().cast();
         let stream = |k: usize| Stream { data: data.wrapping_add(k * 4 * BLOCK), packing };
         let slots = Slots::new(&[packing], BLOCK);
         let tensor = Tensor::<f32>::new(stream(0), stream(1), BLOCK, &slots);
         let work = Work { effort: efforts.iter().sum(), jobs: efforts.len(), reads: None };
-        let hints = Hints::new(&tensor, 0, work, usize::MAX).expect("of more than any cache holds");
+        let hints = Hints::in_manner(manner, &tensor, 0, work, usize::MAX);
+        let hints = hints.expect("of more than any cache holds");
         let coding: &[Effort] = match packing {
             None => &[],
             Some(_) => &[DECODE, DECODE, DECODE, ENCODE, ENCODE],
@@ -340,8 +353,28 @@ mod tests {
             (0..CHUNKS).flat_map(|chunk| (0..3).map(move |stream| (stream, chunk))).collect();
         for efforts in [&[4][..], &[2, 6], &[2, 6, 2], &[6, 2, 2], &[1, 1, 9, 7, 2]] {
             for packing in [None, Some(Packing::Bf16), Some(Packing::Unsigned)] {
-                assert_eq!(asked(efforts, packing), every, "{efforts:?} {packing:?}");
+                for manner in [&USUAL, &ZEN_4] {
+                    assert_eq!(asked(manner, efforts, packing), every, "{efforts:?} {packing:?}");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn a_pass_over_a_single_stream_asks_for_every_line_once() {
+        for width in [1, 2, 4, 8] {
+            let mut lines = vec![];
+            for block in 0..3 * BLOCKS_AHEAD {
+                let place = std::ptr::without_provenance(block * BLOCK * width);
+                let far = |line| Bytes { place, width }.far(line).addr() / LINE;
+                lines.extend((0..BLOCK * width / LINE).map(far));
+            }
+            lines.sort_unstable();
+            assert!(lines.windows(2).all(|two| two[0] < two[1]), "{width} bytes: one line twice");
+            // All of them, once the first requests have come as far ahead as they go.
+            let steady =
+                BLOCKS_AHEAD * BLOCK * width / LINE..2 * BLOCKS_AHEAD * BLOCK * width / LINE;
+            assert!(steady.into_iter().all(|line| lines.binary_search(&line).is_ok()), "{width}");
         }
     }
 }
