@@ -57,7 +57,7 @@ pub enum NonFinite {
     /// a row. The default is `Skip { limit: 10 }`.
     Skip {
         /// Refused steps in a row that are an error; 0 and 1 mean the first one. Those after which a
-        /// [loss scale](LossScale) becomes smaller do not count.
+        /// [loss scale](LossScale) becomes smaller do not count; it does so down to 2⁻²⁴.
         limit: u64,
     },
     /// Fail at once. A loss scale that adapts itself then never becomes smaller.
