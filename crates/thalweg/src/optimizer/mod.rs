@@ -244,7 +244,8 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// Tells the plateau schedules that are active at the next step a measured quantity, such as the loss on
-    /// validation data; [`Plateau::mode`](crate::Plateau) says which way is better.
+    /// validation data; [`Plateau::mode`](crate::Plateau) says which way is better. They are those of its
+    /// hyper-parameters and of the limit of the norm; [`Sam`](sam::Sam) takes no plateau.
     pub fn observe(&mut self, metric: f64) {
         self.max_norm.observe(self.steps, metric);
         for group in &mut self.groups {
