@@ -65,11 +65,11 @@ pub enum Error {
         /// The nearest known names.
         hint: String,
     },
-    /// A group's name pattern cannot be read.
-    #[error("group {group:?}: the pattern {pattern:?} cannot be read: {why}")]
+    /// A pattern for names cannot be read.
+    #[error("{place}: the pattern {pattern:?} cannot be read: {why}")]
     Pattern {
-        /// The group.
-        group: String,
+        /// What it was given to: a group, `freeze` or `unfreeze`.
+        place: String,
         /// The pattern.
         pattern: String,
         /// The parser's complaint.

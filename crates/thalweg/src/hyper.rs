@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use crate::error::Error;
+use crate::plateau::Plateau;
 use crate::schedule::{FAR, Schedule};
 
 /// The values a hyper-parameter may take.
@@ -127,35 +128,64 @@ impl Hyper {
     }
 
     /// Whether every value it will take is in range. A value that grows without end may do so where the
-    /// range has no end either.
+    /// range has no end either; one that a [`Plateau`](crate::Plateau) or a factor lowers without end may
+    /// tend to zero where only that is excluded.
     ///
     /// # Errors
     /// [`Error::Hyper`] with the first value that is not, [`Error::Schedule`] if the schedule is
-    /// malformed, or grows out of a range that ends.
+    /// malformed, grows out of a range that ends, or can be lowered out of the range by a plateau.
     pub fn check(&self) -> Result<(), Error> {
         self.schedule.check()?;
         let mut result = Ok(());
         self.schedule.knots(&mut |step| {
-            let (value, range) = (self.schedule.value(step), self.spec.range);
-            // A decaying schedule may tend to zero where zero itself is excluded, and not arrive there.
-            let fades = step >= FAR && value == 0.0 && range.low == 0.0;
-            let grows = step > 0 && value == f64::INFINITY;
-            if result.is_err() || range.contains(value) || fades || (grows && range.high == value) {
-                return;
+            if result.is_ok() {
+                result = self.check_at(step);
             }
-            let (name, range) = (self.spec.name, range.to_string());
-            result = Err(if grows {
-                Error::Schedule {
-                    what: format!(
-                        "{name} grows without end, out of {range}; let something follow before it \
-                         leaves: Sequential([(steps, this one), (1, Constant(..))])"
-                    ),
-                }
-            } else {
-                Error::Hyper { name, value, range }
-            });
+        });
+        self.schedule.plateaus(&mut |plateau| {
+            if result.is_ok() {
+                result = self.check_lowered(plateau);
+            }
         });
         result
+    }
+
+    fn check_at(&self, step: u64) -> Result<(), Error> {
+        let (value, range) = (self.schedule.value(step), self.spec.range);
+        let tends = step >= FAR && self.schedule.is_endless();
+        // A decaying schedule may tend to zero where zero itself is excluded, and not arrive there.
+        let fades = tends && value == 0.0 && range.low == 0.0;
+        let grows = tends && value == f64::INFINITY;
+        if range.contains(value) || fades || (grows && range.high == value) {
+            return Ok(());
+        }
+        let (name, range) = (self.spec.name, range.to_string());
+        Err(if grows {
+            Error::Schedule {
+                what: format!(
+                    "{name} grows without end, out of {range}; let something follow before it \
+                     leaves: Sequential([(steps, this one), (1, Constant(..))])"
+                ),
+            }
+        } else {
+            Error::Hyper { name, value, range }
+        })
+    }
+
+    /// Whether it stays in range however often the plateau is lowered.
+    fn check_lowered(&self, plateau: &Plateau) -> Result<(), Error> {
+        let (lowest, range) = (plateau.lowest(), self.spec.range);
+        let fades = lowest == 0.0 && range.low == 0.0;
+        if range.contains(lowest) || fades {
+            return Ok(());
+        }
+        let name = self.spec.name;
+        Err(Error::Schedule {
+            what: format!(
+                "{name} can be lowered to {lowest} by its plateau, out of {range}; set the plateau's \
+                 `floor` to a value inside"
+            ),
+        })
     }
 
     /// Whether it is a constant if it must be one.
@@ -171,16 +201,31 @@ impl Hyper {
     /// Whether it is at no time above `other`.
     pub(crate) fn below(&self, other: &Hyper) -> Result<(), Error> {
         let mut result = Ok(());
+        let mut refuse = |what: String| {
+            if result.is_ok() {
+                result = Err(Error::Conflict { name: self.spec.name, what });
+            }
+        };
+        let name = other.spec.name;
         for schedule in [&self.schedule, &other.schedule] {
             schedule.knots(&mut |step| {
                 let (low, high) = (self.value(step), other.value(step));
-                if low > high && result.is_ok() {
-                    let other = other.spec.name;
-                    let what = format!("is {low}, but {other} is {high}; it must not be larger");
-                    result = Err(Error::Conflict { name: self.spec.name, what });
+                if low > high {
+                    refuse(format!("is {low}, but {name} is {high}; it must not be larger"));
                 }
             });
         }
+        // A plateau may be lowered at any time.
+        let high = self.schedule.peak();
+        other.schedule.plateaus(&mut |plateau| {
+            let lowest = plateau.lowest();
+            if high > lowest {
+                refuse(format!(
+                    "is up to {high}, but {name} can be lowered to {lowest} by its plateau; set the \
+                     plateau's `floor` to {high} or more"
+                ));
+            }
+        });
         result
     }
 

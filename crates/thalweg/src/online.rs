@@ -293,23 +293,29 @@ impl Experts {
     }
 
     /// The most the regret can be with the learning rate `lr` (per unit of loss):
-    /// `ln count / lr + lr·rounds·limit²/2`. Infinite if `lr` is not positive.
+    /// `ln count / lr + lr·rounds·limit²/2`, whose second term is 0 if `limit` is, whatever the rate.
+    /// Infinite if `lr` is not positive.
     pub fn bound(&self, lr: f64) -> f64 {
         self.bound_over(self.log_count(), lr)
     }
 
     /// The bound against a point at this divergence from the start.
     fn bound_over(&self, divergence: f64, lr: f64) -> f64 {
-        if lr > 0.0 {
-            divergence / lr + lr * self.rounds as f64 * self.limit * self.limit / 2.0
+        // The tuned rate of a game without charges is infinite.
+        let charged = if self.limit == 0.0 {
+            0.0
         } else {
-            f64::INFINITY
-        }
+            lr * self.rounds as f64 * self.limit * self.limit / 2.0
+        };
+        if lr > 0.0 { divergence / lr + charged } else { f64::INFINITY }
     }
 
     /// The learning rate with the smallest bound, `√(2 ln count / rounds) / limit`. Infinite if
-    /// `limit` is 0, zero if there is one expert.
+    /// `limit` is 0, otherwise zero if there is one expert.
     pub fn tuned_lr(&self) -> f64 {
+        if self.limit == 0.0 {
+            return f64::INFINITY;
+        }
         (2.0 * self.log_count() / self.rounds as f64).sqrt() / self.limit
     }
 
@@ -419,13 +425,19 @@ pub fn kullback_leibler(p: &[f64], q: &[f64]) -> Result<f64, Error> {
 /// [`Error::Shape`] if `p` and `q` are not equally long; [`Error::Online`] if a coordinate is not
 /// positive or not finite.
 pub fn itakura_saito(p: &[f64], q: &[f64]) -> Result<f64, Error> {
-    let term = |p: f64, q: f64| (p / q - libm::log(p / q) - 1.0).max(0.0);
+    let term = |p: f64, q: f64| (p / q - log_quotient(p, q) - 1.0).max(0.0);
     separable(p, q, |x| x > 0.0, "greater than 0", term)
 }
 
 /// `p·ln(p/q)` with its limits where either is zero.
 fn relative_entropy(p: f64, q: f64) -> f64 {
-    if p == 0.0 { 0.0 } else { p * libm::log(p / q) }
+    if p == 0.0 { 0.0 } else { p * log_quotient(p, q) }
+}
+
+/// `ln(p/q)`, also where the quotient is too large or too small for a number.
+fn log_quotient(p: f64, q: f64) -> f64 {
+    let quotient = p / q;
+    if quotient.is_normal() { libm::log(quotient) } else { libm::log(p) - libm::log(q) }
 }
 
 /// The sum of a term over the coordinates, all of which must be in the domain.

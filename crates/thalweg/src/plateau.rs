@@ -29,14 +29,18 @@ pub enum ThresholdMode {
 /// `patience` observations in a row (torch `ReduceLROnPlateau`). During a warm-up before it, or while
 /// another part of a sequence is active, nothing is observed.
 ///
-/// In two places torch differs. Its relative threshold is `best·(1 − threshold)` whatever the sign, so that below
+/// Whatever value it can be lowered to must be in the range of the hyper-parameter: where that does not begin at
+/// zero, `floor` must be set to a value inside. A metric that is NaN or infinite is never better.
+///
+/// In three places torch differs. Its relative threshold is `best·(1 − threshold)` whatever the sign, so that below
 /// zero a metric that stands still counts as better and nothing is ever reduced; here it is a share of the size of
-/// the best. And torch leaves out reductions smaller than its `eps`, 1e-8; here each is made.
+/// the best. Torch leaves out reductions smaller than its `eps`, 1e-8; here each is made. And an infinite metric may
+/// become torch's best, after which nothing is better.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
     /// The value now.
     pub value: f64,
-    /// The value before the first reduction (none if there has been none).
+    /// The value before the first reduction, not below `value` (none if there has been none).
     pub start: Option<f64>,
     /// What a reduction multiplies by, in (0, 1); torch's default 0.1.
     pub factor: f64,
@@ -52,9 +56,9 @@ pub struct Plateau {
     pub threshold_mode: ThresholdMode,
     /// Observations after a reduction during which nothing is counted; torch's default 0.
     pub cooldown: u64,
-    /// The value is never lowered below this; torch's default 0.
+    /// The value is never lowered below this; torch's default 0, which it tends to and does not reach.
     pub floor: f64,
-    /// The best metric so far (none at the start).
+    /// The best metric so far, finite (none at the start).
     pub best: Option<f64>,
     /// Observations without improvement so far.
     pub bad: u64,
@@ -91,7 +95,8 @@ impl Plateau {
             (Some(best), ThresholdMode::Relative) => best * (1.0 - self.threshold * best.signum()),
             (Some(best), ThresholdMode::Absolute) => best - self.threshold,
         };
-        let better = down(metric) < limit;
+        // A file could not hold an infinite best, and nothing would be better than it.
+        let better = metric.is_finite() && down(metric) < limit;
         if better {
             self.best = Some(metric);
             self.bad = 0;
@@ -104,11 +109,23 @@ impl Plateau {
         }
         if self.bad > self.patience {
             self.start.get_or_insert(self.value);
-            // A value that is below the floor already is not raised to it.
-            self.value = (self.value * self.factor).max(self.floor).min(self.value);
+            self.value = self.lowered();
             self.cooling = self.cooldown;
             self.bad = 0;
         }
+    }
+
+    /// The value after one more reduction.
+    fn lowered(&self) -> f64 {
+        // A value that is below the floor already is not raised to it.
+        let lowered = (self.value * self.factor).max(self.floor).min(self.value);
+        // Zero is only tended to: where it is excluded, rounding must not lead to it.
+        if lowered == 0.0 { self.value } else { lowered }
+    }
+
+    /// The lowest value that reductions lead to; zero, from a value above it, is only tended to.
+    pub(crate) fn lowest(&self) -> f64 {
+        self.value.min(self.floor.max(0.0))
     }
 
     /// Where it began.

@@ -35,7 +35,7 @@ pub enum Schedule {
     Step {
         /// Value before the first change.
         base: f64,
-        /// What each change multiplies by.
+        /// What each change multiplies by, finite and not negative; not 0 where the hyper-parameter cannot be.
         factor: f64,
         /// Steps between changes, at least 1.
         every: u64,
@@ -44,7 +44,7 @@ pub enum Schedule {
     MultiStep {
         /// Value before the first milestone.
         base: f64,
-        /// What each milestone multiplies by.
+        /// What each milestone multiplies by, finite and not negative.
         factor: f64,
         /// The steps at which the value changes, ascending.
         milestones: Vec<u64>,
@@ -56,7 +56,7 @@ pub enum Schedule {
     Exponential {
         /// Value at step 0.
         base: f64,
-        /// What every step multiplies by.
+        /// What every step multiplies by, finite and not negative; not 0 where the hyper-parameter cannot be.
         factor: f64,
     },
     /// `to + (from − to)·(1 − step/steps)^power`; `power` 1 is linear (torch `PolynomialLR`).
@@ -315,20 +315,32 @@ impl Schedule {
 
     /// The highest value the schedule reaches or, if a plateau has lowered it, has reached.
     pub fn peak(&self) -> f64 {
-        let mut peak = self.before_plateau().unwrap_or(f64::NEG_INFINITY);
+        let mut peak = f64::NEG_INFINITY;
+        self.plateaus(&mut |plateau| peak = plateau.start.map_or(peak, |start| peak.max(start)));
         self.knots(&mut |knot| peak = peak.max(self.value(knot)));
         peak
     }
 
-    /// Where the highest plateau in the schedule began.
-    fn before_plateau(&self) -> Option<f64> {
+    /// Shows the plateaus in the schedule.
+    pub(crate) fn plateaus(&self, see: &mut dyn FnMut(&Plateau)) {
         match self {
-            Schedule::Plateau(plateau) => plateau.start,
-            Schedule::Warmup { then, .. } => then.before_plateau(),
-            Schedule::Sequential(parts) => {
-                parts.iter().filter_map(|(_, p)| p.before_plateau()).reduce(f64::max)
+            Schedule::Plateau(plateau) => see(plateau),
+            Schedule::Warmup { then, .. } => then.plateaus(see),
+            Schedule::Sequential(parts) => parts.iter().for_each(|(_, part)| part.plateaus(see)),
+            _ => {}
+        }
+    }
+
+    /// Whether it multiplies by a factor for ever: zero and infinity are then what it tends to, and no
+    /// value that it is meant to take.
+    pub(crate) fn is_endless(&self) -> bool {
+        match self {
+            Schedule::Step { base, factor, .. } | Schedule::Exponential { base, factor } => {
+                *base > 0.0 && *factor > 0.0
             }
-            _ => None,
+            Schedule::Warmup { then, .. } => then.is_endless(),
+            Schedule::Sequential(parts) => parts.last().is_some_and(|(_, part)| part.is_endless()),
+            _ => false,
         }
     }
 
@@ -375,7 +387,9 @@ impl Schedule {
             Schedule::OneCycle { peak, start, end, .. } => vec![*peak, *start, *end],
             Schedule::Wsd { peak, end, .. } => vec![*peak, *end],
             Schedule::InverseSqrt { peak, .. } => vec![*peak],
-            Schedule::Plateau(p) => vec![p.value, p.threshold, p.floor],
+            Schedule::Plateau(p) => {
+                [p.value, p.threshold, p.floor].into_iter().chain(p.start).chain(p.best).collect()
+            }
             Schedule::Constant(_) | Schedule::Warmup { .. } | Schedule::Sequential(_) => vec![],
         }
     }
@@ -393,9 +407,9 @@ impl Schedule {
             Schedule::Step { factor, .. }
             | Schedule::MultiStep { factor, .. }
             | Schedule::Exponential { factor, .. }
-                if *factor < 0.0 || factor.is_nan() =>
+                if !(*factor >= 0.0 && factor.is_finite()) =>
             {
-                bad(&format!("factor is {factor}; it must not be negative"))
+                bad(&format!("factor is {factor}; it must be finite and not negative"))
             }
             Schedule::Step { every: 0, .. } => bad("Step.every is 0; it must be at least 1"),
             Schedule::Polynomial { steps: 0, .. } | Schedule::Cosine { steps: 0, .. } => {
@@ -431,6 +445,12 @@ impl Schedule {
             Schedule::Warmup { then, .. } => then.check(),
             Schedule::Plateau(p) if !(p.factor > 0.0 && p.factor < 1.0) => {
                 bad(&format!("Plateau.factor is {}; it must lie in (0, 1)", p.factor))
+            }
+            Schedule::Plateau(Plateau { value, start: Some(start), .. }) if start < value => {
+                bad(&format!(
+                    "Plateau.start is {start}, but the value now is {value}; it must not be smaller, \
+                     being the value before the first reduction"
+                ))
             }
             _ => Ok(()),
         }

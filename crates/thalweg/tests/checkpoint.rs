@@ -149,6 +149,34 @@ mod strict {
     }
 
     #[test]
+    fn plateaus_that_lead_out_of_the_range() {
+        let plateau = |value: f64, floor: f64| {
+            Schedule::Plateau(Plateau { patience: 0, factor: 0.5, floor, ..Plateau::new(value) })
+        };
+        let opt = |rate: Schedule| -> Optimizer<f32> {
+            let builder = Optimizer::<f32>::builder().rest("all", gd().with("lr", rate).unwrap());
+            builder.clip_global_norm(plateau(4.0, 0.0)).build().unwrap()
+        };
+        let mut saved = opt(plateau(0.1, 0.0));
+        (0..2).for_each(|_| saved.observe(1.0));
+        let bytes = saved.save_bytes().unwrap();
+        for (value, words) in [
+            (-5.0, "group \"all\": lr = -5 is outside [0, ∞)"),
+            (0.2, "Plateau.start is 0.1, but the value now is 0.2"),
+        ] {
+            let file = rewritten(&bytes, |_, header| {
+                header["groups"][0]["hypers"][0][1]["plateau"]["value"] = json!(value);
+            });
+            refused(&mut opt(plateau(0.1, 0.0)), &file, &[words]);
+        }
+        let file = rewritten(&bytes, |_, header| {
+            header["settings"]["max_norm"]["plateau"]["value"] = json!(-1.0);
+        });
+        let words = ["clip_global_norm = -1 is outside (0, ∞]"];
+        refused(&mut opt(plateau(0.1, 0.0)), &file, &words);
+    }
+
+    #[test]
     fn headers_that_contradict_themselves() {
         let bytes = trained().save_bytes().unwrap();
         let cases: [(fn(&mut Value), &[&str]); 7] = [

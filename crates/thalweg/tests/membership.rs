@@ -111,7 +111,8 @@ mod coming_and_going {
         }
         assert_eq!(x, y);
         assert_eq!(opt.params().collect::<Vec<_>>(), [("x", 4), ("other", 6)]);
-        says(opt.freeze("["), &["\"[\""]);
+        says(opt.freeze("["), &["freeze: the pattern \"[\" cannot be read"]);
+        says(opt.unfreeze("["), &["unfreeze: the pattern \"[\" cannot be read"]);
     }
 
     #[test]

@@ -93,3 +93,27 @@ fn divergences_at_the_border() {
     let half = Experts::new(2, 1, 0.0).unwrap();
     assert_eq!((half.bound(0.0), half.tuned_lr()), (f64::INFINITY, f64::INFINITY));
 }
+
+#[test]
+fn quotients_beyond_all_numbers_have_logarithms() {
+    let log = (1e200f64).ln() - (1e-200f64).ln();
+    let near = |got: f64, want: f64| assert!((got - want).abs() <= 1e-14 * want.abs(), "{got}");
+    near(generalised_kl(&[1e-200], &[1e200]).unwrap(), 1e200);
+    near(generalised_kl(&[1e200], &[1e-200]).unwrap(), 1e200 * (log - 1.0));
+    near(kullback_leibler(&[1e-200], &[1e200]).unwrap(), -1e-200 * log);
+    near(kullback_leibler(&[1e200], &[1e-200]).unwrap(), 1e200 * log);
+    near(itakura_saito(&[1e-200], &[1e200]).unwrap(), log - 1.0);
+    assert_eq!(itakura_saito(&[1e200], &[1e-200]).unwrap(), f64::INFINITY);
+    // A quotient that has lost digits counts as too small.
+    let small = kullback_leibler(&[1e-160], &[1e160]).unwrap();
+    near(small, -1e-160 * ((1e160f64).ln() - (1e-160f64).ln()));
+}
+
+#[test]
+fn a_game_without_charges_has_a_bound_of_zero() {
+    for count in [1, 4] {
+        let game = Experts::new(count, 10, 0.0).unwrap();
+        assert_eq!((game.tuned_lr(), game.tuned_bound()), (f64::INFINITY, 0.0), "{count}");
+        assert_eq!(game.bound(game.tuned_lr()), 0.0, "{count}");
+    }
+}

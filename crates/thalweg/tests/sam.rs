@@ -270,6 +270,25 @@ fn the_radius_follows_its_schedule_and_new_parameters_start_where_they_were() {
 }
 
 #[test]
+fn a_plateau_is_refused_where_nobody_tells_it_a_metric() {
+    use thalweg::{Plateau, Schedule};
+    let plateau = || Schedule::Plateau(Plateau::new(0.1)).after_warmup(2);
+    let form = Stretched::default().eta(plateau());
+    let refused = |sentence: String, name: &str| {
+        assert!(sentence.starts_with(&format!("{name}: follows a plateau")), "{sentence}");
+    };
+    let (mut opt, mut x) = (optimizer(), start());
+    let g = gradients(&x);
+    let sam = <Sam>::default().rho(plateau());
+    let error = sam.perturb(&mut opt, &mut params(&mut x, &g)).expect_err("no metric");
+    refused(error.to_string(), "rho");
+    let sam = Sam::<Stretched>::default().neighbourhood(form);
+    let error = sam.perturb(&mut opt, &mut params(&mut x, &g)).expect_err("no metric");
+    refused(error.to_string(), "eta");
+    assert_eq!(x, start());
+}
+
+#[test]
 fn it_looks_at_one_batch_and_says_so() {
     let (mut opt, mut x) = (optimizer(), start());
     let g = gradients(&x);

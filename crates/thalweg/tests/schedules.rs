@@ -1,6 +1,7 @@
 //! Schedules against torch's, whose numbers at these steps follow from its documented formulas.
 
-use thalweg::recipes::{adamw_paper, gd};
+use thalweg::geometry::PNorm;
+use thalweg::recipes::{adamw_paper, gd, prodigy, rprop};
 use thalweg::rules::{ClipValue, Scale};
 use thalweg::{Chain, Optimizer, Param, Plateau, Schedule};
 
@@ -140,6 +141,27 @@ fn plateaus_of_torch_for_rising_metrics_and_absolute_thresholds() {
 }
 
 #[test]
+fn a_plateau_counts_to_the_end_and_takes_no_infinity_for_the_best() {
+    use thalweg::PlateauMode::{Max, Min};
+    let most = Plateau { bad: u64::MAX, patience: u64::MAX - 1, factor: 0.5, ..Plateau::new(1.0) };
+    assert_eq!(told(most, &[f64::NAN]), [0.5]);
+    for (mode, best) in [(Min, f64::NEG_INFINITY), (Max, f64::INFINITY)] {
+        let plateau = Plateau { mode, patience: 1, factor: 0.5, ..Plateau::new(1.0) };
+        let chain = gd().with("lr", Schedule::Plateau(plateau)).expect("in range");
+        let new = || Optimizer::<f64>::new(chain.clone()).expect("a valid chain");
+        let (mut opt, mut resumed) = (new(), new());
+        opt.observe(best);
+        let _ = resumed.load_bytes(&opt.save_bytes().expect("bytes")).expect("a file");
+        for _ in 0..3 {
+            opt.observe(1.0);
+            resumed.observe(1.0);
+            let bytes = |opt: &Optimizer<f64>| opt.save_bytes().expect("bytes");
+            assert!(bytes(&opt) == bytes(&resumed), "{mode:?}");
+        }
+    }
+}
+
+#[test]
 fn a_plateau_saved_in_the_other_mode_brings_no_best() {
     let new = |mode| {
         let plateau = Plateau { patience: 0, factor: 0.5, mode, ..Plateau::new(1.0) };
@@ -226,6 +248,11 @@ fn what_is_no_schedule_is_refused() {
         Schedule::Sequential(vec![(3, Schedule::cosine(1.0, 0.0, 0))]),
         Schedule::cosine(1.0, 0.0, 0).after_warmup(3),
         Schedule::Plateau(Plateau { factor: 1.0, ..Plateau::new(1.0) }),
+        Schedule::Plateau(Plateau { start: Some(0.5), ..Plateau::new(1.0) }),
+        Schedule::Plateau(Plateau { best: Some(f64::INFINITY), ..Plateau::new(1.0) }),
+        Schedule::Step { base: 1.0, factor: f64::INFINITY, every: 1 << 50 },
+        Schedule::MultiStep { base: 1.0, factor: f64::INFINITY, milestones: vec![] },
+        Schedule::Exponential { base: 1.0, factor: f64::NAN },
     ];
     for schedule in bad {
         let error = gd().with("lr", schedule.clone()).expect_err("no schedule").to_string();
@@ -262,6 +289,92 @@ fn a_rate_may_grow_and_a_share_may_not() {
     // Out of a range that ends at a number, it says what number.
     let error = thalweg::recipes::adam().with("beta1", Schedule::linear(0.5, 1.5, 9));
     assert_eq!(error.expect_err("too large").to_string(), "beta1 = 1.5 is outside [0, 1)");
+}
+
+#[test]
+fn only_what_multiplies_for_ever_tends_to_zero_or_infinity() {
+    let coef = |schedule: Schedule| prodigy().with("d_coef", schedule);
+    let fading = Schedule::Exponential { base: 1e-3, factor: 0.9 };
+    let milestones = |factor: f64, milestones: &[u64]| Schedule::MultiStep {
+        base: 0.1,
+        factor,
+        milestones: milestones.to_vec(),
+    };
+    assert!(coef(fading.clone()).is_ok());
+    assert!(coef(fading.clone().after_warmup(3)).is_ok());
+    assert!(coef(Schedule::Sequential(vec![(9, 0.1.into()), (1, fading.clone())])).is_ok());
+    assert!(coef(Schedule::Step { base: 1e-3, factor: 0.5, every: 10 }).is_ok());
+    // A rate may be zero.
+    assert!(gd().with("lr", Schedule::Step { base: 0.1, factor: 0.0, every: 9 }).is_ok());
+    let far = 1 << 41;
+    for zero in [
+        Schedule::Step { base: 1e-3, factor: 0.0, every: 9 },
+        Schedule::Exponential { base: 1e-3, factor: 0.0 },
+        milestones(1e-200, &[1, 2]),
+        milestones(0.0, &[far]),
+        Schedule::linear(1e-3, 0.0, far),
+        Schedule::Sequential(vec![(far, fading), (1, 0.1.into())]),
+        Schedule::Sequential(vec![(far, 0.1.into()), (1, 0.0.into())]),
+    ] {
+        let sentence = coef(zero.clone()).expect_err("zero is excluded").to_string();
+        assert_eq!(sentence, "d_coef = 0 is outside (0, ∞)", "{zero:?}");
+    }
+    let growing = Schedule::Exponential { base: 1.0, factor: 2.0 };
+    for infinite in [
+        milestones(1e200, &[1, 2]),
+        milestones(1e200, &[far, far]),
+        Schedule::Sequential(vec![(9999, growing), (1, 0.1.into())]),
+    ] {
+        let sentence = gd().with("lr", infinite.clone()).expect_err("no rate").to_string();
+        assert_eq!(sentence, "lr = inf is outside [0, ∞)", "{infinite:?}");
+    }
+}
+
+#[test]
+fn a_plateau_stays_in_range_however_often_it_is_lowered() {
+    let p = |plateau: Plateau| {
+        let schedule = Schedule::Plateau(Plateau { patience: 0, ..plateau });
+        let parts = vec![(9, 4.0.into()), (1, schedule.clone().after_warmup(1))];
+        [schedule, Schedule::Sequential(parts)]
+            .map(|schedule| Chain::new(Scale::default()).over(PNorm::default()).with("p", schedule))
+    };
+    for plateau in [Plateau::new(2.0), Plateau { floor: 1.0, ..Plateau::new(2.0) }] {
+        let lowest = plateau.floor;
+        for chain in p(plateau) {
+            let sentence = chain.expect_err("it falls below 1").to_string();
+            let want =
+                format!("schedule: p can be lowered to {lowest} by its plateau, out of (1, ∞)");
+            assert!(sentence.starts_with(&want) && sentence.contains("`floor`"), "{sentence}");
+        }
+    }
+    // With a floor in range it can be lowered, and something else be set afterwards.
+    let [chain, _] = p(Plateau { floor: 1.5, ..Plateau::new(2.0) }).map(|c| c.expect("in range"));
+    let mut opt = Optimizer::<f64>::new(chain).expect("a valid chain");
+    (0..9).for_each(|_| opt.observe(1.0));
+    assert_eq!(opt.groups().next().expect("a group").1.hyper("p").expect("p").value(0), 1.5);
+    opt.set(None, "lr", 0.5).expect("the plateau is still in range");
+    // Where only zero is excluded it is tended to, and not reached.
+    let fading = Schedule::Plateau(Plateau { patience: 0, ..Plateau::new(1e-300) });
+    let mut opt = Optimizer::<f64>::new(prodigy().with("d_coef", fading).expect("in range"))
+        .expect("a valid chain");
+    (0..99).for_each(|_| opt.observe(1.0));
+    assert!(
+        opt.groups().next().expect("a group").1.hyper("d_coef").expect("d_coef").value(0) > 0.0
+    );
+    opt.set(None, "lr", 0.5).expect("the plateau is still in range");
+}
+
+#[test]
+fn a_limit_may_not_be_lowered_below_another() {
+    let most = |floor: f64| {
+        let plateau = Schedule::Plateau(Plateau { floor, ..Plateau::new(50.0) });
+        let chain = rprop().with("step_min", 0.25).and_then(|c| c.with("step_max", plateau));
+        Optimizer::<f64>::new(chain.expect("both in range")).map(drop)
+    };
+    let sentence = most(0.1).expect_err("it would be the smaller one").to_string();
+    let want = "step_min: is up to 0.25, but step_max can be lowered to 0.1 by its plateau";
+    assert!(sentence.starts_with(want) && sentence.contains("`floor` to 0.25"), "{sentence}");
+    most(0.25).expect("at no time smaller");
 }
 
 #[test]

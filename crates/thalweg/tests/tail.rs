@@ -119,13 +119,13 @@ fn the_loss_scale_follows_torchs_schedule() {
 
 #[test]
 fn overflows_are_forgiven_while_the_scale_can_still_shrink() {
-    let scale = LossScale::default().start(4.0);
+    let scale = LossScale::default().start(2f64.powi(-22));
     let policy = NonFinite::Skip { limit: 2 };
     let mut opt: Optimizer<f64> =
         builder().loss_scale(scale).non_finite(policy).build().expect("a chain");
     let mut x = vec![1.0];
     let mut step = || opt.step(&mut [Param::new("x", &[1], &mut x, &[f64::NAN])]);
-    // 4, 2, then at 1 the limit counts.
+    // At 2⁻²² and 2⁻²³ the scale becomes smaller; at 2⁻²⁴, the smallest, the limit counts.
     for _ in 0..3 {
         let report = step().expect("a report");
         assert!(matches!(&report.outcome, Outcome::Refused(r) if r == &[("x".to_owned(), 1)]));
@@ -136,12 +136,12 @@ fn overflows_are_forgiven_while_the_scale_can_still_shrink() {
 #[test]
 fn a_limit_of_zero_forgives_them_too() {
     for limit in [0, 1] {
-        let scale = LossScale::default().start(4.0);
+        let scale = LossScale::default().start(2f64.powi(-22));
         let builder = builder().loss_scale(scale).non_finite(NonFinite::Skip { limit });
         let mut opt: Optimizer<f64> = builder.build().expect("a chain");
         let mut x = vec![1.0];
         let mut step = || opt.step(&mut [Param::new("x", &[1], &mut x, &[f64::NAN])]);
-        // 4, then 2; at 1 none is left.
+        // Twice it becomes smaller; at the smallest none is left.
         for _ in 0..2 {
             assert!(!step().expect("a report").applied(), "{limit}");
         }
@@ -229,7 +229,7 @@ fn a_loss_scale_does_not_shrink_to_nothing_nor_by_an_error() {
             let result = opt.step(&mut [Param::new("x", &[1], &mut [1.0], &[f32::NAN])]);
             (result.is_err(), opt.save_bytes().expect("bytes") == before)
         };
-        let all: Vec<(bool, bool)> = (0..40).map(|_| bad()).collect();
+        let all: Vec<(bool, bool)> = (0..50).map(|_| bad()).collect();
         assert!(all.iter().all(|(error, same)| error == same), "{policy:?}: {all:?}");
         assert!(all.last() == Some(&(true, true)), "{policy:?}");
     }

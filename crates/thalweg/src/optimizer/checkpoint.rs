@@ -192,8 +192,8 @@ impl<E: Element> Optimizer<E> {
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if anything is missing, superfluous, of another shape or number type,
-    /// or of a newer version, or if a hyper-parameter that is read once has another value here; then the
-    /// optimizer is unchanged.
+    /// or of a newer version, if a hyper-parameter that is read once has another value here, or if what a
+    /// plateau had reached leads out of the range here; then the optimizer is unchanged.
     pub fn load_bytes(&mut self, bytes: &[u8]) -> Result<Loaded, Error> {
         let header = read_header(bytes)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| fail(e.to_string()))?;
@@ -212,6 +212,8 @@ impl<E: Element> Optimizer<E> {
         if let Some(Limit::Schedule(then)) = saved.and_then(|s| s.max_norm.as_ref()) {
             max_norm.resume(then);
         }
+        // A plateau goes on from numbers of the file, which may be any.
+        max_norm.check().map_err(|e| fail(e.to_string()))?;
         differences.extend(self.settings(&max_norm).compare(saved));
         let (mut states, mut index) = (vec![], HashMap::new());
         for param in &header.params {
@@ -275,6 +277,7 @@ impl<E: Element> Optimizer<E> {
                 return Err(fail(format!("group {:?}: {what}", group.name)));
             }
             resume(&mut chain, saved);
+            chain.check().map_err(|e| fail(format!("group {:?}: {e}", group.name)))?;
             let now = formula(&chain);
             if let Some(then) = saved.formula.as_ref().filter(|then| **then != now) {
                 let name = &group.name;

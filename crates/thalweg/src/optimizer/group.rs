@@ -11,6 +11,19 @@ use crate::part::Supply;
 /// A test on name and shape.
 pub(crate) type Predicate = Arc<dyn Fn(&str, &[usize]) -> bool + Send + Sync>;
 
+/// A pattern of [`freeze`](super::Optimizer::freeze), ready to be asked.
+pub(super) struct Asked {
+    pub(super) pattern: Pattern,
+    pub(super) matches: Predicate,
+}
+
+impl std::ops::Deref for Asked {
+    type Target = Predicate;
+    fn deref(&self) -> &Predicate {
+        &self.matches
+    }
+}
+
 /// Which parameters belong to a group.
 #[derive(Clone)]
 pub enum Pattern {
@@ -57,9 +70,22 @@ impl Pattern {
         Pattern::Except(Box::new(self), Box::new(other.into()))
     }
 
-    pub(crate) fn compile(&self, group: &str) -> Result<Predicate, Error> {
+    /// Whether it takes all that the other takes, as far as can be told without names.
+    pub(super) fn covers(&self, other: &Pattern) -> bool {
+        match (self, other) {
+            (Pattern::Rest, _) | (Pattern::BiasesAndNorms, Pattern::BiasesAndNorms) => true,
+            (Pattern::Glob(a), Pattern::Glob(b)) | (Pattern::Regex(a), Pattern::Regex(b)) => a == b,
+            (Pattern::Where(a), Pattern::Where(b)) => Arc::ptr_eq(a, b),
+            (Pattern::And(a, b), Pattern::And(c, d)) => a.covers(c) && b.covers(d),
+            (Pattern::Except(a, b), Pattern::Except(c, d)) => a.covers(c) && d.covers(b),
+            _ => false,
+        }
+    }
+
+    /// The test it stands for; an error says that it was given to `place`.
+    pub(crate) fn compile(&self, place: &str) -> Result<Predicate, Error> {
         let error = |pattern: &str, why: String| Error::Pattern {
-            group: group.to_owned(),
+            place: place.to_owned(),
             pattern: pattern.to_owned(),
             why,
         };
@@ -77,11 +103,11 @@ impl Pattern {
             Pattern::Where(test) => Ok(test.clone()),
             Pattern::BiasesAndNorms => Ok(Arc::new(|_, shape| shape.len() < 2)),
             Pattern::And(a, b) => {
-                let (a, b) = (a.compile(group)?, b.compile(group)?);
+                let (a, b) = (a.compile(place)?, b.compile(place)?);
                 Ok(Arc::new(move |name, shape| a(name, shape) && b(name, shape)))
             }
             Pattern::Except(a, b) => {
-                let (a, b) = (a.compile(group)?, b.compile(group)?);
+                let (a, b) = (a.compile(place)?, b.compile(place)?);
                 Ok(Arc::new(move |name, shape| a(name, shape) && !b(name, shape)))
             }
             // Not asked: the caller looks for the rest last.
@@ -156,7 +182,7 @@ impl Group {
     ) -> Result<Group, Error> {
         let stages = chain.stages();
         Ok(Group {
-            matches: pattern.compile(&name)?,
+            matches: pattern.compile(&format!("group {name:?}"))?,
             rest: matches!(pattern, Pattern::Rest),
             scalars: stages.iter().map(|s| s.first_scalars()).collect(),
             alone: stages.iter().any(|s| stands_alone(s.as_ref())),

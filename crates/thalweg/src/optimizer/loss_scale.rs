@@ -121,7 +121,13 @@ impl LossScale {
 
     /// Whether a refused step makes the next one more likely to succeed.
     pub(super) fn adapts(&self) -> bool {
-        self.backoff < 1.0 && self.scale > 1.0
+        self.shrunk() < self.scale
+    }
+
+    /// The scale after an overflow.
+    fn shrunk(&self) -> f64 {
+        // Gradients divided by less would leave single precision themselves, and no overflow is cured by it.
+        (self.scale * self.backoff).max(SMALLEST.min(self.scale))
     }
 
     pub(super) fn applied(&mut self) {
@@ -135,8 +141,7 @@ impl LossScale {
     }
 
     pub(super) fn overflowed(&mut self) {
-        // Gradients divided by less would leave single precision themselves, and no overflow is cured by it.
-        self.scale = (self.scale * self.backoff).max(SMALLEST.min(self.scale));
+        self.scale = self.shrunk();
         self.calm = 0;
     }
 }

@@ -57,7 +57,7 @@ pub enum NonFinite {
     /// a row. The default is `Skip { limit: 10 }`.
     Skip {
         /// Refused steps in a row that are an error; 0 and 1 mean the first one. Those after which a
-        /// [loss scale](LossScale) becomes smaller do not count.
+        /// [loss scale](LossScale) becomes smaller do not count; it does so down to 2⁻²⁴.
         limit: u64,
     },
     /// Fail at once. A loss scale that adapts itself then never becomes smaller.
@@ -130,7 +130,7 @@ pub struct Optimizer<E: Element = f32> {
     states: Vec<State<E>>,
     index: HashMap<String, usize>,
     /// What was asked of `freeze` and `unfreeze`, for parameters met later; the last that matches counts.
-    freezes: Vec<(group::Predicate, bool)>,
+    freezes: Vec<(group::Asked, bool)>,
     /// The list of the last step.
     cast: Cast<E>,
     /// Room for what a step works out.
@@ -244,7 +244,8 @@ impl<E: Element> Optimizer<E> {
     }
 
     /// Tells the plateau schedules that are active at the next step a measured quantity, such as the loss on
-    /// validation data; [`Plateau::mode`](crate::Plateau) says which way is better.
+    /// validation data; [`Plateau::mode`](crate::Plateau) says which way is better. They are those of its
+    /// hyper-parameters and of the limit of the norm; [`Sam`](sam::Sam) takes no plateau.
     pub fn observe(&mut self, metric: f64) {
         self.max_norm.observe(self.steps, metric);
         for group in &mut self.groups {
@@ -262,14 +263,21 @@ impl<E: Element> Optimizer<E> {
         self.probe_every = every.get();
     }
 
-    /// Leaves the parameters that match alone from now on, those met later too; their state is kept. A
-    /// checkpoint says of each parameter that it holds whether it is frozen, but not the patterns; those
-    /// given before one is loaded stay in force. Returns how many of the parameters seen so far match.
+    /// Leaves the parameters that match alone from now on, those met later too; their state is kept.
+    /// Returns how many of the parameters seen so far match.
+    ///
+    /// A checkpoint does not hold the patterns. It says of each parameter that had been met whether it is
+    /// frozen, and of others nothing: after loading such a one is trained when it comes, and
+    /// [`Loaded::differences`] cannot name it. A program that freezes by pattern does so each time it
+    /// builds the optimizer, before it loads; patterns given then stay in force.
+    ///
+    /// A pattern replaces an equal one given before, and [`Pattern::Rest`], which takes all parameters here,
+    /// replaces every one. Of tests ([`Pattern::test`]) only clones of one are equal.
     ///
     /// # Errors
     /// [`Error::Pattern`] if the pattern cannot be read.
     pub fn freeze(&mut self, pattern: impl Into<Pattern>) -> Result<usize, Error> {
-        self.set_frozen(pattern.into(), true)
+        self.set_frozen("freeze", pattern.into(), true)
     }
 
     /// Ends [`freeze`](Self::freeze): the parameters go on where they were.
@@ -277,11 +285,11 @@ impl<E: Element> Optimizer<E> {
     /// # Errors
     /// [`Error::Pattern`] if the pattern cannot be read.
     pub fn unfreeze(&mut self, pattern: impl Into<Pattern>) -> Result<usize, Error> {
-        self.set_frozen(pattern.into(), false)
+        self.set_frozen("unfreeze", pattern.into(), false)
     }
 
-    fn set_frozen(&mut self, pattern: Pattern, frozen: bool) -> Result<usize, Error> {
-        let matches = pattern.compile("freeze")?;
+    fn set_frozen(&mut self, call: &str, pattern: Pattern, frozen: bool) -> Result<usize, Error> {
+        let matches = pattern.compile(call)?;
         let mut count = 0;
         for state in &mut self.states {
             if matches(&state.name, &state.shape) {
@@ -289,7 +297,9 @@ impl<E: Element> Optimizer<E> {
                 count += 1;
             }
         }
-        self.freezes.push((matches, frozen));
+        // A loop that freezes and unfreezes at every epoch must not collect patterns.
+        self.freezes.retain(|(earlier, _)| !pattern.covers(&earlier.pattern));
+        self.freezes.push((group::Asked { pattern, matches }, frozen));
         Ok(count)
     }
 
@@ -421,5 +431,35 @@ impl<E: Element> std::fmt::Debug for Optimizer<E> {
             .field("params", &self.states.len())
             .field("isa", &self.isa)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_that_another_overrides_are_dropped() {
+        let mut opt = Optimizer::<f64>::new(crate::recipes::gd()).expect("a chain");
+        let head = || Pattern::from("head.*");
+        let test = Pattern::test(|name, _| name.len() == 2);
+        for _ in 0..3 {
+            opt.freeze("body.*").expect("a glob");
+            opt.freeze(Pattern::Regex("^norm".to_owned())).expect("a regular expression");
+            opt.freeze(head().except(biases_and_norms())).expect("a pattern");
+            opt.freeze(head().and(biases_and_norms())).expect("a pattern");
+            opt.unfreeze(test.clone()).expect("a test");
+            opt.unfreeze("body.*").expect("a glob");
+        }
+        assert_eq!(opt.freezes.len(), 5);
+        assert_eq!(opt.asked_frozen("body.w", &[2, 2]), Some(false));
+        assert_eq!(opt.asked_frozen("norm", &[2]), Some(true));
+        assert_eq!(opt.asked_frozen("ab", &[2]), Some(false));
+        // What is left of one and of the other may differ.
+        opt.freeze(head().except("*.bias")).expect("a pattern");
+        assert_eq!(opt.freezes.len(), 6);
+        opt.unfreeze(Pattern::Rest).expect("all");
+        assert_eq!(opt.freezes.len(), 1);
+        assert_eq!(opt.asked_frozen("norm", &[2]), Some(false));
     }
 }

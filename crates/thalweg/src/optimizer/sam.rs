@@ -55,6 +55,9 @@ crate::hypers! {
     /// `e = ρ·T²·g / (‖T·g‖ + 1e-12)`, the norm over all parameters of the step, whatever their
     /// group; `T` is 1 ([`Ball`]) or `|x| + η` ([`Stretched`]).
     ///
+    /// Its hyper-parameters may follow a [schedule](crate::Schedule) of the optimizer's steps, but no
+    /// [`Plateau`](crate::Plateau): SAM is told no metric, and no checkpoint would hold what it had reached.
+    ///
     /// Both lists of parameters are put together as for any step. A [copy](Param::copy_to) moves to the
     /// perturbed point and back with its parameter, so a model may live in it; a gradient that is
     /// [to be zeroed](Param::grad_to_zero) is zeroed by `perturb` and again by the step, so a backward
@@ -189,11 +192,26 @@ impl<E: Element> Kept<E> {
 }
 
 impl<N: Neighbourhood> Sam<N> {
+    /// Whether none of its schedules waits for a metric.
+    fn check_plateaus(&self) -> Result<(), Error> {
+        let mut result = Ok(());
+        self.each(&mut |hyper| {
+            hyper.schedule().plateaus(&mut |_| {
+                let what = "follows a plateau, but SAM is told no metric, and no checkpoint would hold what \
+                            the plateau had reached; give it another schedule, or another value when the \
+                            metric stands still";
+                result = Err(Error::Conflict { name: hyper.spec().name, what: what.to_owned() });
+            });
+        });
+        result
+    }
+
     /// Moves the parameters that came with a gradient, and are not frozen, to the perturbed point, and
     /// their copies with them.
     ///
     /// # Errors
-    /// If a name, shape, group or hyper-parameter does not fit, or if gradients are not finite and
+    /// If a name, shape, group or hyper-parameter does not fit, a hyper-parameter of SAM follows a plateau
+    /// ([`Error::Conflict`]), or if gradients are not finite and
     /// the optimizer's policy says to fail; a policy that does not look is taken to fail. If gradients
     /// wait in an accumulation. Then no parameter has moved.
     ///
@@ -205,6 +223,7 @@ impl<N: Neighbourhood> Sam<N> {
         params: &mut [Param<'_, E>],
     ) -> Result<Ascent<'a, E>, Error> {
         crate::part::check(self)?;
+        self.check_plateaus()?;
         if optimizer.accumulated > 0.0 {
             let what = "SAM looks at one batch: its first gradient would not be the accumulated one; \
                         take a step before, and give it the whole batch";

@@ -257,7 +257,7 @@ fn group(node: &Node, builder: Builder) -> Result<Builder, Fault> {
             },
             _ => yes(&entry.node).map(|()| Pattern::Rest)?,
         });
-        let compiled = pattern.as_ref().map(|p| p.compile(name));
+        let compiled = pattern.as_ref().map(|p| p.compile(&format!("group {name:?}")));
         if let Some(Err(error)) = compiled {
             return Err((entry.node.at, error.to_string()));
         }
