@@ -175,6 +175,10 @@ fn a_policy_that_does_not_look_still_refuses_to_perturb_by_nan() {
     let answer = <Sam>::default().perturb(&mut opt, &mut params(&mut x, &g));
     assert!(matches!(answer, Err(Error::NonFinite { .. })));
     assert_eq!(x, start());
+    // What led to the error is left to be looked at.
+    let (mut x, mut g) = ([1.0], [f64::NAN]);
+    let given = Param::without_gradient("x", &[1], &mut x).grad_to_zero(&mut g);
+    assert!(<Sam>::default().perturb(&mut opt, &mut [given]).is_err() && g[0].is_nan());
 }
 
 #[test]

@@ -253,7 +253,10 @@ impl<N: Neighbourhood> Sam<N> {
         if let Ok(norm) = &measured {
             first.move_by(self.rho.value(clock) / (norm + GUARD), params);
         }
-        params.iter_mut().for_each(Param::clear_gradient);
+        // What leads to an error is left to be looked at.
+        if measured.is_ok() || !optimizer.gives_up() {
+            params.iter_mut().for_each(Param::clear_gradient);
+        }
         match measured {
             Ok(norm) => Ok(Ascent::Perturbed(Perturbed { optimizer, before: room, norm })),
             Err((norm, refused)) => {
