@@ -32,7 +32,7 @@ mod sealed {
 
 /// A number type that parameters can be stored in: `f32` or `f64`.
 pub trait Element:
-    Real<Wide = f64> + Default + PartialEq + lent::Stored<Self> + sealed::Sealed
+    Real<Wide = f64, Mask = bool> + Default + PartialEq + lent::Stored<Self> + sealed::Sealed
 {
     /// The name in checkpoints, as safetensors writes it.
     const DTYPE: &'static str;

@@ -475,6 +475,11 @@ impl<'a, E: Element> Tensor<'a, E> {
 
 /// Holds finite numbers within ±`largest`: what rounding to infinity cuts off could not be compensated.
 fn hold_finite<E: Element>(values: &mut [E], largest: f64) {
+    // Hardly ever is there one: looking at all of them is vector code.
+    let limit = E::lift(largest);
+    if !values.iter().fold(false, |beyond, value| beyond | limit.lt(value.abs())) {
+        return;
+    }
     for value in values {
         let wide = value.widen();
         if wide.is_finite() && wide.abs() > largest {

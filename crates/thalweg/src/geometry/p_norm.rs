@@ -16,7 +16,7 @@ crate::hypers! {
     /// What is kept between steps is the parameter, a power `q−1` of its dual. In `f32` a coordinate whose dual
     /// is less than `10^(−45/(q−1))` of the norm (for `p = 1 + 1/ln d`: 1e-5 at d = 1e4, 5e-4 at 1e6) is rounded to
     /// zero, and starts anew at the next step: steps smaller than that never add up. Keep such tensors in `f64`, or
-    /// take [`Hypentropy`](crate::Hypentropy), which keeps its dual.
+    /// take [`Hypentropy`](crate::geometry::Hypentropy), which keeps its dual.
     pub struct PNorm {
         /// The exponent of the norm (ours 2).
         p "p" = 2.0 in Range::above(1.0),
