@@ -51,8 +51,8 @@ impl Packing {
     /// Its largest finite number, of those that parameters are kept in.
     pub(crate) fn largest(self) -> f64 {
         match self {
-            Packing::Bf16 => f64::from(from_bf16(0x7F7F)),
-            Packing::F16 => 65504.0,
+            Packing::Bf16 => f64::from(half::bf16::MAX),
+            Packing::F16 => f64::from(half::f16::MAX),
             _ => f64::INFINITY,
         }
     }

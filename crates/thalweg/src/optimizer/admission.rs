@@ -149,7 +149,7 @@ impl<E: Element> Optimizer<E> {
 
     /// What the last pattern that matches a parameter asked for: whether it is to be frozen.
     pub(super) fn asked_frozen(&self, name: &str, shape: &[usize]) -> Option<bool> {
-        let asked = self.freezes.iter().rev().find(|(matches, _)| matches(name, shape));
+        let asked = self.freezes.iter().rev().find(|(asked, _)| (asked.matches)(name, shape));
         asked.map(|(_, frozen)| *frozen)
     }
 

@@ -17,13 +17,6 @@ pub(super) struct Asked {
     pub(super) matches: Predicate,
 }
 
-impl std::ops::Deref for Asked {
-    type Target = Predicate;
-    fn deref(&self) -> &Predicate {
-        &self.matches
-    }
-}
-
 /// Which parameters belong to a group.
 #[derive(Clone)]
 pub enum Pattern {

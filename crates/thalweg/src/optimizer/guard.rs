@@ -143,6 +143,13 @@ impl<E: Element> Optimizer<E> {
         self.counts() && self.refused_in_a_row + 1 >= self.most_refused()
     }
 
+    /// Zeroes the gradients of a refusal that are to be.
+    pub(super) fn let_go(&self, sweep: &Sweep<'_, E>) {
+        if !self.gives_up() {
+            sweep.clear();
+        }
+    }
+
     pub(super) fn refuse(
         &mut self,
         Refusal { refused, when }: Refusal,

@@ -142,10 +142,7 @@ impl<E: Element> Preparation<'_, '_, E> {
             self.sweep.gather(self.prepared, part.join(), &mut self.passes.sums);
         }
         for t in &self.passes.members {
-            if let Some((count, what)) = part.refuse(self.passes.sums_of(*t, part)) {
-                let parameter = (self.face)(*t).0.to_owned();
-                return Err(Error::Domain { parameter, count, what });
-            }
+            accepts(part, self.passes.sums_of(*t, part), (self.face)(*t).0)?;
         }
         Ok(())
     }
@@ -207,15 +204,18 @@ impl<E: Element> Preparation<'_, '_, E> {
             }
             let rows = passes.row_sums.of(*t).chunks(how.len());
             for (sums, values) in rows.zip(values.chunks_mut(first.len())) {
-                if let Some((count, what)) = part.refuse(sums) {
-                    let parameter = (self.face)(*t).0.to_owned();
-                    return Err(Error::Domain { parameter, count, what });
-                }
+                accepts(part, sums, (self.face)(*t).0)?;
                 part.settle(self.chains[tensor.chain].1, 0, sums, values);
             }
         }
         Ok(())
     }
+}
+
+/// Whether a part can go on with what was gathered of a parameter or a row of it.
+fn accepts(part: &dyn AnyStage, sums: &[f64], parameter: &str) -> Result<(), Error> {
+    let Some((count, what)) = part.refuse(sums) else { return Ok(()) };
+    Err(Error::Domain { parameter: parameter.to_owned(), count, what })
 }
 
 impl Passes {

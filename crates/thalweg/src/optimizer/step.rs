@@ -301,9 +301,7 @@ impl<E: Element> Optimizer<E> {
         };
         let looking = (&mut work.norm, &mut work.passes.sums);
         if let Some(refused) = self.guard(&mut sweep, scale, name, &cast.by_name, looking, report) {
-            if !self.gives_up() {
-                sweep.clear();
-            }
+            self.let_go(&sweep);
             work.tensors = room(tensors);
             return self.refuse(refused, report);
         }
@@ -427,9 +425,7 @@ impl<E: Element> Optimizer<E> {
         let mut sweep = Sweep { threads, isa, plan, tensors: &tensors, scale: E::lift(scale) };
         let looking = (&mut work.norm, &mut work.passes.sums);
         if let Some(refused) = self.guard(&mut sweep, scale, name, &cast.by_name, looking, report) {
-            if !self.gives_up() {
-                sweep.clear();
-            }
+            self.let_go(&sweep);
             work.tensors = room(tensors);
             return self.refuse(refused, report);
         }
@@ -439,14 +435,13 @@ impl<E: Element> Optimizer<E> {
         let tensors = room(tensors);
         self.make_sums(cast);
         let tensors = self.tensors(params, cast, true, tensors);
+        let adding = Sweep { threads, isa, plan, tensors: &tensors, scale: E::number(1.0) };
         if let Some(refused) = self.guard_sums(&tensors, cast.weight * scale, norm, name) {
-            if !self.gives_up() {
-                Sweep { threads, isa, plan, tensors: &tensors, scale: E::number(1.0) }.clear();
-            }
+            self.let_go(&adding);
             work.tensors = room(tensors);
             return self.refuse(refused, report);
         }
-        Sweep { threads, isa, plan, tensors: &tensors, scale: E::number(1.0) }.accumulate();
+        adding.accumulate();
         work.tensors = room(tensors);
         cast.active.iter().for_each(|k| self.states[cast.order[*k]].summed = true);
         self.accumulated += cast.weight;
